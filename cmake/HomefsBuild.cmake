@@ -32,8 +32,8 @@ option(HOMEFS_COVERAGE "Count which lines the tests run" OFF)
 set(HOMEFS_SANITIZE "" CACHE STRING "What to pass to -fsanitize=, for example address,undefined")
 
 # --- ccache, where it is installed -----------------------------------------------------------
-# The sloppiness is what ccache needs to store anything that uses a precompiled header; the base
-# folder, with -ffile-prefix-map below, lets two clones of the repository share what they compiled.
+# The sloppiness is what ccache needs to store anything that uses a precompiled header; with the
+# base folder two clones of the repository share what they compiled.
 if(NOT CMAKE_CXX_COMPILER_LAUNCHER OR CMAKE_CXX_COMPILER_LAUNCHER STREQUAL "ccache")
   find_program(HOMEFS_CCACHE ccache)
   if(HOMEFS_CCACHE)
@@ -50,7 +50,6 @@ add_library(homefs_options INTERFACE)
 target_include_directories(homefs_options INTERFACE "${CMAKE_SOURCE_DIR}")
 target_compile_options(homefs_options INTERFACE
   -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wcast-qual -Wno-psabi
-  "-ffile-prefix-map=${CMAKE_SOURCE_DIR}/="
   $<$<BOOL:${HOMEFS_WERROR}>:-Werror>)
 target_compile_definitions(homefs_options INTERFACE
   _FILE_OFFSET_BITS=64 "HOMEFS_VERSION=\"${PROJECT_VERSION}\"" BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_SEPARATE_COMPILATION

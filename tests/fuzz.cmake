@@ -2,6 +2,7 @@
 # tests/fuzz/NAME.dict. With the fuzz preset each is a libFuzzer program that its test lets search
 # for HOMEFS_FUZZ_SECONDS; in every other build its corpus is replayed, so what was found once
 # stays found.
+add_custom_target(fuzzers)
 file(GLOB fuzzers CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/fuzz/*_fuzzer.cpp")
 foreach(source IN LISTS fuzzers)
   get_filename_component(target "${source}" NAME_WE)
@@ -18,6 +19,7 @@ foreach(source IN LISTS fuzzers)
     set(library homefs_client)
   endif()
 
+  add_dependencies(fuzzers ${target})
   if(HOMEFS_FUZZ)
     homefs_executable(${target} "${source}")
     target_link_options(${target} PRIVATE -fsanitize=fuzzer)

@@ -2,6 +2,7 @@
 # programs with one known error each, which must be caught.
 function(homefs_must_be_caught name report)
   homefs_executable(sanitizer_${name} sanitizer/${name}.cpp)
+  add_dependencies(fuzzers sanitizer_${name})
   # The errors are ones that the compiler sees as well.
   target_compile_options(sanitizer_${name} PRIVATE -w)
   target_link_libraries(sanitizer_${name} PRIVATE homefs_options)
