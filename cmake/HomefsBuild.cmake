@@ -49,7 +49,7 @@ endif()
 add_library(homefs_options INTERFACE)
 target_include_directories(homefs_options INTERFACE "${CMAKE_SOURCE_DIR}")
 target_compile_options(homefs_options INTERFACE
-  -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wcast-qual -Wno-psabi
+  -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wcast-qual -Wno-psabi
   $<$<BOOL:${HOMEFS_WERROR}>:-Werror>)
 target_compile_definitions(homefs_options INTERFACE
   _FILE_OFFSET_BITS=64 "HOMEFS_VERSION=\"${PROJECT_VERSION}\"" BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_SEPARATE_COMPILATION

@@ -37,8 +37,8 @@ using Result = std::expected<T, Error>;
 
 }  // namespace homefs
 
-#define HOMEFS_CHECK(condition)                                     \
-  do {                                                              \
-    if (!(condition)) [[unlikely]]                                  \
-      ::homefs::check_failed(#condition, __FILE__, __LINE__);       \
+#define HOMEFS_CHECK(condition)                               \
+  do {                                                        \
+    if (!(condition)) [[unlikely]]                            \
+      ::homefs::check_failed(#condition, __FILE__, __LINE__); \
   } while (false)

@@ -8,8 +8,8 @@ namespace {
 
 struct Row {
   Status status;
-  int error;          // errno at the client's edge; 0 = success
-  bool from_errno;    // this row is also the answer of status_of_errno(error)
+  int error;        // errno at the client's edge; 0 = success
+  bool from_errno;  // this row is also the answer of status_of_errno(error)
   std::string_view text;
 };
 

@@ -14,48 +14,49 @@ namespace homefs {
 
 enum class Status : std::uint16_t {
   // Inherited.
-  kOk = 700,                 ///< The request was done.
-  kUnknownUser = 701,        ///< Login: no such user (only where the server's config allows saying so).
-  kLoginRefused = 702,       ///< Login: name or password is wrong.
-  kLoginOk = 703,            ///< Login: accepted.
-  kAccountDisabled = 704,    ///< Login: the account is switched off.
-  kLockedOut = 705,          ///< Login: too many failures, try again later.
-  kTransferReady = 710,      ///< Transfer: the other side may begin.
-  kNoSuchFile = 711,         ///< ENOENT: no such file.
-  kSizeSame = 712,           ///< Transfer: size and MD5 agree, nothing to send.
-  kSizeDiffers = 713,        ///< Transfer: size or MD5 differ.
-  kNoSuchDirectory = 721,    ///< ENOENT for a directory on the way.
-  kExists = 731,             ///< EEXIST.
-  kCopied = 740,             ///< A copy inside the home was done on the server.
-  kRenamed = 750,            ///< A rename was done.
-  kRenameTargetExists = 751, ///< EEXIST: rename without replacing, and the target is there.
+  kOk = 700,            ///< The request was done.
+  kUnknownUser = 701,   ///< Login: no such user (only where the server's config allows saying so).
+  kLoginRefused = 702,  ///< Login: name or password is wrong.
+  kLoginOk = 703,       ///< Login: accepted.
+  kAccountDisabled = 704,     ///< Login: the account is switched off.
+  kLockedOut = 705,           ///< Login: too many failures, try again later.
+  kTransferReady = 710,       ///< Transfer: the other side may begin.
+  kNoSuchFile = 711,          ///< ENOENT: no such file.
+  kSizeSame = 712,            ///< Transfer: size and MD5 agree, nothing to send.
+  kSizeDiffers = 713,         ///< Transfer: size or MD5 differ.
+  kNoSuchDirectory = 721,     ///< ENOENT for a directory on the way.
+  kExists = 731,              ///< EEXIST.
+  kCopied = 740,              ///< A copy inside the home was done on the server.
+  kRenamed = 750,             ///< A rename was done.
+  kRenameTargetExists = 751,  ///< EEXIST: rename without replacing, and the target is there.
   // Extended.
-  kOverQuota = 760,       ///< EDQUOT.
-  kNoSpace = 761,         ///< ENOSPC: the server's disk is full.
-  kNotDirectory = 762,    ///< ENOTDIR.
-  kIsDirectory = 763,     ///< EISDIR.
-  kNotEmpty = 764,        ///< ENOTEMPTY.
-  kNotPermitted = 765,    ///< EPERM.
-  kAccessDenied = 766,    ///< EACCES.
-  kNameTooLong = 767,     ///< ENAMETOOLONG.
-  kInvalid = 768,         ///< EINVAL.
-  kBlockMismatch = 769,   ///< The MD5 of a block does not fit its bytes: send it again.
-  kStale = 770,           ///< ESTALE: the server does not know this node (any more).
-  kIoError = 771,         ///< EIO.
-  kNotSupported = 772,    ///< EOPNOTSUPP.
-  kNoAttribute = 773,     ///< ENODATA: no such extended attribute.
-  kWouldBlock = 774,      ///< EAGAIN.
-  kTooManyLinks = 775,    ///< EMLINK.
-  kLeaseLost = 776,       ///< ESTALE: the authority this change was made under is gone.
-  kReadOnly = 777,        ///< EROFS.
-  kCrossDevice = 778,     ///< EXDEV.
-  kTooBig = 779,          ///< EFBIG.
-  kOutOfRange = 780,      ///< ERANGE: a buffer is too small for an attribute.
-  kAttributeTooBig = 781, ///< E2BIG.
-  kBusy = 782,            ///< EBUSY.
-  kTextBusy = 783,        ///< ETXTBSY.
-  kLoop = 784,            ///< ELOOP.
-  kNoDeviceAddress = 785, ///< ENXIO: no such address (SEEK_DATA past the end, FIFO without reader).
+  kOverQuota = 760,        ///< EDQUOT.
+  kNoSpace = 761,          ///< ENOSPC: the server's disk is full.
+  kNotDirectory = 762,     ///< ENOTDIR.
+  kIsDirectory = 763,      ///< EISDIR.
+  kNotEmpty = 764,         ///< ENOTEMPTY.
+  kNotPermitted = 765,     ///< EPERM.
+  kAccessDenied = 766,     ///< EACCES.
+  kNameTooLong = 767,      ///< ENAMETOOLONG.
+  kInvalid = 768,          ///< EINVAL.
+  kBlockMismatch = 769,    ///< The MD5 of a block does not fit its bytes: send it again.
+  kStale = 770,            ///< ESTALE: the server does not know this node (any more).
+  kIoError = 771,          ///< EIO.
+  kNotSupported = 772,     ///< EOPNOTSUPP.
+  kNoAttribute = 773,      ///< ENODATA: no such extended attribute.
+  kWouldBlock = 774,       ///< EAGAIN.
+  kTooManyLinks = 775,     ///< EMLINK.
+  kLeaseLost = 776,        ///< ESTALE: the authority this change was made under is gone.
+  kReadOnly = 777,         ///< EROFS.
+  kCrossDevice = 778,      ///< EXDEV.
+  kTooBig = 779,           ///< EFBIG.
+  kOutOfRange = 780,       ///< ERANGE: a buffer is too small for an attribute.
+  kAttributeTooBig = 781,  ///< E2BIG.
+  kBusy = 782,             ///< EBUSY.
+  kTextBusy = 783,         ///< ETXTBSY.
+  kLoop = 784,             ///< ELOOP.
+  kNoDeviceAddress =
+      785,                ///< ENXIO: no such address (SEEK_DATA past the end, FIFO without reader).
   kInterrupted = 786,     ///< EINTR: the caller was signalled.
   kTimedOut = 787,        ///< ETIMEDOUT: no answer within the time the mount allows (soft).
   kDeadlock = 788,        ///< EDEADLK.
@@ -79,7 +80,8 @@ enum class Status : std::uint16_t {
   kConfigError = 811,       ///< Local: a file or option says something that cannot be used.
 };
 
-/// The errno a program is given for `status`; 0 for the success codes. Total: an unknown code is EIO.
+/// The errno a program is given for `status`; 0 for the success codes. Total: an unknown code is
+/// EIO.
 int errno_of(Status status);
 
 /// The status for an errno of a server's system call; kIoError for an errno not in the table.
