@@ -39,6 +39,8 @@ function(homefs_script_test name label script)
     math(EXPR timeout "${timeout} * 3")
   endif()
 
+  list(APPEND environment "HOMEFS_TEST_TIMEOUT=${timeout}")
+
   add_test(NAME ${name} COMMAND "${script}" WORKING_DIRECTORY "${CMAKE_BINARY_DIR}")
   set_tests_properties(${name} PROPERTIES
     LABELS ${label} TIMEOUT ${timeout} RUN_SERIAL ${serial} ENVIRONMENT "${environment}")
