@@ -74,7 +74,7 @@ scenario() {
   scenario "a condition that never comes" 1 'not within 1 s: false' '
     E2E_DEADLINE=1; wait_until false'
   scenario "a server that dies" 1 'homefsd ended while starting' '
-    server_config ".listen.port = 99999999"; start_server'
+    change_server_config ".listen.port = 99999999"; start_server'
   scenario "a report of a sanitizer" 1 'heap-use-after-free' '
     echo "ERROR: heap-use-after-free" >"$E2E_DIR/logs/sanitizer.1"'
   scenario "a forgotten process" 0 '' '

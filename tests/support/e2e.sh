@@ -31,8 +31,9 @@ E2E_PORT=
 export HOME="$E2E_DIR/home" XDG_CONFIG_HOME="$E2E_DIR/config" XDG_STATE_HOME="$E2E_DIR/state"
 export XDG_CACHE_HOME="$E2E_DIR/cache" XDG_RUNTIME_DIR="$E2E_DIR/run"
 unset NOTIFY_SOCKET CREDENTIALS_DIRECTORY
-mkdir -p -m 0700 "$HOME" "$XDG_CONFIG_HOME" "$XDG_STATE_HOME" "$XDG_CACHE_HOME" "$XDG_RUNTIME_DIR" \
-  "$E2E_DIR/secrets" "$E2E_DIR/server" "$E2E_DIR/logs"
+mkdir "$HOME" "$XDG_CONFIG_HOME" "$XDG_STATE_HOME" "$XDG_CACHE_HOME" "$E2E_DIR/secrets" \
+  "$E2E_DIR/server" "$E2E_DIR/logs"
+mkdir -m 0700 "$XDG_RUNTIME_DIR"
 
 # The reports of a sanitizer go to files, as a daemon has no stderr; any such file is a failure.
 for _options in ASAN_OPTIONS UBSAN_OPTIONS LSAN_OPTIONS TSAN_OPTIONS; do
@@ -112,23 +113,26 @@ port_answers() {
   (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
-# server_config [JQ FILTER]: writes the server's config on first use; the filter changes it, as in
-#   server_config '.session.timeout = "5s"'
+# Writes the server's config, unless it is there.
 server_config() {
   local file="$E2E_DIR/server/homefsd.json"
-  if [ ! -e "$file" ]; then
-    E2E_PORT=$(free_port)
-    mkdir -p "$E2E_DIR/server/data" "$E2E_DIR/server/homes"
-    jq -n --arg dir "$E2E_DIR/server" --argjson port "$E2E_PORT" '{
-      listen: {address: "127.0.0.1", port: $port},
-      data_dir: ($dir + "/data"), homes_dir: ($dir + "/homes"),
-      accounts_file: ($dir + "/accounts.ini")}' >"$file"
-    (umask 077 && : >"$E2E_DIR/server/accounts.ini")
-  fi
-  if [ "$#" -gt 0 ]; then
-    jq "$1" "$file" >"$file.new"
-    mv "$file.new" "$file"
-  fi
+  [ ! -e "$file" ] || return 0
+  E2E_PORT=$(free_port)
+  mkdir -p "$E2E_DIR/server/data" "$E2E_DIR/server/homes"
+  jq -n --arg dir "$E2E_DIR/server" --argjson port "$E2E_PORT" '{
+    listen: {address: "127.0.0.1", port: $port},
+    data_dir: ($dir + "/data"), homes_dir: ($dir + "/homes"),
+    accounts_file: ($dir + "/accounts.ini")}' >"$file"
+  (umask 077 && : >"$E2E_DIR/server/accounts.ini")
+}
+
+# change_server_config FILTER: a change of the config by jq, as in '.log.level = "debug"'. For the
+# next start of the server.
+change_server_config() {
+  local file="$E2E_DIR/server/homefsd.json"
+  server_config
+  jq "$1" "$file" >"$file.new"
+  mv "$file.new" "$file"
 }
 
 # homefsd COMMAND...: an administrator's command.
