@@ -76,7 +76,8 @@ outside() {
     chown -R "$user:" "$root/$user"
   done
   # In the background, as bash takes a signal only between foreground commands.
-  unshare --mount --pid --fork --kill-child=KILL --mount-proc -- \
+  # The signal at the death of this script, and --kill-child, end everything inside with it.
+  setpriv --pdeathsig KILL -- unshare --mount --pid --fork --kill-child=KILL --mount-proc -- \
     "$0" --inside "$user" "$work" "$source" "$build" "$@" <&0 &
   inside_pid=$!
   wait "$inside_pid"
@@ -87,7 +88,7 @@ clean_up() {
   set +e
   trap '' INT TERM HUP
   if [ -n "${inside_pid:-}" ]; then
-    kill -KILL "$inside_pid" 2>/dev/null  # --kill-child ends everything inside with it.
+    kill -KILL "$inside_pid" 2>/dev/null
     wait "$inside_pid" 2>/dev/null
   fi
   remove_cgroups "$user"
