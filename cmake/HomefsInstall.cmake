@@ -12,40 +12,31 @@ foreach(program homefs homefsd)
   endif()
 endforeach()
 
-# The units name the programs by their full path, which the prefix decides.
+# In the sources the prefix is /usr; what is installed names the one that it is installed to.
 set(packaging "${CMAKE_SOURCE_DIR}/packaging")
-function(homefs_install_unit file destination)
-  get_filename_component(name "${file}" NAME_WLE)
-  set(bindir "${CMAKE_INSTALL_FULL_BINDIR}")
-  configure_file("${file}" "${CMAKE_BINARY_DIR}/packaging/${destination}/${name}" @ONLY)
-  install(FILES "${CMAKE_BINARY_DIR}/packaging/${destination}/${name}"
-    DESTINATION "${HOMEFS_SYSTEMD_DIR}/${destination}")
+function(homefs_install_with_prefix file destination)
+  get_filename_component(name "${file}" NAME)
+  install(CODE "
+    file(READ \"${file}\" text)
+    string(REPLACE \"/usr/\" \"\${CMAKE_INSTALL_PREFIX}/\" text \"\${text}\")
+    file(WRITE \"${CMAKE_BINARY_DIR}/packaging/${name}\" \"\${text}\")
+    file(INSTALL \"${CMAKE_BINARY_DIR}/packaging/${name}\"
+      DESTINATION \"\${CMAKE_INSTALL_PREFIX}/${destination}\")")
 endfunction()
 
-file(GLOB system_units CONFIGURE_DEPENDS "${packaging}/systemd/*.in")
-foreach(unit IN LISTS system_units)
-  homefs_install_unit("${unit}" system)
-endforeach()
-file(GLOB user_units CONFIGURE_DEPENDS "${packaging}/systemd/user/*.in")
-foreach(unit IN LISTS user_units)
-  homefs_install_unit("${unit}" user)
-endforeach()
-foreach(kind sysusers tmpfiles)
-  file(GLOB snippets CONFIGURE_DEPENDS "${packaging}/${kind}.d/*.conf")
-  if(snippets)
-    install(FILES ${snippets} DESTINATION "lib/${kind}.d")
-  endif()
-endforeach()
+homefs_install_with_prefix("${packaging}/systemd/homefsd.service" "${HOMEFS_SYSTEMD_DIR}/system")
+homefs_install_with_prefix("${packaging}/systemd/user/homefs@.service" "${HOMEFS_SYSTEMD_DIR}/user")
+homefs_install_with_prefix("${packaging}/tmpfiles.d/homefs.conf" "lib/tmpfiles.d")
+install(FILES "${packaging}/sysusers.d/homefs.conf" DESTINATION "lib/sysusers.d")
+install(FILES "${packaging}/homefsd.json" DESTINATION "${CMAKE_INSTALL_DATADIR}/homefs")
 
-if(EXISTS "${packaging}/umount.fuse.homefs")
-  install(PROGRAMS "${packaging}/umount.fuse.homefs" DESTINATION "${HOMEFS_MOUNT_HELPER_DIR}")
-  install(CODE "
-    set(dir \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${HOMEFS_MOUNT_HELPER_DIR}\")
-    file(RELATIVE_PATH program \"\${CMAKE_INSTALL_PREFIX}/${HOMEFS_MOUNT_HELPER_DIR}\"
-      \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}/homefs\")
-    message(STATUS \"Installing: \${dir}/mount.fuse.homefs -> \${program}\")
-    file(CREATE_LINK \"\${program}\" \"\${dir}/mount.fuse.homefs\" SYMBOLIC)")
-endif()
+install(PROGRAMS "${packaging}/umount.fuse.homefs" DESTINATION "${HOMEFS_MOUNT_HELPER_DIR}")
+install(CODE "
+  set(dir \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${HOMEFS_MOUNT_HELPER_DIR}\")
+  file(RELATIVE_PATH program \"\${CMAKE_INSTALL_PREFIX}/${HOMEFS_MOUNT_HELPER_DIR}\"
+    \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}/homefs\")
+  message(STATUS \"Installing: \${dir}/mount.fuse.homefs -> \${program}\")
+  file(CREATE_LINK \"\${program}\" \"\${dir}/mount.fuse.homefs\" SYMBOLIC)")
 
 foreach(section 1 5 7 8)
   file(GLOB pages CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/man/*.${section}")
