@@ -54,6 +54,11 @@ struct OpenFile {
   ReadStream stream;
 };
 
+struct OpenFolder {
+  std::shared_ptr<const FolderSnapshot> listing;
+  bool was_read = false;  ///< reading from offset 0 again means a new listing
+};
+
 struct ClientState {
   NodeTable nodes;
   GrantAccount grant;
@@ -61,7 +66,7 @@ struct ClientState {
   bool is_shared = false;       ///< another session has the home too
   std::uint64_t coherence = 0;  ///< grows with every change that another session made
   std::unordered_map<std::uint64_t, OpenFile> files;  ///< by handle
-  std::unordered_map<std::uint64_t, std::shared_ptr<const FolderSnapshot>> folders;
+  std::unordered_map<std::uint64_t, OpenFolder> folders;
   std::uint64_t next_handle = 1;
   std::size_t dirty_bytes = 0;    ///< of all files, not acknowledged
   WakeList room_waiters;          ///< writers that wait until dirty_bytes falls

@@ -58,6 +58,16 @@ void FileSystem::on_changed(std::vector<Change> changes,
   acknowledge();
 }
 
+std::vector<std::pair<NodeId, std::string>> FileSystem::kernel_names() {
+  std::vector<std::pair<NodeId, std::string>> names;
+  auto state = state_.lock();
+  state->nodes.for_each([&](const Node& node) {
+    if (node.folder == nullptr || node.lookups == 0) return;
+    for (const auto& [name, child] : node.folder->entries) names.emplace_back(node.id, name);
+  });
+  return names;
+}
+
 void FileSystem::on_quota(const GrantState& grant) { state_.lock()->grant.update(grant); }
 
 void FileSystem::on_reconnected(bool is_same_session) {

@@ -104,7 +104,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
 
   // Folders (file_system_folders.cpp).
   Task<Result<std::uint64_t>> open_folder(NodeId node);
-  /// Takes the listing anew, as rewinddir() asks.
+  /// Before reading from offset 0: takes the listing anew if it was read before (rewinddir()).
   Task<Result<>> rewind_folder(std::uint64_t handle);
   /// Shows the entries from `offset` on (0 = ".", 1 = "..") until `show` says that there is no more
   /// room. `with_lookup`: each entry shown is looked up by the kernel, except "." and "..".
@@ -133,6 +133,9 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
 
   /// Waits until no file has unsent data; for unmounting.
   Task<> drain_all();
+
+  /// Every name that the kernel may have cached, with its folder.
+  std::vector<std::pair<NodeId, std::string>> kernel_names();
 
   struct Figures {
     std::size_t dirty_bytes = 0;

@@ -200,7 +200,7 @@ Task<Result<std::uint64_t>> FileSystem::open_folder(NodeId id) {
   }
   auto state = state_.lock();
   const std::uint64_t handle = state->next_handle++;
-  state->folders.emplace(handle, std::move(listing));
+  state->folders.emplace(handle, OpenFolder{std::move(listing)});
   co_return handle;
 }
 
@@ -210,13 +210,14 @@ Task<Result<>> FileSystem::rewind_folder(std::uint64_t handle) {
     auto state = state_.lock();
     const auto found = state->folders.find(handle);
     if (found == state->folders.end()) co_return fail(Status::kInvalid);
-    id = found->second->folder;
+    if (!std::exchange(found->second.was_read, true)) co_return Result<>();
+    id = found->second.listing->folder;
   }
   Result<std::uint64_t> again = co_await open_folder(id);
   if (!again) co_return std::unexpected(again.error());
   auto state = state_.lock();
   auto fresh = state->folders.extract(*again);
-  state->folders[handle] = std::move(fresh.mapped());
+  state->folders[handle].listing = std::move(fresh.mapped().listing);
   co_return Result<>();
 }
 
@@ -225,7 +226,7 @@ Result<> FileSystem::read_folder(std::uint64_t handle, std::uint64_t offset, boo
   auto state = state_.lock();
   const auto found = state->folders.find(handle);
   if (found == state->folders.end()) return fail(Status::kInvalid);
-  const FolderSnapshot& listing = *found->second;
+  const FolderSnapshot& listing = *found->second.listing;
   for (; offset < 2; ++offset) {
     const Node* node = state->nodes.find(offset == 0 ? listing.folder : listing.parent);
     const InodeNumber inode = node == nullptr ? InodeNumber{1} : node->attributes.inode;
