@@ -6,7 +6,7 @@
 namespace homefs {
 namespace {
 
-// Tags of the highest half are the pings' (link_health).
+// The higher half is for the pings of ServerLink.
 constexpr std::uint32_t kCallTagMax = 0x7fffffff;
 
 std::uint64_t payload_bytes(const Call& call) {
@@ -17,9 +17,7 @@ std::uint64_t payload_bytes(const Call& call) {
 
 }  // namespace
 
-Lane lane_of(const Call& call) {
-  return is_sequenced(call.op) ? Lane::kControl : call.lane;
-}
+Lane lane_of(const Call& call) { return is_sequenced(call.op) ? Lane::kControl : call.lane; }
 
 bool CallWindow::has_room(Lane lane) const {
   if (under_way_.size() >= kCallsInFlightMax) return false;
@@ -113,9 +111,8 @@ void CallWindow::on_break(std::uint64_t connection) {
     broken.push_back(entry.second);
     return true;
   });
-  std::sort(broken.begin(), broken.end(), [](const PendingPtr& a, const PendingPtr& b) {
-    return a->sent_order > b->sent_order;
-  });
+  std::sort(broken.begin(), broken.end(),
+            [](const PendingPtr& a, const PendingPtr& b) { return a->sent_order > b->sent_order; });
   for (PendingPtr& call : broken) {
     leave_under_way(call);
     queue(call->lane).push_front(std::move(call));

@@ -60,6 +60,10 @@ class CallWindow {
   /// The next call of `lane`, from now on under way on `connection` with a tag and, where it is in
   /// sequence, a seq. Null when none waits or the window is full.
   [[nodiscard]] PendingPtr take_next(Lane lane, std::uint64_t connection);
+  /// The call that take_next() would look at; null when none waits.
+  [[nodiscard]] const PendingCall* front(Lane lane) const {
+    return queue(lane).empty() ? nullptr : queue(lane).front().get();
+  }
   /// Puts a call of our own under way, past the window: introductions that are sent ahead.
   void put_under_way(const PendingPtr& call, std::uint64_t connection);
 

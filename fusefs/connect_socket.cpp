@@ -70,7 +70,8 @@ Result<> wait_for(int fd, short events, Clock::time_point deadline, const BreakS
     const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now());
     if (left.count() <= 0) return fail(Status::kTimedOut);
     pollfd waits[2] = {{fd, events, 0}, {broken.fd(), POLLIN, 0}};
-    const int ready = ::poll(waits, 2, static_cast<int>(std::min<std::int64_t>(left.count(), 60000)));
+    const int ready =
+        ::poll(waits, 2, static_cast<int>(std::min<std::int64_t>(left.count(), 60000)));
     if (ready < 0 && errno != EINTR) return fail_errno(errno, "poll");
     if (waits[1].revents != 0) return fail(Status::kInterrupted, "the attempt was broken off");
     if (ready > 0 && waits[0].revents != 0) return {};
@@ -85,7 +86,8 @@ Result<std::vector<Address>> resolve_until(const ConnectTarget& target, Clock::t
     resolve(host, port, *resolution);
   }).detach();
   const Result<> waited = wait_for(resolution->done.get(), POLLIN, deadline, broken);
-  if (!waited && waited.error().status == Status::kInterrupted) return std::unexpected(waited.error());
+  if (!waited && waited.error().status == Status::kInterrupted)
+    return std::unexpected(waited.error());
   if (!waited) return fail(Status::kDisconnected, "find " + target.host + ": no answer in time");
   const std::lock_guard lock(resolution->mutex);
   if (resolution->error != 0) {

@@ -5,18 +5,28 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include <cstddef>
 #include <utility>
 
 namespace homefs {
+namespace {
+
+// What the kernel knows of a connection; what it does not know is 0.
+tcp_info tcp_info_of(int fd) {
+  tcp_info info{};
+  socklen_t length = sizeof info;
+  (void)::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length);  // no TCP, or closed: zeros
+  return info;
+}
+
+}  // namespace
 
 std::shared_ptr<LinkConnection> LinkConnection::start(ConnectionOwner& owner, UniqueFd socket,
                                                       const ConnectionSetup& setup) {
   auto connection = std::make_shared<LinkConnection>(owner, setup.id);
   connection->note_received(0);
+  owner.on_connection_opening();
   connection->statistics_socket_.reset(::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0));
-  connection->channel_ =
-      Channel::make(setup.executor, std::move(socket), setup.tls, setup.options);
+  connection->channel_ = Channel::make(setup.executor, std::move(socket), setup.tls, setup.options);
   connection->channel_->start(connection);
   return connection;
 }
@@ -50,8 +60,8 @@ Result<InFrame> LinkConnection::exchange(Op op, std::vector<std::byte> fields,
   }
   channel_->resume_reading();
   std::unique_lock lock(mutex_);
-  const bool is_decided =
-      changed_.wait_for(lock, deadline, [this] { return reply_.has_value() || closed_.has_value(); });
+  const bool is_decided = changed_.wait_for(
+      lock, deadline, [this] { return reply_.has_value() || closed_.has_value(); });
   is_waiting_ = false;
   if (reply_) return std::move(*std::exchange(reply_, std::nullopt));
   if (!is_decided) return fail(Status::kTimedOut, "the server does not answer");
@@ -65,17 +75,25 @@ void LinkConnection::adopt() {
 
 Result<> LinkConnection::send(OutFrame&& frame, bool is_bulk) {
   const std::size_t bytes = kFrameHeaderBytes + frame.body_bytes();
-  Result<> sent = is_bulk ? channel_->send_later(std::move(frame)) : channel_->send(std::move(frame));
+  Result<> sent =
+      is_bulk ? channel_->send_later(std::move(frame)) : channel_->send(std::move(frame));
   if (sent) bytes_out_.fetch_add(bytes, std::memory_order_relaxed);
   return sent;
 }
 
-std::uint64_t LinkConnection::bytes_acknowledged() const {
-  tcp_info info{};
-  socklen_t length = sizeof info;
-  if (::getsockopt(statistics_socket_.get(), IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return 0;
-  if (length < offsetof(tcp_info, tcpi_bytes_acked) + sizeof info.tcpi_bytes_acked) return 0;
-  return info.tcpi_bytes_acked;
+bool LinkConnection::is_closed() {
+  const std::lock_guard lock(mutex_);
+  return closed_.has_value();
+}
+
+std::uint64_t LinkConnection::bytes_acknowledged() {
+  const std::lock_guard lock(mutex_);
+  return tcp_info_of(statistics_socket_.get()).tcpi_bytes_acked;
+}
+
+std::chrono::microseconds LinkConnection::round_trip() {
+  const std::lock_guard lock(mutex_);
+  return std::chrono::microseconds(tcp_info_of(statistics_socket_.get()).tcpi_rtt);
 }
 
 void LinkConnection::note_received(std::size_t bytes) {
@@ -115,6 +133,7 @@ void LinkConnection::on_closed(const Error& why) {
   {
     const std::lock_guard lock(mutex_);
     closed_ = why;
+    statistics_socket_.reset();  // the peer sees the end when the last descriptor is closed
     changed_.notify_all();
   }
   owner_.on_connection_closed(*this, why);

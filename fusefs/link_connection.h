@@ -24,6 +24,8 @@ class LinkConnection;
 class ConnectionOwner {
  public:
   virtual ~ConnectionOwner() = default;
+  /// Before every other call; on_connection_closed() answers it.
+  virtual void on_connection_opening() = 0;
   virtual void on_connection_frame(LinkConnection& connection, InFrame frame) = 0;
   virtual void on_connection_space(LinkConnection& connection) = 0;
   /// Once for every connection that was opened, adopted or not; the last call.
@@ -64,15 +66,24 @@ class LinkConnection final : public ChannelEvents {
   void close_after_flush(Error why) { channel_->close_after_flush(std::move(why)); }
 
   [[nodiscard]] std::uint64_t id() const { return id_; }
-  [[nodiscard]] Channel& channel() const { return *channel_; }
+  [[nodiscard]] const std::shared_ptr<Channel>& channel() const { return channel_; }
+  [[nodiscard]] bool is_closed();
 
   // What link_health looks at.
   /// When the last frame came.
-  [[nodiscard]] Clock::time_point last_received() const { return Clock::time_point(Clock::duration(last_received_.load(std::memory_order_relaxed))); }
+  [[nodiscard]] Clock::time_point last_received() const {
+    return Clock::time_point(Clock::duration(last_received_.load(std::memory_order_relaxed)));
+  }
   /// Bytes that the peer's kernel has acknowledged; 0 where that is not known.
-  [[nodiscard]] std::uint64_t bytes_acknowledged() const;
-  [[nodiscard]] std::uint64_t bytes_received() const { return bytes_in_.load(std::memory_order_relaxed); }
-  [[nodiscard]] std::uint64_t bytes_sent() const { return bytes_out_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t bytes_acknowledged();
+  /// As the kernel has measured it; zero where that is not known.
+  [[nodiscard]] std::chrono::microseconds round_trip();
+  [[nodiscard]] std::uint64_t bytes_received() const {
+    return bytes_in_.load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::uint64_t bytes_sent() const {
+    return bytes_out_.load(std::memory_order_relaxed);
+  }
 
   void on_open() override;
   void on_frame(InFrame frame) override;
@@ -85,15 +96,15 @@ class LinkConnection final : public ChannelEvents {
   ConnectionOwner& owner_;
   const std::uint64_t id_;
   std::shared_ptr<Channel> channel_;  // set by start(), constant after it
-  UniqueFd statistics_socket_;        // a duplicate, for TCP_INFO alone
+  UniqueFd statistics_socket_;        // guarded by mutex_: a duplicate, for TCP_INFO alone
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  bool is_open_ = false;           // guarded by mutex_
-  bool is_waiting_ = false;        // guarded by mutex_: for the reply to a request of the login
-  std::optional<InFrame> reply_;   // guarded by mutex_
-  std::optional<Error> closed_;    // guarded by mutex_
-  std::uint32_t login_tag_ = 0;    // guarded by mutex_
+  bool is_open_ = false;          // guarded by mutex_
+  bool is_waiting_ = false;       // guarded by mutex_: for the reply to a request of the login
+  std::optional<InFrame> reply_;  // guarded by mutex_
+  std::optional<Error> closed_;   // guarded by mutex_
+  std::uint32_t login_tag_ = 0;   // guarded by mutex_
 
   std::atomic<bool> is_adopted_{false};
   std::atomic<Clock::rep> last_received_{0};
