@@ -18,7 +18,7 @@ struct HandlerContext;
 /// A row of the table. `run` gets the request's body behind the introductions.
 struct FileOp {
   Op op;
-  std::size_t payload_bytes_max;  ///< bytes that may follow the message; 0 for most
+  std::size_t payload_bytes_max;  ///< what the body may have over kFieldBytesMax; 0 for most
   Reply (*run)(HandlerContext& context, std::span<const std::byte> body);
 };
 

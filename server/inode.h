@@ -32,13 +32,14 @@ class Inode {
  public:
   /// What makes it this inode and not a later one that got the same number.
   struct Identity {
-    std::uint64_t number = 0;  ///< st_ino
+    std::uint64_t number = 0;   ///< st_ino
     std::int64_t birth_ns = 0;  ///< time of birth; 0 where the file system does not know it
     std::uint32_t type = 0;     ///< S_IFMT bits
     bool operator==(const Identity&) const = default;
   };
 
   Inode(InodeTable& table, const Identity& identity) : table_(table), identity_(identity) {}
+  ~Inode();
   Inode(const Inode&) = delete;
   Inode& operator=(const Inode&) = delete;
 
@@ -60,13 +61,13 @@ class Inode {
   mutable std::shared_mutex size_lock_;
 
   // Guarded by the table's mutex: where it was last seen, who knows it, and its version.
-  InodeRef parent_;       // null: the root, an orphan, or one that is gone
-  std::string name_;      // in parent_
+  InodeRef parent_;             // null: the root, an orphan, or one that is gone
+  std::string name_;            // in parent_
   std::uint32_t sessions_ = 0;  // that have it bound
   bool is_orphan_ = false;      // reached through the orphanage
   bool is_gone_ = false;        // its last name was removed
   bool is_root_ = false;
-  std::uint32_t version_step_ = 0;  // see InodeTable::version_of
+  std::uint64_t version_step_ = 0;  // see InodeTable::version_of
   std::int64_t version_ctime_ns_ = 0;
 
   // Guarded by the descriptor cache's mutex.

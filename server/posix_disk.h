@@ -32,6 +32,7 @@ using FdRef = std::shared_ptr<const UniqueFd>;
 struct Stat {
   Attributes attributes;
   std::int64_t birth_ns = 0;  ///< 0 where the file system does not record it
+  std::uint64_t device = 0;   ///< of the file system
   bool is_mount = false;      ///< something else is mounted here
 };
 
@@ -42,11 +43,11 @@ std::int64_t nanoseconds_of(const Timestamp& time);
 
 /// Opens a path given by the administrator (it may have symlinks).
 Result<UniqueFd> open_root(const std::string& path);
+/// The folder that `folder` is in.
+Result<UniqueFd> open_parent(int folder);
 /// openat2 of one component: never leaves the folder, follows no symlink, enters no mount.
 /// `mode` is for O_CREAT only.
 Result<UniqueFd> open_at(int folder, const char* name, int flags, std::uint32_t mode = 0);
-/// The same of a relative path of several components, for the mount of a subfolder.
-Result<UniqueFd> open_below(int folder, const std::string& path, int flags);
 /// An unnamed regular file in `folder`'s file system, readable and writable.
 Result<UniqueFd> open_unnamed(int folder, std::uint32_t mode);
 
@@ -55,14 +56,14 @@ Result<UniqueFd> open_unnamed(int folder, std::uint32_t mode);
 Result<Stat> stat_at(int folder, const char* name);
 Result<Stat> stat_fd(int fd);
 Result<std::string> readlink_at(int folder, const char* name);
+/// `fd`: the symlink itself, O_PATH.
 Result<std::string> readlink_fd(int fd);
 
-/// Calls `visit(number, type, name)` for every entry but "." and "..", in the order of the disk.
-/// `type` is a DT_ constant. The descriptor's position is not touched.
-Result<void> read_folder(
-    int folder,
-    const std::function<void(std::uint64_t number, unsigned char type, std::string_view name)>&
-        visit);
+/// Takes an entry of a folder; false ends the reading.
+using EntryVisitor = std::function<bool(std::uint64_t number, std::string_view name)>;
+/// Calls `visit` for every entry but "." and "..", in the order of the disk. The position of the
+/// descriptor is not touched.
+Result<void> read_folder(int folder, const EntryVisitor& visit);
 
 struct FileSystemSpace {
   std::uint64_t bytes = 0;

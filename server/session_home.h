@@ -55,6 +55,8 @@ class SessionHome {
  private:
   struct State;
   SessionHome(std::shared_ptr<Home> home, InodeRef root);
+  Result<void> introduce(const Introductions& introductions);
+  Result<void> introduce(const Introduction& introduction);
 
   std::shared_ptr<Home> home_;  // owners: all sessions of the home, and the registry of homes
   std::unique_ptr<State> state_;
