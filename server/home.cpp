@@ -174,10 +174,10 @@ Result<InodeRef> Home::find_folder(std::string_view path) {
     if (!name) return std::unexpected(name.error());
     auto entry = lookup(at, *name);
     if (!entry && entry.error().status == Status::kNoSuchFile) {
-      return fail(Status::kNoSuchDirectory, quoted(name->text()));
+      return fail(Status::kNoSuchDirectory, homefs::quoted(name->text()));
     }
     if (!entry) return std::unexpected(entry.error());
-    if (!entry->inode->is_folder()) return fail(Status::kNotDirectory, quoted(name->text()));
+    if (!entry->inode->is_folder()) return fail(Status::kNotDirectory, homefs::quoted(name->text()));
     at = std::move(entry->inode);
     path.remove_prefix(std::min(end + 1, path.size()));
   }

@@ -81,7 +81,7 @@ Result<Move> Home::move(const Rename& rename) {
     auto prepared =
         prepare_farewell(rename.actor, to.parent, rename.to_folder, to.name, rename.options.keep);
     if (!prepared) return std::unexpected(prepared.error());
-    farewell = std::move(*prepared);
+    farewell.emplace(*std::move(prepared));
   }
   if (!farewell) change.emplace(scan_->change());
   touch_moved(farewell ? *farewell->change : *change, rename.moved, rename.from);
