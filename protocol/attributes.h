@@ -28,6 +28,10 @@ struct Attributes {
   Timestamp atime, mtime, ctime;
   std::uint64_t version = 0;  ///< differs after every change of data or attributes; only compared
 
+  /// Grows from one look of the server at any inode to the next: of two answers about one inode the
+  /// one with the greater order is true. Independent of clocks; starts anew with the server.
+  std::uint64_t order = 0;
+
   bool operator==(const Attributes&) const = default;
 };
 
