@@ -163,7 +163,7 @@ TEST(Channel, FlushesFromInsideAnEventWhatWasSentThere) {
   };
   pair.open();
   ASSERT_TRUE(pair.client_channel->send(make_request(1, 1)));
-  ASSERT_TRUE(pair.client_channel->send(make_request(2, 1)));
+  (void)pair.client_channel->send(make_request(2, 1));  // The server may have closed already.
   ASSERT_TRUE(pair.wait_for([&] { return pair.client->is_closed() && pair.server->is_closed(); }));
   EXPECT_EQ(pair.client->frame_count(), 1u);
   EXPECT_EQ(pair.server->frame_count(), 1u);
