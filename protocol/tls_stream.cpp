@@ -116,6 +116,9 @@ Result<TlsStream::Wait> TlsStream::wait_or_error(int returned) {
     return fail(Status::kDisconnected, fail_errno(socket_error_, "recv").error().message());
   }
   if (is_ended_) return fail(Status::kDisconnected, "the connection was cut");
+  if (const long verified = SSL_get_verify_result(ssl_); verified != X509_V_OK) {
+    return fail(Status::kServerKeyUnknown, X509_verify_cert_error_string(verified));
+  }
   return fail(Status::kProtocolError, "TLS: " + take_openssl_error());
 }
 

@@ -46,8 +46,9 @@ packages_missing() {
 # away something that another project on this machine may need.
 packages_check_boost() {
   local old
-  old=$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' 'libboost1.74-*dev' 'libboost-*dev' \
-    libboost-dev 2>/dev/null | sed -n 's/^installed //p' | tr '\n' ' ')
+  # dpkg-query fails where a pattern matches nothing.
+  old=$({ dpkg-query -W -f='${db:Status-Status} ${Package}\n' 'libboost1.74-*dev' 'libboost-*dev' \
+    2>/dev/null || true; } | sed -n 's/^installed //p' | tr '\n' ' ')
   if [ -n "$old" ]; then
     echo "note: libboost1.81-dev replaces the headers of Boost 1.74; apt removes: $old" >&2
   fi

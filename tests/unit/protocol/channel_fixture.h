@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -82,6 +83,8 @@ inline SocketPair tcp_pair() {
   HOMEFS_CHECK(::connect(client.get(), generic, length) == 0);
   UniqueFd server(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
   HOMEFS_CHECK(server.is_open());
+  const int on = 1;  // for the peers that are no channel
+  HOMEFS_CHECK(::setsockopt(client.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0);
   return {std::move(client), std::move(server)};
 }
 

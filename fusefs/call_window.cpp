@@ -1,0 +1,188 @@
+#include "fusefs/call_window.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace homefs {
+namespace {
+
+// The higher half is for the pings of ServerLink.
+constexpr std::uint32_t kCallTagMax = 0x7fffffff;
+
+std::uint64_t payload_bytes(const Call& call) {
+  std::uint64_t bytes = 0;
+  for (const Slice& slice : call.payload) bytes += slice.bytes.size();
+  return bytes;
+}
+
+}  // namespace
+
+Lane lane_of(const Call& call) { return is_sequenced(call.op) ? Lane::kControl : call.lane; }
+
+bool CallWindow::has_room(Lane lane) const {
+  if (under_way_.size() >= kCallsInFlightMax) return false;
+  return lane == Lane::kControl || bulk_under_way_ < kBulkInFlightMax;
+}
+
+bool CallWindow::add(PendingPtr call) {
+  if (waiting() >= kCallsWaitingMax) return false;
+  call->lane = lane_of(call->call);
+  queue(call->lane).push_back(std::move(call));
+  return true;
+}
+
+PendingPtr CallWindow::take_next(Lane lane, std::uint64_t connection) {
+  if (queue(lane).empty() || !has_room(lane)) return nullptr;
+  PendingPtr call = std::move(queue(lane).front());
+  queue(lane).pop_front();
+  if (call->seq == 0 && is_sequenced(call->call.op)) {
+    call->seq = ++last_seq_;
+    answered_.push_back(false);
+  }
+  put_under_way(call, connection);
+  return call;
+}
+
+void CallWindow::put_under_way(const PendingPtr& call, std::uint64_t connection) {
+  do {
+    last_tag_ = last_tag_ == kCallTagMax ? 1 : last_tag_ + 1;
+  } while (under_way_.contains(last_tag_));
+  call->tag = last_tag_;
+  call->connection = connection;
+  call->sent_order = ++last_sent_order_;
+  call->was_sent = true;
+  if (call->lane == Lane::kBulk) ++bulk_under_way_;
+  under_way_.emplace(call->tag, call);
+}
+
+void CallWindow::leave_under_way(const PendingPtr& call) {
+  if (call->lane == Lane::kBulk) --bulk_under_way_;
+  call->tag = 0;
+  call->connection = 0;
+}
+
+void CallWindow::put_back(const PendingPtr& call) {
+  const auto found = under_way_.find(call->tag);
+  // A break may have put it back already.
+  if (found == under_way_.end() || found->second != call) return;
+  under_way_.erase(found);
+  leave_under_way(call);
+  queue(call->lane).push_front(call);
+}
+
+PendingPtr CallWindow::take_answered(std::uint32_t tag, std::uint64_t connection) {
+  const auto found = under_way_.find(tag);
+  if (found == under_way_.end() || found->second->connection != connection) return nullptr;
+  PendingPtr call = std::move(found->second);
+  under_way_.erase(found);
+  leave_under_way(call);
+  if (call->seq != 0) fill_seq(call->seq);
+  return call;
+}
+
+void CallWindow::fill_seq(std::uint64_t seq) {
+  HOMEFS_CHECK(seq > seq_done_ && seq - seq_done_ <= answered_.size());
+  answered_[seq - seq_done_ - 1] = true;
+  while (!answered_.empty() && answered_.front()) {
+    answered_.pop_front();
+    ++seq_done_;
+  }
+}
+
+void CallWindow::send_again(PendingPtr call) {
+  call->seq = 0;
+  call->was_sent = false;
+  call->introductions.clear();
+  // Behind those that hold a seq already: their numbers are lower than the one it will get.
+  Queue& calls = queue(call->lane);
+  const auto place = std::find_if(calls.begin(), calls.end(),
+                                  [](const PendingPtr& waiting) { return waiting->seq == 0; });
+  calls.insert(place, std::move(call));
+}
+
+void CallWindow::drop_abandoned(Queue& calls) {
+  std::erase_if(calls, [](const PendingPtr& call) { return !call->done && call->seq == 0; });
+}
+
+void CallWindow::on_break(std::uint64_t connection) {
+  std::vector<PendingPtr> broken;
+  std::erase_if(under_way_, [&](const auto& entry) {
+    if (entry.second->connection != connection) return false;
+    broken.push_back(entry.second);
+    return true;
+  });
+  std::sort(broken.begin(), broken.end(),
+            [](const PendingPtr& a, const PendingPtr& b) { return a->sent_order > b->sent_order; });
+  for (PendingPtr& call : broken) {
+    leave_under_way(call);
+    queue(call->lane).push_front(std::move(call));
+  }
+  for (Queue& calls : waiting_) drop_abandoned(calls);
+}
+
+std::vector<PendingPtr> CallWindow::on_new_session() {
+  HOMEFS_CHECK(under_way_.empty());
+  std::vector<PendingPtr> doubtful;
+  last_seq_ = 0;
+  seq_done_ = 0;
+  answered_.clear();
+  for (Queue& calls : waiting_) {
+    for (const PendingPtr& call : calls) {
+      if (call->was_sent && call->call.op == Op::kAppend && call->done) doubtful.push_back(call);
+      call->seq = 0;
+    }
+    std::erase_if(calls, [](const PendingPtr& call) {
+      return !call->done || (call->was_sent && call->call.op == Op::kAppend);
+    });
+    for (const PendingPtr& call : calls) call->was_sent = false;
+  }
+  return doubtful;
+}
+
+Link::Done CallWindow::abandon(std::uint64_t number) {
+  const auto is_it = [&](const PendingPtr& call) { return call->number == number; };
+  for (Queue& calls : waiting_) {
+    const auto found = std::find_if(calls.begin(), calls.end(), is_it);
+    if (found == calls.end()) continue;
+    Link::Done done = std::exchange((*found)->done, nullptr);
+    if ((*found)->seq == 0) calls.erase(found);
+    return done;
+  }
+  for (auto& [tag, call] : under_way_) {
+    if (is_it(call)) return std::exchange(call->done, nullptr);
+  }
+  return nullptr;
+}
+
+std::vector<Link::Done> CallWindow::abandon_older_than(SteadyTime limit) {
+  std::vector<Link::Done> taken;
+  const auto take = [&](const PendingPtr& call) {
+    if (call->done && call->since < limit) taken.push_back(std::exchange(call->done, nullptr));
+  };
+  for (auto& [tag, call] : under_way_) take(call);
+  for (Queue& calls : waiting_) {
+    for (const PendingPtr& call : calls) take(call);
+    drop_abandoned(calls);
+  }
+  return taken;
+}
+
+std::vector<Link::Done> CallWindow::clear() {
+  std::vector<Link::Done> taken = abandon_older_than(SteadyTime::max());
+  under_way_.clear();
+  bulk_under_way_ = 0;
+  for (Queue& calls : waiting_) calls.clear();
+  return taken;
+}
+
+std::uint64_t CallWindow::seq_done() const { return seq_done_; }
+
+std::uint64_t CallWindow::waiting_payload_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const Queue& calls : waiting_) {
+    for (const PendingPtr& call : calls) bytes += payload_bytes(call->call);
+  }
+  return bytes;
+}
+
+}  // namespace homefs

@@ -1,0 +1,121 @@
+#include "fusefs/link_dialer.h"
+
+#include <utility>
+
+namespace homefs {
+namespace {
+
+// Frames of up to 1 MiB of 2 connections that are read while their predecessors are being used.
+constexpr std::size_t kBuffersKept = 32;
+
+}  // namespace
+
+LinkDialer::LinkDialer(boost::asio::any_io_executor executor, TlsContext tls,
+                       const LinkOptions& options, ConnectionOwner& owner)
+    : executor_(std::move(executor)),
+      tls_(std::move(tls)),
+      options_(options),
+      owner_(owner),
+      pool_(BufferPool::make(kBuffersKept)),
+      accepted_fingerprint_(options.trust.pinned) {}
+
+void LinkDialer::interrupt() {
+  broken_.set();
+  const std::lock_guard lock(mutex_);
+  if (current_ != nullptr) current_->close({Status::kInterrupted, "the attempt was broken off"});
+}
+
+void LinkDialer::reset_interrupt() {
+  broken_.reset();
+  if (is_shut_down_) broken_.set();
+}
+
+void LinkDialer::shut_down() {
+  is_shut_down_ = true;
+  interrupt();
+}
+
+std::string LinkDialer::offered_fingerprint() {
+  const std::lock_guard lock(mutex_);
+  return offered_fingerprint_;
+}
+
+void LinkDialer::set_current(std::shared_ptr<LinkConnection> connection) {
+  const std::lock_guard lock(mutex_);
+  current_ = std::move(connection);
+  if (is_shut_down_ && current_ != nullptr) {
+    current_->close({Status::kInterrupted, "the link was closed"});
+  }
+}
+
+Result<> LinkDialer::judge_key(const std::string& fingerprint) {
+  {
+    const std::lock_guard lock(mutex_);
+    offered_fingerprint_ = fingerprint;
+  }
+  if (fingerprint.empty()) return fail(Status::kProtocolError, "the server showed no key");
+  if (accepted_fingerprint_.empty()) {
+    if (options_.trust.accept_new) return {};
+    return fail(Status::kServerKeyUnknown, "it is " + fingerprint);
+  }
+  if (accepted_fingerprint_ == fingerprint) return {};
+  return fail(Status::kServerKeyChanged,
+              "it is " + fingerprint + " and was " + accepted_fingerprint_);
+}
+
+Result<std::shared_ptr<LinkConnection>> LinkDialer::open() {
+  const LinkTimes& times = options_.times;
+  auto socket =
+      connect_socket(options_.server, times.connect_deadline, 3 * times.keepalive, broken_);
+  if (!socket) return std::unexpected(socket.error());
+  ConnectionSetup setup{.executor = executor_, .tls = tls_, .options = {}, .id = ++last_id_};
+  setup.options.pool = pool_;
+  setup.options.handshake_deadline = times.connect_deadline;
+  auto connection = LinkConnection::start(owner_, std::move(*socket), setup);
+  set_current(connection);
+  Result<> done = connection->wait_open(times.connect_deadline);
+  if (done) done = judge_key(connection->channel()->peer_fingerprint());
+  if (done) return connection;
+  connection->close(done.error());
+  set_current(nullptr);
+  return std::unexpected(done.error());
+}
+
+LoginStep LinkDialer::step_of(LinkConnection& connection) const {
+  return LoginStep{
+      .connection = connection, .options = options_, .deadline = options_.times.connect_deadline};
+}
+
+Result<LinkDialer::Dialed> LinkDialer::dial_control(const std::optional<LinkSession>& session) {
+  auto connection = open();
+  if (!connection) return std::unexpected(connection.error());
+  Dialed dialed{.connection = *connection, .session = {}, .is_same_session = false};
+  Result<LinkSession> joined = fail(Status::kSessionUnknown);
+  if (session) {
+    joined = resume_session(step_of(**connection), *session, Lane::kControl);
+    dialed.is_same_session = joined.has_value();
+  }
+  if (!joined && joined.error().status == Status::kSessionUnknown) {
+    joined = log_in(step_of(**connection));
+  }
+  set_current(nullptr);
+  if (!joined) {
+    (*connection)->close(joined.error());
+    return std::unexpected(joined.error());
+  }
+  accepted_fingerprint_ = (*connection)->channel()->peer_fingerprint();
+  dialed.session = std::move(*joined);
+  return dialed;
+}
+
+Result<std::shared_ptr<LinkConnection>> LinkDialer::dial_bulk(const LinkSession& session) {
+  auto connection = open();
+  if (!connection) return connection;
+  const auto joined = resume_session(step_of(**connection), session, Lane::kBulk);
+  set_current(nullptr);
+  if (joined) return connection;
+  (*connection)->close(joined.error());
+  return std::unexpected(joined.error());
+}
+
+}  // namespace homefs

@@ -1,0 +1,52 @@
+// What a ServerLink has to know before it can connect, and what the login has told it.
+//
+// Executor: values. Blocks: never.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "fusefs/connect_socket.h"
+#include "protocol/limits.h"
+
+namespace homefs {
+
+/// What to log in with: the token if there is one, else the password.
+struct Credentials {
+  std::string user;
+  std::string password;
+  std::string token;  ///< of the device, as the token store keeps it
+};
+
+/// Which server key is accepted.
+struct ServerTrust {
+  std::string pinned;  ///< "SHA256:..."; empty: the server is not known yet
+  /// An unknown key is accepted; a changed one never is. The caller pins it after the login, which
+  /// proves that the server knows the user's verifier.
+  bool accept_new = false;
+};
+
+struct LinkTimes {
+  std::chrono::milliseconds connect_deadline{10000};  ///< of each step: TCP, TLS, each exchange
+  std::chrono::milliseconds keepalive{kKeepAliveDefault};
+  /// Soft: a call without an answer fails after this. Hard, where not set: it waits.
+  std::optional<std::chrono::milliseconds> timeo;
+  std::chrono::milliseconds backoff_first{100};
+  std::chrono::milliseconds backoff_max{15000};
+  std::chrono::milliseconds tick{1000};  ///< how often health and timeo are looked at
+};
+
+struct LinkOptions {
+  ConnectTarget server;
+  Credentials credentials;
+  ServerTrust trust;
+  std::string client_id;  ///< stays the same for one profile on one machine
+  std::string subdir;     ///< the folder of the home that becomes the root; empty: the home
+  bool is_read_only = false;
+  unsigned bulk_connections = 1;
+  LinkTimes times;
+};
+
+}  // namespace homefs

@@ -1,0 +1,72 @@
+#include "fusefs/reconnector.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <random>
+#include <utility>
+
+namespace homefs {
+
+std::chrono::milliseconds backoff_delay(const Backoff& backoff, int failures, double random) {
+  if (failures <= 0) return std::chrono::milliseconds(0);
+  constexpr int kDoublingsMax = 20;  // keeps the shift in range; the maximum is reached before
+  const auto doubled = backoff.first * (std::int64_t{1} << std::min(failures - 1, kDoublingsMax));
+  const auto full = std::min<std::chrono::milliseconds>(doubled, backoff.max);
+  return std::chrono::milliseconds(
+      static_cast<std::int64_t>(static_cast<double>(full.count()) * (1.0 - random / 2)));
+}
+
+Reconnector::Reconnector(Backoff backoff, Attempt attempt)
+    : backoff_(backoff), attempt_(std::move(attempt)), thread_([this] { run(); }) {}
+
+void Reconnector::wake() {
+  const std::lock_guard lock(mutex_);
+  is_wanted_ = true;
+  changed_.notify_all();
+}
+
+void Reconnector::hurry() {
+  const std::lock_guard lock(mutex_);
+  is_hurried_ = true;
+  failures_ = 0;
+  changed_.notify_all();
+}
+
+void Reconnector::forget_failures() {
+  const std::lock_guard lock(mutex_);
+  failures_ = 0;
+}
+
+void Reconnector::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    is_stopped_ = true;
+    changed_.notify_all();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+void Reconnector::run() {
+  (void)::pthread_setname_np(::pthread_self(), "homefs-link");  // a name is a comfort, no more
+  std::minstd_rand generator{std::random_device{}()};
+  std::uniform_real_distribution<double> uniform(0.0, 1.0);
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [this] { return is_wanted_ || is_stopped_; });
+    const auto delay = backoff_delay(backoff_, failures_, uniform(generator));
+    (void)changed_.wait_for(lock, delay, [this] { return is_hurried_ || is_stopped_; });
+    if (is_stopped_) return;
+    is_wanted_ = false;
+    is_hurried_ = false;
+    lock.unlock();
+    const Result<> connected = attempt_();
+    lock.lock();
+    // Also a success counts until the connection has held: a server that accepts and then breaks
+    // must not be asked ten times a second.
+    ++failures_;
+    if (!connected) is_wanted_ = true;
+  }
+}
+
+}  // namespace homefs
