@@ -174,14 +174,14 @@ def hexadecimal(data):
 
 
 def message_vectors(document):
-    lines = ["# Messages: `message NAME STYLE`, values as `PATH TYPE VALUE`, `bytes HEX`.",
+    lines = ["# Messages: `message NAME STYLE`, values as `PATH TYPE VALUE`, `encoded HEX`.",
              "# `refused NAME WHY HEX` is not a message of that name."]
     for name in document.messages:
         for style in ("zero", "max", "mixed"):
             maker = made(document, name, style)
             lines.append(f"message {name} {style}")
             lines += [f"  {leaf.path} {leaf.kind} {leaf.text}" for leaf in maker.leaves]
-            lines.append(f"bytes {hexadecimal(maker.data)}")
+            lines.append(f"encoded {hexadecimal(maker.data)}")
         lines += [f"refused {name} {why} {hexadecimal(data)}"
                   for why, data in refusals(document, name)]
     return lines

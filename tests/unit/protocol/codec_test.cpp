@@ -2,7 +2,7 @@
 
 #include <random>
 
-#include "gtest/gtest.h"
+#include <gtest/gtest.h>
 #include "protocol/limits.h"
 #include "tests/support/protocol/allocations.h"
 #include "tests/support/protocol/message_kinds.h"
