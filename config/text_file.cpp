@@ -51,7 +51,7 @@ Result<> sync_folder(const std::filesystem::path& folder) {
 Result<> copy_rights(int fd, const struct stat& old, const std::filesystem::path& path) {
   mode_t mode = old.st_mode & kPermissionBits;
   // Only root may give a file away; its new owner, we, could read the old one anyhow.
-  (void)::fchown(fd, old.st_uid, static_cast<gid_t>(-1));
+  [[maybe_unused]] const int ignored = ::fchown(fd, old.st_uid, static_cast<gid_t>(-1));
   // But another group must not come into the rights that the old one had.
   if (::fchown(fd, static_cast<uid_t>(-1), old.st_gid) != 0) mode &= ~mode_t{070};
   if (::fchmod(fd, mode) != 0) return failed("set the mode of", path);

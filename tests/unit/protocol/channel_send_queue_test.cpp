@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "gtest/gtest.h"
+#include "protocol/bytes.h"
 #include "protocol/tls_stream.h"
 #include "tests/unit/protocol/channel_fixture.h"
 
@@ -31,12 +32,12 @@ std::vector<std::byte> drain(ChannelSendQueue& queue, std::size_t step,
 
 std::vector<std::byte> plain(OutFrame frame) {
   frame.header.body_bytes = static_cast<std::uint32_t>(frame.body_bytes());
-  const auto header = encode_header(frame.header);
-  std::vector<std::byte> all(header.begin(), header.end());
-  all.insert(all.end(), frame.fields.begin(), frame.fields.end());
-  for (const Slice& slice : frame.payload) {
-    all.insert(all.end(), slice.bytes.begin(), slice.bytes.end());
-  }
+  std::vector<std::byte> all(kFrameHeaderBytes + frame.body_bytes());
+  ByteWriter out(all);
+  out.put_bytes(encode_header(frame.header));
+  out.put_bytes(frame.fields);
+  for (const Slice& slice : frame.payload) out.put_bytes(slice.bytes);
+  EXPECT_EQ(out.left(), 0u);
   return all;
 }
 

@@ -1,0 +1,77 @@
+// ClientState: everything the client core knows, behind one lock (Guarded<ClientState>).
+//
+// Critical sections take microseconds: nothing is sent, hashed or awaited in them, and whoever is
+// to be woken is woken after the lock is given back.
+//
+// Owner: FileSystem. Executor: whoever holds the lock. Blocks: never.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "fusefs/node_table.h"
+#include "protocol/messages.h"
+
+namespace homefs {
+
+/// What is to be called once the lock is given back.
+using WakeList = std::vector<std::move_only_function<void()>>;
+
+inline void wake_all(WakeList&& list) {
+  for (auto& wake : list) wake();
+}
+
+/// How many bytes of the quota writes may take without asking. Bytes of writes that are not
+/// acknowledged count against the grant of the newest answer: that errs on the safe side only.
+class GrantAccount {
+ public:
+  [[nodiscard]] bool covers(std::uint64_t growth) const {
+    return growth == 0 || last_.granted >= unacknowledged_ + growth;
+  }
+  void take(std::uint64_t growth) { unacknowledged_ += growth; }
+  void settle(std::uint64_t growth) { unacknowledged_ -= growth; }
+  void update(const GrantState& state) {
+    if (state.stamp >= last_.stamp) last_ = state;
+  }
+  /// The session is a new one: its stamps start again.
+  void reset() { last_ = {}; }
+  [[nodiscard]] const GrantState& last() const { return last_; }
+  [[nodiscard]] std::uint64_t unacknowledged() const { return unacknowledged_; }
+
+ private:
+  GrantState last_;
+  std::uint64_t unacknowledged_ = 0;
+};
+
+struct OpenFile {
+  NodeId node{};
+  bool is_writable = false;
+  ReadStream stream;
+};
+
+struct OpenFolder {
+  std::shared_ptr<const FolderSnapshot> listing;
+  bool was_read = false;  ///< reading from offset 0 again means a new listing
+};
+
+struct ClientState {
+  NodeTable nodes;
+  GrantAccount grant;
+  StatfsReply statfs;
+  bool is_shared = false;       ///< another session has the home too
+  std::uint64_t coherence = 0;  ///< grows with every change that another session made
+  std::unordered_map<std::uint64_t, OpenFile> files;  ///< by handle
+  std::unordered_map<std::uint64_t, OpenFolder> folders;
+  std::uint64_t next_handle = 1;
+  std::size_t dirty_bytes = 0;    ///< of all files, not acknowledged
+  WakeList room_waiters;          ///< writers that wait until dirty_bytes falls
+  std::deque<NodeId> prefetched;  ///< small files read ahead, oldest first
+  std::size_t prefetched_bytes = 0;
+};
+
+}  // namespace homefs

@@ -1,0 +1,96 @@
+// Coherence: what the server says unasked, applied to the caches. The acknowledgement means that
+// our caches obey and the kernel's notifications are queued; it never waits for the kernel.
+#include "fusefs/file_system.h"
+
+namespace homefs {
+
+void FileSystem::on_mode(bool is_shared, std::move_only_function<void()> acknowledge) {
+  std::vector<NodeId> known;
+  {
+    auto state = state_.lock();
+    state->is_shared = is_shared;
+    ++state->coherence;
+    if (is_shared) {
+      state->nodes.for_each([&](const Node& node) {
+        if (node.lookups > 0) known.push_back(node.id);
+      });
+    }
+  }
+  if (is_shared) {
+    // From now on the kernel asks us each time; what it was allowed to keep is void.
+    notifier_->invalidate_all_entries();
+    for (const NodeId id : known) notifier_->invalidate_attributes(id);
+  }
+  acknowledge();
+}
+
+void FileSystem::on_changed(std::vector<Change> changes,
+                            std::move_only_function<void()> acknowledge) {
+  WakeList wake;
+  std::vector<NodeId> data_changed;
+  std::vector<NodeId> attributes_changed;
+  {
+    auto state = state_.lock();
+    ++state->coherence;
+    for (const Change& change : changes) {
+      Node* node = state->nodes.find(change.inode);
+      if (node == nullptr) continue;
+      node->has_attributes = false;
+      node->has_no_xattrs = false;
+      if (node->folder != nullptr && !change.name.empty()) {
+        node->folder->is_complete = false;
+        drop_entry(*state, *node, change.name);
+      }
+      if (change.has_data) {
+        node->kernel_version = 0;
+        if (node->data != nullptr) {
+          std::ranges::move(node->data->reads.clear(), std::back_inserter(wake));
+        }
+        data_changed.push_back(node->id);
+      } else {
+        attributes_changed.push_back(node->id);
+      }
+    }
+  }
+  for (const NodeId id : data_changed) notifier_->invalidate_data(id);
+  for (const NodeId id : attributes_changed) notifier_->invalidate_attributes(id);
+  wake_all(std::move(wake));
+  acknowledge();
+}
+
+std::vector<std::pair<NodeId, std::string>> FileSystem::kernel_names() {
+  std::vector<std::pair<NodeId, std::string>> names;
+  auto state = state_.lock();
+  state->nodes.for_each([&](const Node& node) {
+    if (node.folder == nullptr || node.lookups == 0) return;
+    for (const auto& [name, child] : node.folder->entries) names.emplace_back(node.id, name);
+  });
+  return names;
+}
+
+void FileSystem::on_quota(const GrantState& grant) { state_.lock()->grant.update(grant); }
+
+void FileSystem::on_reconnected(bool is_same_session) {
+  if (is_same_session) return;
+  std::vector<NodeId> known;
+  {
+    auto state = state_.lock();
+    ++state->coherence;
+    state->grant.reset();
+    state->nodes.for_each([&](Node& node) {
+      node.has_attributes = false;
+      node.has_no_xattrs = false;
+      node.kernel_version = 0;
+      node.known_to = 0;
+      if (node.folder != nullptr) {
+        node.folder->is_complete = false;
+        ++node.folder->changes;
+      }
+      if (node.lookups > 0) known.push_back(node.id);
+    });
+  }
+  notifier_->invalidate_all_entries();
+  for (const NodeId id : known) notifier_->invalidate_data(id);
+}
+
+}  // namespace homefs

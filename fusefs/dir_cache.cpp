@@ -1,0 +1,46 @@
+#include "fusefs/dir_cache.h"
+
+#include <algorithm>
+
+#include "fusefs/node_table.h"
+
+namespace homefs {
+namespace {
+
+// Files that a scan may leave out (an editor's backup, a suffix that grep excludes).
+constexpr std::size_t kSkippedMax = 8;
+// Two files in order may be chance; the third says that it is a scan.
+constexpr std::uint32_t kInOrderMin = 2;
+// The next request goes out while so many of the last are still to be read.
+constexpr std::size_t kAheadMin = 32;
+
+}  // namespace
+
+std::size_t Folder::position_of(InodeNumber inode, NodeTable& nodes) {
+  const auto inode_of = [&nodes](NodeId id) {
+    const Node* node = nodes.find(id);
+    return node == nullptr ? 0 : number_of(node->attributes.inode);
+  };
+  if (order_of != changes) {
+    order.clear();
+    for (const auto& [name, id] : entries) order.push_back(id);
+    std::ranges::sort(order, {}, inode_of);
+    order_of = changes;
+    opened_in_order = 0;
+    next_ahead = 0;
+  }
+  const auto found = std::ranges::lower_bound(order, number_of(inode), {}, inode_of);
+  return static_cast<std::size_t>(found - order.begin());
+}
+
+bool Folder::is_scan(std::size_t position) {
+  const bool goes_on = position > last_opened && position <= last_opened + kSkippedMax;
+  const bool starts = position < kSkippedMax && opened_in_order == 0;
+  opened_in_order = goes_on || starts ? opened_in_order + 1 : 0;
+  last_opened = position;
+  if (opened_in_order < kInOrderMin) return false;
+  next_ahead = std::max(next_ahead, position);
+  return next_ahead < order.size() && next_ahead < position + kAheadMin;
+}
+
+}  // namespace homefs

@@ -1,0 +1,70 @@
+// Folder: what the client knows of the entries of one folder.
+//
+// A folder that was listed to its end, or made by us, is complete: a name that is not in it does
+// not exist, and no question goes to the server. Every change made through this mount is applied
+// to it when the server has answered; a listing that was under way meanwhile is thrown away.
+//
+// Owner: its Node. Executor: whoever holds the state's lock. Blocks: never.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "protocol/ids.h"
+
+namespace homefs {
+
+struct StringHash {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view text) const {
+    return std::hash<std::string_view>{}(text);
+  }
+};
+
+using EntryMap = std::unordered_map<std::string, NodeId, StringHash, std::equal_to<>>;
+
+class NodeTable;
+
+struct Folder {
+  EntryMap entries;
+  bool is_complete = false;
+  bool is_listing = false;    ///< a listing is under way; `waiters` wait for its end
+  bool was_read = false;      ///< a program has listed it: a walk may follow
+  std::uint32_t misses = 0;   ///< lookups that had to go to the server
+  std::uint64_t changes = 0;  ///< grows with every change of entries
+  std::vector<std::move_only_function<void()>> waiters;
+
+  // Reading ahead over the files, in the order of a listing (by inode).
+  std::vector<NodeId> order;
+  std::uint64_t order_of = ~std::uint64_t{0};  ///< `changes` when `order` was made
+  std::size_t last_opened = 0;                 ///< position in `order`
+  std::uint32_t opened_in_order = 0;           ///< how many, one after the other
+  std::size_t next_ahead = 0;                  ///< position of the first file not read ahead
+
+  /// The place of `inode` in the order of the listing, which is made anew when it has changed.
+  std::size_t position_of(InodeNumber inode, NodeTable& nodes);
+  /// Notes that the file at `position` was opened; true when the files are opened one after the
+  /// other, and it is time to fetch more from next_ahead on.
+  bool is_scan(std::size_t position);
+};
+
+/// One line of a listing as a program reads it.
+struct FolderEntry {
+  std::string name;
+  NodeId node{};
+  InodeNumber inode{};
+  std::uint32_t mode = 0;
+};
+
+/// A listing as it was when the program opened or rewound it: offsets are indices and stay good.
+struct FolderSnapshot {
+  NodeId folder{};
+  NodeId parent{};
+  std::vector<FolderEntry> entries;
+};
+
+}  // namespace homefs

@@ -1,0 +1,123 @@
+#include "fusefs/file_system.h"
+
+#include <utility>
+
+namespace homefs {
+
+FileSystem::FileSystem(Post post, FileSystemOptions options)
+    : post_(std::move(post)), options_(options) {}
+
+void FileSystem::attach(Link& link, KernelNotifier& notifier, TransferEvents& transfers) {
+  HOMEFS_CHECK(link_ == nullptr);
+  link_ = &link;
+  notifier_ = &notifier;
+  transfers_ = &transfers;
+}
+
+Task<Result<>> FileSystem::start() {
+  Call about_root = make_call(Op::kGetattr, {kRootNode}, NodeRequest{kRootNode});
+  Result<AttributesReply> root = co_await ask<AttributesReply>(std::move(about_root));
+  if (!root) co_return std::unexpected(root.error());
+  Call about_quota = make_call(Op::kStatfs, {kRootNode}, NodeRequest{kRootNode});
+  Result<StatfsReply> quota = co_await ask<StatfsReply>(std::move(about_quota));
+  if (!quota) co_return std::unexpected(quota.error());
+  auto state = state_.lock();
+  state->nodes.see(root->attributes, kNoNode, {});
+  state->statfs = *quota;
+  state->grant.update(quota->grant);
+  co_return Result<>();
+}
+
+FileSystem::Figures FileSystem::figures() {
+  auto state = state_.lock();
+  return {.dirty_bytes = state->dirty_bytes,
+          .nodes = state->nodes.size(),
+          .open_files = state->files.size(),
+          .grant = state->grant.last(),
+          .is_shared = state->is_shared};
+}
+
+// ---- What is answered from the state ----------------------------------------------------------
+
+Attributes FileSystem::effective(const Node& node) {
+  Attributes attributes = node.attributes;
+  if (!node.is_dirty()) return attributes;
+  attributes.size = std::max(attributes.size, node.data->writes.end());
+  if (node.data->last_write > attributes.mtime) {
+    attributes.mtime = node.data->last_write;
+    attributes.ctime = node.data->last_write;
+  }
+  return attributes;
+}
+
+std::chrono::seconds FileSystem::ttl(const ClientState& state, const Node& node) const {
+  // The times of a file with unacknowledged writes are ours, and the server's are to come.
+  const bool may_be_kept = !state.is_shared && node.has_attributes && !node.is_dirty();
+  return may_be_kept ? options_.sole_ttl : std::chrono::seconds(0);
+}
+
+EntryOut FileSystem::entry_of(ClientState& state, Node& node) const {
+  return {.node = node.id,
+          .attributes = effective(node),
+          .entry_ttl = state.is_shared ? std::chrono::seconds(0) : options_.sole_ttl,
+          .attributes_ttl = ttl(state, node)};
+}
+
+void FileSystem::enter(ClientState& state, Node& parent, std::string_view name, Node& node) {
+  if (parent.folder == nullptr) return;
+  ++parent.folder->changes;
+  const auto found = parent.folder->entries.find(name);
+  if (found != parent.folder->entries.end()) {
+    if (found->second == node.id) return;
+    drop_entry(state, parent, name);
+  }
+  parent.folder->entries.emplace(name, node.id);
+  ++node.names;
+}
+
+void FileSystem::drop_entry(ClientState& state, Node& parent, std::string_view name) {
+  if (parent.folder == nullptr) return;
+  ++parent.folder->changes;
+  const auto found = parent.folder->entries.find(name);
+  if (found == parent.folder->entries.end()) return;
+  const NodeId id = found->second;
+  parent.folder->entries.erase(found);
+  if (Node* node = state.nodes.find(id)) {
+    --node->names;
+    state.nodes.remove_if_unused(id);
+  }
+}
+
+void FileSystem::update_parent(ClientState& state, NodeId parent, const Attributes& attributes) {
+  if (Node* node = state.nodes.find(parent)) NodeTable::update(*node, attributes);
+}
+
+std::string FileSystem::path_of(ClientState& state, const Node& node) const {
+  std::string path = node.name;
+  for (Node* up = state.nodes.find(node.parent); up != nullptr && up->id != kRootNode;
+       up = state.nodes.find(up->parent)) {
+    path.insert(0, up->name + "/");
+  }
+  return path;
+}
+
+// ---- IntroductionSource -----------------------------------------------------------------------
+
+void FileSystem::introduce(std::span<const NodeId> nodes, std::uint64_t incarnation,
+                           std::vector<Introduction>& out) {
+  auto state = state_.lock();
+  state->nodes.introduce(nodes, incarnation, out);
+}
+
+void FileSystem::confirm(std::span<const Introduction> introductions, std::uint64_t incarnation) {
+  if (introductions.empty()) return;
+  auto state = state_.lock();
+  state->nodes.confirm(introductions, incarnation);
+}
+
+void FileSystem::distrust(std::span<const NodeId> nodes) {
+  auto state = state_.lock();
+  state->nodes.distrust(nodes);
+}
+
+}  // namespace homefs

@@ -1,0 +1,239 @@
+// FileSystem: the client core. What each file operation does, without anything of FUSE in it.
+//
+// Every operation is a coroutine: what the cache can answer is answered without a suspension, in
+// the thread that asked; everything else goes on in the io thread that received the answer. State
+// is reached only through state_.lock(), never across a co_await, never while sending.
+//
+// Owner: the mount. Executor: thread-safe. Blocks: never.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fusefs/client_state.h"
+#include "fusefs/kernel_notifier.h"
+#include "fusefs/link.h"
+#include "fusefs/transfer_events.h"
+#include "protocol/guarded.h"
+
+namespace homefs {
+
+struct FileSystemOptions {
+  /// Dirty data of all files, and of one. Over it a write waits; 32 MiB is 16 requests on the wire
+  /// and as many being filled.
+  std::size_t dirty_bytes_max = 128 * 1024 * 1024;
+  std::size_t dirty_bytes_per_file_max = 32 * 1024 * 1024;
+  /// Small files read ahead of a scan, that nobody has opened yet.
+  std::size_t prefetched_bytes_max = 16 * 1024 * 1024;
+  /// How long the kernel may keep names and attributes while the home is ours alone. We tell it
+  /// when that ends, so this only bounds the harm of a lost notification.
+  std::chrono::seconds sole_ttl{3600};
+};
+
+/// A name, as the kernel is answered. `node` kNoNode: it does not exist, and that may be kept.
+struct EntryOut {
+  NodeId node{};
+  Attributes attributes;
+  std::chrono::seconds entry_ttl{};
+  std::chrono::seconds attributes_ttl{};
+};
+
+struct AttributesOut {
+  Attributes attributes;
+  std::chrono::seconds ttl{};
+};
+
+struct OpenOut {
+  std::uint64_t handle = 0;
+  bool keep_cache = false;  ///< the kernel's pages are still the file's contents
+};
+
+struct CreateOut {
+  EntryOut entry;
+  OpenOut open;
+};
+
+/// A new file system object that is no regular file being opened.
+struct MakeRequest {
+  NodeId parent{};
+  std::string name;
+  std::uint32_t mode = 0;  ///< with the type
+  std::uint32_t device = 0;
+  std::string target;  ///< of a symlink
+  Caller caller;
+};
+
+class FileSystem final : public LinkEvents, public IntroductionSource {
+ public:
+  /// Runs a function later, on an io thread. Thread-safe, never runs it at once.
+  using Post = std::function<void(std::move_only_function<void()>)>;
+
+  FileSystem(Post post, FileSystemOptions options);
+  FileSystem(const FileSystem&) = delete;
+  FileSystem& operator=(const FileSystem&) = delete;
+
+  /// Sets what it works with; before the first operation. Link, notifier and events outlive it.
+  void attach(Link& link, KernelNotifier& notifier, TransferEvents& transfers);
+
+  /// Asks for the root's attributes and the quota, which every later answer relies on.
+  Task<Result<>> start();
+
+  // Names (file_system_lookup.cpp, file_system_names.cpp).
+  Task<Result<EntryOut>> lookup(NodeId parent, std::string name);
+  void forget(NodeId node, std::uint64_t count);
+  Task<Result<EntryOut>> make(MakeRequest request);
+  Task<Result<EntryOut>> link(NodeId node, NodeId parent, std::string name);
+  Task<Result<>> remove(NodeId parent, std::string name, bool is_folder);
+  Task<Result<>> rename(RenameRequest request);
+  Task<Result<std::string>> readlink(NodeId node);
+
+  // Attributes (file_system_lookup.cpp, file_system_attributes.cpp).
+  Task<Result<AttributesOut>> getattr(NodeId node);
+  Task<Result<AttributesOut>> setattr(SetattrRequest request);
+  Task<Result<>> setxattr(NodeId node, std::string name, Slice value, XattrMode mode);
+  Task<Result<SharedBuffer>> getxattr(NodeId node, std::string name);
+  Task<Result<SharedBuffer>> listxattr(NodeId node);
+  Task<Result<>> removexattr(NodeId node, std::string name);
+  /// Never asks the server while the home has a quota; else the disk's figures of a while ago.
+  StatfsReply statfs();
+
+  // Folders (file_system_folders.cpp).
+  Task<Result<std::uint64_t>> open_folder(NodeId node);
+  /// Before reading from offset 0: takes the listing anew if it was read before (rewinddir()).
+  Task<Result<>> rewind_folder(std::uint64_t handle);
+  /// Shows the entries from `offset` on (0 = ".", 1 = "..") until `show` says that there is no more
+  /// room. `with_lookup`: each entry shown is looked up by the kernel, except "." and "..".
+  using Show =
+      std::function<bool(const FolderEntry& entry, const EntryOut& out, std::uint64_t next_offset)>;
+  Result<> read_folder(std::uint64_t handle, std::uint64_t offset, bool with_lookup,
+                       const Show& show);
+  void release_folder(std::uint64_t handle);
+
+  // Files (file_system_files.cpp, file_system_read.cpp, file_system_write.cpp).
+  Task<Result<CreateOut>> create(CreateRequest request, int open_flags);
+  Task<Result<OpenOut>> open(NodeId node, int open_flags);
+  void release(std::uint64_t handle);
+  Task<Result<std::vector<Slice>>> read(std::uint64_t handle, std::uint64_t offset,
+                                        std::uint32_t length);
+  /// The data is taken over. Answered when it is buffered, or (over the grant, or shared) when the
+  /// server has taken it. Then call send_writes(), after the caller has been answered.
+  Task<Result<>> write(NodeId node, std::uint64_t offset, Slice data);
+  void send_writes(NodeId node);
+  /// Waits until the server has all writes of the file, and reports the error of any that failed.
+  Task<Result<>> flush(NodeId node);
+  Task<Result<>> fsync(NodeId node, bool data_only);
+  Task<Result<std::uint64_t>> copy(CopyRequest request);
+  Task<Result<std::uint64_t>> seek(SeekRequest request);
+  Task<Result<>> fallocate(FallocateRequest request);
+
+  /// Waits until no file has unsent data; for unmounting.
+  Task<> drain_all();
+
+  /// Every name that the kernel may have cached, with its folder.
+  std::vector<std::pair<NodeId, std::string>> kernel_names();
+
+  struct Figures {
+    std::size_t dirty_bytes = 0;
+    std::size_t nodes = 0;
+    std::size_t open_files = 0;
+    GrantState grant;
+    bool is_shared = false;
+  };
+  Figures figures();
+
+  // LinkEvents (coherence.cpp).
+  void on_mode(bool is_shared, std::move_only_function<void()> acknowledge) override;
+  void on_changed(std::vector<Change> changes,
+                  std::move_only_function<void()> acknowledge) override;
+  void on_quota(const GrantState& grant) override;
+  void on_reconnected(bool is_same_session) override;
+
+  // IntroductionSource.
+  void introduce(std::span<const NodeId> nodes, std::uint64_t incarnation,
+                 std::vector<Introduction>& out) override;
+  void confirm(std::span<const Introduction> introductions, std::uint64_t incarnation) override;
+  void distrust(std::span<const NodeId> nodes) override;
+
+ private:
+  /// Sends `call` and decodes its reply.
+  template <class Message>
+  Task<Result<Message>> ask(Call call);
+
+  // Answers out of the state; under its lock.
+  static Attributes effective(const Node& node);
+  std::chrono::seconds ttl(const ClientState& state, const Node& node) const;
+  EntryOut entry_of(ClientState& state, Node& node) const;
+  static void enter(ClientState& state, Node& parent, std::string_view name, Node& node);
+  static void drop_entry(ClientState& state, Node& parent, std::string_view name);
+  static void update_parent(ClientState& state, NodeId parent, const Attributes& attributes);
+
+  // Lookups and listings.
+  struct Cached {
+    bool is_known = false;  // the answer is `entry`
+    Result<EntryOut> entry;
+    bool should_list = false;  // the folder is asked for often enough to be listed
+  };
+  Cached lookup_cached(NodeId parent, const std::string& name);
+  Task<Result<EntryOut>> lookup_at_server(NodeId parent, std::string name);
+  Task<Result<>> list(NodeId folder, std::uint32_t bytes_below);
+  Task<Result<ListReply>> list_all_pages(NodeId folder, std::uint32_t bytes_below);
+  Task<> list_ahead(NodeId folder, std::uint32_t bytes_below);
+  Task<> listing_end(NodeId folder);
+  bool begin_listing(NodeId folder, std::uint64_t& changes);
+  void install(const ListedFolder& listed, NodeId folder, std::uint64_t changes);
+  std::vector<NodeId> walk_ahead(NodeId folder);
+  std::shared_ptr<const FolderSnapshot> snapshot(NodeId folder);
+
+  // Changes.
+  void made(const EntryReply& reply, NodeId parent, const std::string& name, NodeId node);
+  static void unlinked(ClientState& state, Node& node, const Attributes& attributes);
+  static void replace_names(ClientState& state, const RenameRequest& request,
+                            const RenameReply& reply);
+  void changed(NodeId node, const ChangeReply& reply);
+  Task<> drained(NodeId node);
+  Result<> take_error(NodeId node);
+  WakeList drop_read_data(NodeId node);
+  void send_forgets(bool at_once);
+
+  // Data.
+  OpenOut open_node(ClientState& state, Node& node, int open_flags);
+  static FileData& data_of(Node& node);
+  void fetch(NodeId node, ReadCache::Fetch fetch, int attempt);
+  void fetched(NodeId node, ReadCache::Fetch fetch, int attempt, Result<InFrame> reply);
+  struct SmallFile {
+    NodeId node{};
+    ReadCache::Fetch fetch;
+  };
+  std::vector<SmallFile> plan_small_files(ClientState& state, Node& opened);
+  void fetch_small_files(std::vector<SmallFile> files);
+  void fetched_small_files(const std::vector<SmallFile>& files, Result<InFrame> reply);
+  void end_fetch(NodeId node, const ReadCache::Fetch& fetch, Result<Slice> data);
+  void drop_prefetched(ClientState& state, WakeList& wake);
+  void send_segment(NodeId node, WriteQueue::Outgoing segment);
+  void written(NodeId node, std::uint64_t number, std::uint64_t bytes, Result<InFrame> reply);
+  Task<> room_for(NodeId node);
+  std::string path_of(ClientState& state, const Node& node) const;
+
+  const Post post_;
+  const FileSystemOptions options_;
+  Link* link_ = nullptr;                 // set once by attach()
+  KernelNotifier* notifier_ = nullptr;   // likewise
+  TransferEvents* transfers_ = nullptr;  // likewise
+  Guarded<ClientState> state_;
+  TaskGroup background_;
+};
+
+template <class Message>
+Task<Result<Message>> FileSystem::ask(Call call) {
+  auto waiting = link_->call(std::move(call));
+  Result<InFrame> reply = co_await waiting;
+  if (!reply) co_return std::unexpected(reply.error());
+  co_return message_of<Message>(*reply);
+}
+
+}  // namespace homefs

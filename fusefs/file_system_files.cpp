@@ -1,0 +1,160 @@
+// Open files: handles, and the operations that need a file's writes to be on the server first.
+#include <fcntl.h>
+
+#include "fusefs/file_system.h"
+#include "protocol/limits.h"
+
+namespace homefs {
+
+FileData& FileSystem::data_of(Node& node) {
+  if (node.data == nullptr) node.data = std::make_unique<FileData>();
+  return *node.data;
+}
+
+OpenOut FileSystem::open_node(ClientState& state, Node& node, int open_flags) {
+  OpenOut out{.handle = state.next_handle++};
+  const bool is_writable = (open_flags & O_ACCMODE) != O_RDONLY;
+  state.files.emplace(out.handle, OpenFile{.node = node.id, .is_writable = is_writable});
+  ++node.opens;
+  // With writes under way the kernel's pages are newer than any version that the server told.
+  out.keep_cache = node.is_dirty() || node.kernel_version == node.attributes.version;
+  if (!out.keep_cache) node.kernel_version = node.attributes.version;
+  return out;
+}
+
+Task<Result<OpenOut>> FileSystem::open(NodeId id, int open_flags) {
+  if ((open_flags & O_TRUNC) != 0) {
+    SetattrRequest truncate{.node = id, .which = kSetSize | kSetMtimeNow};
+    Result<AttributesOut> done = co_await setattr(truncate);
+    if (!done) co_return std::unexpected(done.error());
+  }
+  Result<AttributesOut> current = co_await getattr(id);  // local unless another session changed it
+  if (!current) co_return std::unexpected(current.error());
+  std::vector<SmallFile> ahead;
+  OpenOut out;
+  {
+    auto state = state_.lock();
+    Node* node = state->nodes.find(id);
+    if (node == nullptr) co_return fail(Status::kStale);
+    if ((open_flags & O_ACCMODE) == O_RDONLY) ahead = plan_small_files(*state, *node);
+    out = open_node(*state, *node, open_flags);
+  }
+  if (!ahead.empty()) fetch_small_files(std::move(ahead));
+  co_return out;
+}
+
+void FileSystem::release(std::uint64_t handle) {
+  NodeId id{};
+  bool is_orphan = false;
+  bool was_streaming_up = false;
+  bool was_streaming_down = false;
+  WakeList wake;
+  {
+    auto state = state_.lock();
+    const auto found = state->files.find(handle);
+    if (found == state->files.end()) return;
+    id = found->second.node;
+    state->files.erase(found);
+    Node* node = state->nodes.find(id);
+    HOMEFS_CHECK(node != nullptr && node->opens > 0);
+    if (--node->opens > 0) return;
+    if (node->data != nullptr) {
+      was_streaming_up = node->data->is_streaming_up;
+      was_streaming_down = node->data->is_streaming_down;
+      node->data->is_streaming_up = node->data->is_streaming_down = false;
+      wake = node->data->reads.clear();
+      if (!node->is_dirty()) node->data.reset();
+    }
+    is_orphan = node->parent == kNoNode && id != kRootNode;
+    state->nodes.remove_if_unused(id);
+  }
+  wake_all(std::move(wake));
+  if (was_streaming_up) transfers_->on_finished(id, TransferDirection::kUp, {});
+  if (was_streaming_down) transfers_->on_finished(id, TransferDirection::kDown, {});
+  if (is_orphan) send_forgets(/*at_once=*/true);  // frees its bytes on the server
+}
+
+Task<> FileSystem::drained(NodeId id) {
+  Completion<bool> waiting([this, id](Completion<bool>::Done done) {
+    std::move_only_function<void()> wake = [done = std::move(done)]() mutable { done(true); };
+    bool is_waiting = false;
+    {
+      auto state = state_.lock();
+      Node* node = state->nodes.find(id);
+      is_waiting = node != nullptr && node->is_dirty() && node->data->writes.when_drained(wake);
+    }
+    if (!is_waiting) wake();
+  });
+  (void)co_await waiting;
+}
+
+Task<> FileSystem::drain_all() {
+  std::vector<NodeId> dirty;
+  {
+    auto state = state_.lock();
+    state->nodes.for_each([&](const Node& node) {
+      if (node.is_dirty()) dirty.push_back(node.id);
+    });
+  }
+  for (const NodeId id : dirty) co_await drained(id);
+}
+
+Result<> FileSystem::take_error(NodeId id) {
+  auto state = state_.lock();
+  Node* node = state->nodes.find(id);
+  if (node == nullptr || node->data == nullptr) return {};
+  std::optional<Error> error = node->data->writes.take_error();
+  if (error) return std::unexpected(std::move(*error));
+  return {};
+}
+
+Task<Result<>> FileSystem::flush(NodeId id) {
+  co_await drained(id);
+  co_return take_error(id);
+}
+
+Task<Result<>> FileSystem::fsync(NodeId id, bool data_only) {
+  Result<> flushed = co_await flush(id);
+  if (!flushed) co_return flushed;
+  Call call = make_call(Op::kFsync, {id}, FsyncRequest{id, data_only});
+  Result<EmptyMessage> reply = co_await ask<EmptyMessage>(std::move(call));
+  if (!reply) co_return std::unexpected(reply.error());
+  co_return Result<>();
+}
+
+Task<Result<std::uint64_t>> FileSystem::copy(CopyRequest request) {
+  Result<> flushed = co_await flush(request.source);
+  if (flushed) flushed = co_await flush(request.target);
+  if (!flushed) co_return std::unexpected(flushed.error());
+  request.length = std::min(request.length, kCopyBytesMax);  // the caller asks again for the rest
+  const NodeId target = request.target;
+  Call call = make_call(Op::kCopy, {request.source, target}, request);
+  Result<CopyReply> reply = co_await ask<CopyReply>(std::move(call));
+  if (!reply) co_return std::unexpected(reply.error());
+  changed(target, ChangeReply{reply->attributes, reply->grant});
+  wake_all(drop_read_data(target));
+  co_return reply->length;
+}
+
+Task<Result<std::uint64_t>> FileSystem::seek(SeekRequest request) {
+  Result<> flushed = co_await flush(request.node);
+  if (!flushed) co_return std::unexpected(flushed.error());
+  Call call = make_call(Op::kSeek, {request.node}, request);
+  Result<SeekReply> reply = co_await ask<SeekReply>(std::move(call));
+  if (!reply) co_return std::unexpected(reply.error());
+  co_return reply->offset;
+}
+
+Task<Result<>> FileSystem::fallocate(FallocateRequest request) {
+  const NodeId id = request.node;
+  Result<> flushed = co_await flush(id);
+  if (!flushed) co_return flushed;
+  Call call = make_call(Op::kFallocate, {id}, request);
+  Result<ChangeReply> reply = co_await ask<ChangeReply>(std::move(call));
+  if (!reply) co_return std::unexpected(reply.error());
+  changed(id, *reply);
+  wake_all(drop_read_data(id));
+  co_return Result<>();
+}
+
+}  // namespace homefs

@@ -1,0 +1,250 @@
+// Listings: fetched whole, kept as long as they are true, read from a snapshot.
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "fusefs/file_system.h"
+#include "protocol/limits.h"
+
+namespace homefs {
+namespace {
+
+// One page of a listing. A folder of 5,000 entries takes two.
+constexpr std::uint32_t kPageBytes = 512 * 1024;
+// What a walk asks for beside the folder it is in: 64 KiB is about 500 entries below.
+constexpr std::uint32_t kBelowBytes = 64 * 1024;
+// Sibling folders that a walk lists ahead, together: at a long round trip they come in one.
+constexpr std::size_t kSiblingsAhead = 24;
+// A listing that another change has overtaken is taken again, but a folder in which files come and
+// go all the time is served as it was read, and not kept.
+constexpr int kListingAttempts = 3;
+
+}  // namespace
+
+bool FileSystem::begin_listing(NodeId id, std::uint64_t& changes) {
+  auto state = state_.lock();
+  Node* node = state->nodes.find(id);
+  if (node == nullptr || node->folder == nullptr || node->folder->is_complete ||
+      node->folder->is_listing) {
+    return false;
+  }
+  node->folder->is_listing = true;
+  changes = node->folder->changes;
+  return true;
+}
+
+Task<Result<ListReply>> FileSystem::list_all_pages(NodeId id, std::uint32_t bytes_below) {
+  ListRequest request{.folder = id, .bytes_max = kPageBytes, .bytes_below = bytes_below};
+  ListReply whole;
+  do {
+    Call call = make_call(Op::kList, {id}, request);
+    Result<ListReply> page = co_await ask<ListReply>(std::move(call));
+    if (!page) co_return std::unexpected(page.error());
+    if (page->folders.empty()) co_return fail(Status::kProtocolError, "listing without a folder");
+    request.cursor = page->folders.front().next_cursor;
+    if (whole.folders.empty()) {
+      whole = std::move(*page);
+    } else {
+      ListedFolder& first = whole.folders.front();
+      ListedFolder& more = page->folders.front();
+      std::move(more.entries.begin(), more.entries.end(), std::back_inserter(first.entries));
+    }
+  } while (request.cursor != 0);
+  whole.folders.front().next_cursor = 0;
+  co_return whole;
+}
+
+Task<Result<>> FileSystem::list(NodeId id, std::uint32_t bytes_below) {
+  std::uint64_t changes = 0;
+  if (!begin_listing(id, changes)) {
+    co_await listing_end(id);
+    co_return Result<>();
+  }
+  Result<ListReply> reply = co_await list_all_pages(id, bytes_below);
+  WakeList wake;
+  {
+    auto state = state_.lock();
+    if (Node* node = state->nodes.find(id)) {
+      node->folder->is_listing = false;
+      for (auto& waiter : node->folder->waiters) wake.push_back(std::move(waiter));
+      node->folder->waiters.clear();
+    }
+  }
+  Result<> result;
+  if (reply) {
+    install(reply->folders.front(), id, changes);
+    for (std::size_t i = 1; i < reply->folders.size(); ++i) {
+      const ListedFolder& below = reply->folders[i];
+      NodeId below_id = kNoNode;
+      std::uint64_t below_changes = 0;
+      {
+        auto state = state_.lock();
+        Node* node = state->nodes.find(below.folder.inode);
+        if (node == nullptr || node->folder == nullptr || node->folder->is_complete) continue;
+        // It was not watched while the answer was under way: use it only if nothing was ever
+        // changed in it through this mount.
+        if (node->folder->changes != 0) continue;
+        below_id = node->id;
+        below_changes = node->folder->changes;
+      }
+      if (below.next_cursor == 0) install(below, below_id, below_changes);
+    }
+  } else {
+    result = std::unexpected(reply.error());
+  }
+  wake_all(std::move(wake));
+  co_return result;
+}
+
+Task<> FileSystem::list_ahead(NodeId folder, std::uint32_t bytes_below) {
+  (void)co_await list(folder, bytes_below);  // a failure shows when somebody asks for it
+}
+
+Task<> FileSystem::listing_end(NodeId id) {
+  Completion<bool> waiting([this, id](Completion<bool>::Done done) {
+    {
+      auto state = state_.lock();
+      Node* node = state->nodes.find(id);
+      if (node != nullptr && node->folder != nullptr && node->folder->is_listing) {
+        node->folder->waiters.push_back([done = std::move(done)]() mutable { done(true); });
+        return;
+      }
+    }
+    done(true);
+  });
+  (void)co_await waiting;
+}
+
+void FileSystem::install(const ListedFolder& listed, NodeId id, std::uint64_t changes) {
+  auto state = state_.lock();
+  Node* node = state->nodes.find(id);
+  if (node == nullptr || node->folder == nullptr || node->folder->changes != changes) return;
+  NodeTable::update(*node, listed.folder);
+  EntryMap old = std::exchange(node->folder->entries, {});
+  node->folder->entries.reserve(listed.entries.size());
+  for (const ListedEntry& entry : listed.entries) {
+    if (!Name::make(entry.name)) continue;  // a server that lies: such a name cannot be asked for
+    Node& child = state->nodes.see(entry.attributes, id, entry.name);
+    if (child.target.empty()) child.target = entry.target;
+    if (node->folder->entries.emplace(entry.name, child.id).second) ++child.names;
+  }
+  node->folder->is_complete = true;
+  for (const auto& [name, child] : old) {
+    if (Node* entry = state->nodes.find(child)) --entry->names;
+    state->nodes.remove_if_unused(child);
+  }
+}
+
+std::vector<NodeId> FileSystem::walk_ahead(NodeId id) {
+  std::vector<NodeId> ahead;
+  auto state = state_.lock();
+  Node* node = state->nodes.find(id);
+  if (node == nullptr || node->folder == nullptr) return ahead;
+  node->folder->was_read = true;
+  Node* parent = id == kRootNode ? nullptr : state->nodes.find(node->parent);
+  if (parent == nullptr || !parent->folder->was_read) return ahead;
+  for (const auto& [name, sibling_id] : parent->folder->entries) {
+    if (ahead.size() == kSiblingsAhead) break;
+    const Node* sibling = state->nodes.find(sibling_id);
+    if (sibling_id == id || sibling->folder == nullptr) continue;
+    const Folder& folder = *sibling->folder;
+    if (!folder.is_complete && !folder.is_listing && folder.changes == 0) {
+      ahead.push_back(sibling_id);
+    }
+  }
+  ahead.insert(ahead.begin(), id);  // marks that a walk is under way
+  return ahead;
+}
+
+std::shared_ptr<const FolderSnapshot> FileSystem::snapshot(NodeId id) {
+  auto state = state_.lock();
+  Node* node = state->nodes.find(id);
+  if (node == nullptr || node->folder == nullptr || !node->folder->is_complete) return nullptr;
+  auto made = std::make_shared<FolderSnapshot>();
+  made->folder = id;
+  made->parent = id == kRootNode ? id : node->parent;
+  made->entries.reserve(node->folder->entries.size());
+  for (const auto& [name, child_id] : node->folder->entries) {
+    const Node* child = state->nodes.find(child_id);
+    made->entries.push_back({name, child_id, child->attributes.inode, child->attributes.mode});
+  }
+  // The order of the inodes: the server's disk is read forwards, and programs that sort by inode
+  // (tar, cp) then open the files in the order in which they are read ahead.
+  std::ranges::sort(made->entries, {}, [](const FolderEntry& e) { return number_of(e.inode); });
+  return made;
+}
+
+Task<Result<std::uint64_t>> FileSystem::open_folder(NodeId id) {
+  const std::vector<NodeId> walk = walk_ahead(id);
+  std::shared_ptr<const FolderSnapshot> listing = snapshot(id);
+  const std::uint32_t below = walk.empty() ? 0 : kBelowBytes;
+  const bool was_cold = listing == nullptr;
+  if (was_cold) {
+    for (std::size_t i = 1; i < walk.size(); ++i) background_.spawn(list_ahead(walk[i], below));
+  }
+  for (int attempt = 0; listing == nullptr && attempt < kListingAttempts; ++attempt) {
+    Result<> listed = co_await list(id, below);
+    if (!listed) co_return std::unexpected(listed.error());
+    listing = snapshot(id);
+  }
+  if (listing == nullptr) {
+    Result<ListReply> reply = co_await list_all_pages(id, 0);
+    if (!reply) co_return std::unexpected(reply.error());
+    auto made = std::make_shared<FolderSnapshot>();
+    made->folder = id;
+    made->parent = id;
+    for (const ListedEntry& entry : reply->folders.front().entries) {
+      made->entries.push_back({entry.name, kNoNode, entry.attributes.inode, entry.attributes.mode});
+    }
+    listing = made;
+  }
+  auto state = state_.lock();
+  const std::uint64_t handle = state->next_handle++;
+  state->folders.emplace(handle, OpenFolder{std::move(listing)});
+  co_return handle;
+}
+
+Task<Result<>> FileSystem::rewind_folder(std::uint64_t handle) {
+  NodeId id{};
+  {
+    auto state = state_.lock();
+    const auto found = state->folders.find(handle);
+    if (found == state->folders.end()) co_return fail(Status::kInvalid);
+    if (!std::exchange(found->second.was_read, true)) co_return Result<>();
+    id = found->second.listing->folder;
+  }
+  Result<std::uint64_t> again = co_await open_folder(id);
+  if (!again) co_return std::unexpected(again.error());
+  auto state = state_.lock();
+  auto fresh = state->folders.extract(*again);
+  state->folders[handle].listing = std::move(fresh.mapped().listing);
+  co_return Result<>();
+}
+
+Result<> FileSystem::read_folder(std::uint64_t handle, std::uint64_t offset, bool with_lookup,
+                                 const Show& show) {
+  auto state = state_.lock();
+  const auto found = state->folders.find(handle);
+  if (found == state->folders.end()) return fail(Status::kInvalid);
+  const FolderSnapshot& listing = *found->second.listing;
+  for (; offset < 2; ++offset) {
+    const Node* node = state->nodes.find(offset == 0 ? listing.folder : listing.parent);
+    const InodeNumber inode = node == nullptr ? InodeNumber{1} : node->attributes.inode;
+    const FolderEntry dot{offset == 0 ? "." : "..", kNoNode, inode, S_IFDIR};
+    if (!show(dot, EntryOut{}, offset + 1)) return {};
+  }
+  for (; offset - 2 < listing.entries.size(); ++offset) {
+    const FolderEntry& entry = listing.entries[offset - 2];
+    Node* node = state->nodes.find(entry.node);
+    // Renamed or removed since: the kernel is told the name and the type, and asks if it cares.
+    const bool is_there = node != nullptr && node->has_attributes && node->names > 0;
+    const EntryOut out = is_there && with_lookup ? entry_of(*state, *node) : EntryOut{};
+    if (!show(entry, out, offset + 1)) return {};
+    if (out.node != kNoNode) ++node->lookups;
+  }
+  return {};
+}
+
+void FileSystem::release_folder(std::uint64_t handle) { state_.lock()->folders.erase(handle); }
+
+}  // namespace homefs

@@ -1,0 +1,148 @@
+// Lookups and attributes: questions that the cache answers when it can.
+#include <sys/stat.h>
+
+#include "fusefs/file_system.h"
+#include "protocol/limits.h"
+
+namespace homefs {
+namespace {
+
+// The second lookup that the cache cannot answer makes it fetch the folder: one costs a round trip
+// either way, a search path or a build comes back again and again.
+constexpr std::uint32_t kMissesBeforeListing = 2;
+
+}  // namespace
+
+FileSystem::Cached FileSystem::lookup_cached(NodeId parent_id, const std::string& name) {
+  auto state = state_.lock();
+  Node* parent = state->nodes.find(parent_id);
+  if (parent == nullptr) return {.is_known = true, .entry = fail(Status::kStale)};
+  if (parent->folder == nullptr) return {.is_known = true, .entry = fail(Status::kNotDirectory)};
+  Folder& folder = *parent->folder;
+  const auto found = folder.entries.find(name);
+  if (found != folder.entries.end()) {
+    Node* node = state->nodes.find(found->second);
+    HOMEFS_CHECK(node != nullptr);
+    if (node->has_attributes) {
+      ++node->lookups;
+      return {.is_known = true, .entry = entry_of(*state, *node)};
+    }
+  } else if (folder.is_complete) {
+    const auto kept = state->is_shared ? std::chrono::seconds(0) : options_.sole_ttl;
+    return {.is_known = true, .entry = EntryOut{.node = kNoNode, .entry_ttl = kept}};
+  }
+  ++folder.misses;
+  const bool should_list =
+      !folder.is_complete && !folder.is_listing && folder.misses == kMissesBeforeListing;
+  return {.should_list = should_list};
+}
+
+Task<Result<EntryOut>> FileSystem::lookup(NodeId parent, std::string name) {
+  Cached cached = lookup_cached(parent, name);
+  if (cached.is_known) co_return std::move(cached.entry);
+  if (cached.should_list) background_.spawn(list_ahead(parent, 0));
+  co_return co_await lookup_at_server(parent, std::move(name));
+}
+
+Task<Result<EntryOut>> FileSystem::lookup_at_server(NodeId parent_id, std::string name) {
+  const std::uint64_t coherence = state_.lock()->coherence;
+  Call call = make_call(Op::kLookup, {parent_id}, LookupRequest{parent_id, name, kNoNode});
+  Result<LookupReply> reply = co_await ask<LookupReply>(std::move(call));
+  auto state = state_.lock();
+  Node* parent = state->nodes.find(parent_id);
+  if (!reply) {
+    const bool is_absent = reply.error().status == Status::kNoSuchFile;
+    if (!is_absent) co_return std::unexpected(reply.error());
+    if (parent != nullptr && coherence == state->coherence) drop_entry(*state, *parent, name);
+    // Not kept by the kernel: only a complete folder knows that a name is absent.
+    co_return EntryOut{};
+  }
+  Node& node = state->nodes.see(reply->attributes, parent_id, name);
+  node.target = std::move(reply->target);
+  ++node.lookups;
+  if (parent != nullptr && coherence == state->coherence) enter(*state, *parent, name, node);
+  co_return entry_of(*state, node);
+}
+
+void FileSystem::forget(NodeId id, std::uint64_t count) {
+  {
+    auto state = state_.lock();
+    Node* node = state->nodes.find(id);
+    if (node == nullptr || id == kRootNode) return;
+    HOMEFS_CHECK(node->lookups >= count);
+    node->lookups -= count;
+    if (node->lookups > 0) return;
+    // A folder that nothing leads to any more: neither do its entries.
+    if (node->names == 0 && node->folder != nullptr) {
+      const EntryMap entries = std::exchange(node->folder->entries, {});
+      for (const auto& [name, child] : entries) {
+        if (Node* entry = state->nodes.find(child)) --entry->names;
+        state->nodes.remove_if_unused(child);
+      }
+      node->folder->is_complete = false;
+    }
+    state->nodes.remove_if_unused(id);
+  }
+  send_forgets(/*at_once=*/false);
+}
+
+void FileSystem::send_forgets(bool at_once) {
+  // One request for many: a FORGET is worth a frame only when it frees something on the server.
+  constexpr std::size_t kBatch = kNodesPerRequestMax;
+  ForgetRequest request;
+  {
+    auto state = state_.lock();
+    const std::size_t waiting = state->nodes.forgotten_count();
+    if (waiting == 0 || (!at_once && waiting < kBatch)) return;
+    request.nodes = state->nodes.take_forgotten(kBatch);
+  }
+  (void)link_->send(make_call(Op::kForget, {}, request), [](const Result<InFrame>&) {
+    // Nothing depends on it: a server that does not know the session has forgotten them too.
+  });
+}
+
+Task<Result<AttributesOut>> FileSystem::getattr(NodeId id) {
+  {
+    auto state = state_.lock();
+    Node* node = state->nodes.find(id);
+    if (node == nullptr) co_return fail(Status::kStale);
+    if (node->has_attributes) co_return AttributesOut{effective(*node), ttl(*state, *node)};
+  }
+  const std::uint64_t coherence = state_.lock()->coherence;
+  Call call = make_call(Op::kGetattr, {id}, NodeRequest{id});
+  Result<AttributesReply> reply = co_await ask<AttributesReply>(std::move(call));
+  if (!reply) co_return std::unexpected(reply.error());
+  auto state = state_.lock();
+  Node* node = state->nodes.find(id);
+  if (node == nullptr) co_return fail(Status::kStale);
+  NodeTable::update(*node, reply->attributes);
+  // Overtaken by another session's change: true when it was asked, but not to be kept.
+  if (coherence != state->coherence) node->has_attributes = false;
+  co_return AttributesOut{effective(*node), ttl(*state, *node)};
+}
+
+Task<Result<std::string>> FileSystem::readlink(NodeId id) {
+  {
+    auto state = state_.lock();
+    Node* node = state->nodes.find(id);
+    if (node == nullptr) co_return fail(Status::kStale);
+    if (!S_ISLNK(node->attributes.mode)) co_return fail(Status::kInvalid);
+    if (!node->target.empty()) co_return node->target;  // never changes for an inode
+  }
+  Call call = make_call(Op::kReadlink, {id}, NodeRequest{id});
+  Result<TargetReply> reply = co_await ask<TargetReply>(std::move(call));
+  if (!reply) co_return std::unexpected(reply.error());
+  auto state = state_.lock();
+  if (Node* node = state->nodes.find(id)) node->target = reply->target;
+  co_return std::move(reply->target);
+}
+
+StatfsReply FileSystem::statfs() {
+  auto state = state_.lock();
+  StatfsReply reply = state->statfs;
+  reply.grant = state->grant.last();
+  reply.grant.used += state->grant.unacknowledged();
+  return reply;
+}
+
+}  // namespace homefs

@@ -1,0 +1,176 @@
+// Write-behind: a write is answered once it is buffered within the quota's grant, and sent in the
+// background, hashed; errors stay on the file until write, fsync or close reports them.
+#include <ctime>
+
+#include "fusefs/file_system.h"
+#include "protocol/block_md5.h"
+#include "protocol/limits.h"
+
+namespace homefs {
+namespace {
+
+// Up to here a write is hashed and sent by the thread that brought it, and takes the control lane;
+// above, the copy, the hash and the encryption (0.1 ms and more) go to an io thread.
+constexpr std::size_t kSmallWriteBytes = 64 * 1024;
+// Writes up to here are copied into a buffer that later ones can join.
+constexpr std::size_t kJoinableBytes = 128 * 1024;
+
+Timestamp now() {
+  timespec time{};
+  clock_gettime(CLOCK_REALTIME, &time);
+  return {time.tv_sec, static_cast<std::uint32_t>(time.tv_nsec)};
+}
+
+// A copy of `bytes` in a buffer with room for more.
+Slice joinable_copy(std::span<const std::byte> bytes) {
+  auto buffer = std::make_shared<Buffer>(bytes.size() * 4 < WriteQueue::kJoinedBytesMax
+                                             ? bytes.size() * 4
+                                             : WriteQueue::kJoinedBytesMax);
+  buffer->resize(bytes.size());
+  std::ranges::copy(bytes, buffer->writable().begin());
+  return slice_of(buffer);
+}
+
+}  // namespace
+
+Task<> FileSystem::room_for(NodeId id) {
+  Completion<bool> waiting([this, id](Completion<bool>::Done done) {
+    {
+      auto state = state_.lock();
+      const Node* node = state->nodes.find(id);
+      const bool is_full = state->dirty_bytes >= options_.dirty_bytes_max ||
+                           (node != nullptr && node->data != nullptr &&
+                            node->data->writes.bytes() >= options_.dirty_bytes_per_file_max);
+      if (is_full) {
+        state->room_waiters.push_back([done = std::move(done)]() mutable { done(true); });
+        return;
+      }
+    }
+    done(true);
+  });
+  (void)co_await waiting;
+}
+
+Task<Result<>> FileSystem::write(NodeId id, std::uint64_t offset, Slice data) {
+  const std::size_t count = data.bytes.size();
+  if (count == 0) co_return Result<>();
+  const std::uint64_t end = offset + count;
+  const bool is_small = count <= kJoinableBytes;
+  co_await room_for(id);
+  if (Result<> earlier = take_error(id); !earlier) co_return earlier;
+
+  std::string started_path;
+  std::uint64_t started_bytes = 0;
+  bool must_wait = false;
+  std::uint64_t growth = 0;
+  WakeList wake;
+  {
+    auto state = state_.lock();
+    Node* node = state->nodes.find(id);
+    if (node == nullptr) co_return fail(Status::kStale);
+    FileData& file = data_of(*node);
+    const std::uint64_t size = effective(*node).size;
+    growth = end > size ? end - size : 0;
+    must_wait = growth > 0 && (state->is_shared || !state->grant.covers(growth));
+    state->grant.take(growth);
+    state->dirty_bytes += count;
+    file.last_write = now();
+    if (!file.reads.is_empty()) wake = file.reads.clear();
+    if (!file.is_streaming_up) {
+      file.is_streaming_up = true;
+      started_path = path_of(*state, *node);
+      started_bytes = end;
+    }
+    if (!must_wait) {
+      const bool is_joined = is_small && file.writes.join(offset, data.bytes, growth);
+      if (!is_joined) {
+        // A small write would hold a whole request's buffer (1 MiB): copy it out.
+        file.writes.push(offset, is_small ? joinable_copy(data.bytes) : std::move(data), growth,
+                         is_small);
+      }
+    }
+  }
+  wake_all(std::move(wake));
+  if (!started_path.empty()) {
+    transfers_->on_started(id, TransferDirection::kUp, started_path, started_bytes);
+  }
+  if (!must_wait) co_return Result<>();
+
+  // Over the grant: the server decides, and write(2) hears of it.
+  Completion<Result<>> waiting([&](Completion<Result<>>::Done done) {
+    {
+      auto state = state_.lock();
+      Node* node = state->nodes.find(id);
+      HOMEFS_CHECK(node != nullptr);
+      WriteSegment& segment = data_of(*node).writes.push(
+          offset, is_small ? joinable_copy(data.bytes) : std::move(data), growth, false);
+      segment.waiters.push_back(std::move(done));
+    }
+    send_writes(id);
+  });
+  co_return co_await waiting;
+}
+
+void FileSystem::send_writes(NodeId id) {
+  while (true) {
+    std::optional<WriteQueue::Outgoing> segment;
+    {
+      auto state = state_.lock();
+      Node* node = state->nodes.find(id);
+      if (node == nullptr || node->data == nullptr) return;
+      segment = node->data->writes.next_to_send();
+    }
+    if (!segment) return;
+    if (segment->data.bytes.size() <= kSmallWriteBytes) {
+      send_segment(id, std::move(*segment));
+    } else {
+      post_([this, id, segment = std::move(*segment)]() mutable {
+        send_segment(id, std::move(segment));
+      });
+    }
+  }
+}
+
+void FileSystem::send_segment(NodeId id, WriteQueue::Outgoing segment) {
+  const std::size_t bytes = segment.data.bytes.size();
+  WriteRequest request{.node = id, .offset = segment.offset};
+  request.digests.resize(piece_count(segment.offset, bytes));
+  md5_pieces(segment.offset, segment.data.bytes, request.digests);
+  Call call = make_call(Op::kWrite, {id}, request);
+  call.lane = bytes <= kSmallWriteBytes ? Lane::kControl : Lane::kBulk;
+  call.payload.push_back(std::move(segment.data));
+  const std::uint64_t number = segment.number;
+  (void)link_->send(std::move(call), [this, id, number, bytes](Result<InFrame> reply) {
+    written(id, number, bytes, std::move(reply));
+  });
+}
+
+void FileSystem::written(NodeId id, std::uint64_t number, std::uint64_t bytes,
+                         Result<InFrame> reply) {
+  Result<ChangeReply> change =
+      reply ? message_of<ChangeReply>(*reply) : Result<ChangeReply>(std::unexpected(reply.error()));
+  const Result<> result = change ? Result<>() : std::unexpected(change.error());
+  if (change) changed(id, *change);
+  WakeList wake;
+  {
+    auto state = state_.lock();
+    Node* node = state->nodes.find(id);
+    HOMEFS_CHECK(node != nullptr);  // dirty nodes are kept
+    WriteQueue::Finished finished = node->data->writes.finish(number, result);
+    state->grant.settle(finished.growth);
+    state->dirty_bytes -= finished.bytes;
+    wake = std::move(finished.wake);
+    std::ranges::move(std::exchange(state->room_waiters, {}), std::back_inserter(wake));
+    if (!result) node->has_attributes = false;  // size and times did not become what we assumed
+    if (!node->is_dirty() && node->opens == 0) state->nodes.remove_if_unused(id);
+  }
+  if (result) {
+    transfers_->on_verified(id, TransferDirection::kUp, bytes);
+  } else {
+    transfers_->on_finished(id, TransferDirection::kUp, result);
+  }
+  wake_all(std::move(wake));
+  send_writes(id);
+}
+
+}  // namespace homefs

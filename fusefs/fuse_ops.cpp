@@ -1,0 +1,382 @@
+#include "fusefs/fuse_ops.h"
+
+#define FUSE_USE_VERSION 314
+#include <fcntl.h>
+#include <fuse_lowlevel.h>
+#include <linux/falloc.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "fusefs/fuse_folder.h"
+#include "fusefs/fuse_reply.h"
+#include "fusefs/fuse_session.h"
+#include "fusefs/fuse_xattr.h"
+#include "protocol/limits.h"
+
+namespace homefs {
+namespace {
+
+// What programs are told to read and write at a time: two of the kernel's read-ahead windows.
+constexpr blksize_t kIoBytes = 256 * 1024;
+// FATTR_KILL_SUIDGID of the kernel; libfuse 3.14.0 passes the bit on under another name.
+constexpr int kFattrKillSuidgid = 1 << 11;
+
+FuseOps& ops_of(fuse_req_t request) { return *static_cast<FuseOps*>(fuse_req_userdata(request)); }
+FileSystem& files_of(fuse_req_t request) { return ops_of(request).files(); }
+NodeId node_of(fuse_ino_t number) { return NodeId{number}; }
+
+void on_init(void*, fuse_conn_info* connection) {
+  const auto want = [&](unsigned capability, bool is_on) {
+    if (is_on && (connection->capable & capability) != 0) {
+      connection->want |= capability;
+    } else {
+      connection->want &= ~capability;
+    }
+  };
+  want(FUSE_CAP_ASYNC_READ, true);
+  want(FUSE_CAP_ASYNC_DIO, true);
+  want(FUSE_CAP_ATOMIC_O_TRUNC, true);
+  want(FUSE_CAP_PARALLEL_DIROPS, true);
+  // The server tells us when contents change; guessing it from times throws good pages away.
+  want(FUSE_CAP_AUTO_INVAL_DATA, false);
+  want(FUSE_CAP_EXPLICIT_INVAL_DATA, true);
+  want(FUSE_CAP_READDIRPLUS, true);
+  want(FUSE_CAP_READDIRPLUS_AUTO, true);
+  want(FUSE_CAP_CACHE_SYMLINKS, true);
+  want(FUSE_CAP_HANDLE_KILLPRIV, false);
+  want(FUSE_CAP_WRITEBACK_CACHE, false);
+  want(FUSE_CAP_POSIX_ACL, false);
+  want(FUSE_CAP_SPLICE_READ, false);
+  want(FUSE_CAP_SPLICE_WRITE, false);
+  want(FUSE_CAP_SPLICE_MOVE, false);
+  want(FUSE_CAP_POSIX_LOCKS, false);
+  want(FUSE_CAP_FLOCK_LOCKS, false);
+  want(FUSE_CAP_EXPORT_SUPPORT, false);
+  want(FUSE_CAP_DONT_MASK, false);
+  connection->max_write = kPayloadBytesMax;
+  connection->max_background = 128;
+  connection->congestion_threshold = 96;
+  connection->time_gran = 1;
+}
+
+// ---- Names ------------------------------------------------------------------------------------
+
+void on_lookup(fuse_req_t request, fuse_ino_t parent, const char* name) {
+  FuseOps& ops = ops_of(request);
+  ops.spawn(reply_entry(ops, request, ops.files().lookup(node_of(parent), name)));
+}
+
+void on_forget(fuse_req_t request, fuse_ino_t node, std::uint64_t count) {
+  files_of(request).forget(node_of(node), count);
+  fuse_reply_none(request);
+}
+
+void on_forget_multi(fuse_req_t request, std::size_t count, fuse_forget_data* forgets) {
+  for (std::size_t i = 0; i < count; ++i) {
+    files_of(request).forget(node_of(forgets[i].ino), forgets[i].nlookup);
+  }
+  fuse_reply_none(request);
+}
+
+void make(fuse_req_t request, MakeRequest what) {
+  FuseOps& ops = ops_of(request);
+  what.caller = FuseOps::caller_of(request);
+  ops.spawn(reply_entry(ops, request, ops.files().make(std::move(what))));
+}
+
+void on_mknod(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode, dev_t device) {
+  make(request, {.parent = node_of(parent),
+                 .name = name,
+                 .mode = mode,
+                 .device = static_cast<std::uint32_t>(device)});
+}
+
+void on_mkdir(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode) {
+  make(request, {.parent = node_of(parent), .name = name, .mode = mode | S_IFDIR});
+}
+
+void on_symlink(fuse_req_t request, const char* target, fuse_ino_t parent, const char* name) {
+  make(request,
+       {.parent = node_of(parent), .name = name, .mode = S_IFLNK | 0777, .target = target});
+}
+
+void on_link(fuse_req_t request, fuse_ino_t node, fuse_ino_t parent, const char* name) {
+  FuseOps& ops = ops_of(request);
+  ops.spawn(reply_entry(ops, request, ops.files().link(node_of(node), node_of(parent), name)));
+}
+
+void on_unlink(fuse_req_t request, fuse_ino_t parent, const char* name) {
+  ops_of(request).spawn(
+      reply_done(request, files_of(request).remove(node_of(parent), name, false)));
+}
+
+void on_rmdir(fuse_req_t request, fuse_ino_t parent, const char* name) {
+  ops_of(request).spawn(reply_done(request, files_of(request).remove(node_of(parent), name, true)));
+}
+
+void on_rename(fuse_req_t request, fuse_ino_t parent, const char* name, fuse_ino_t new_parent,
+               const char* new_name, unsigned flags) {
+  RenameRequest rename{.parent = node_of(parent),
+                       .name = name,
+                       .new_parent = node_of(new_parent),
+                       .new_name = new_name};
+  if (flags == RENAME_NOREPLACE) {
+    rename.mode = RenameMode::kNoReplace;
+  } else if (flags == RENAME_EXCHANGE) {
+    rename.mode = RenameMode::kExchange;
+  } else if (flags != 0) {
+    fuse_reply_err(request, EINVAL);  // RENAME_WHITEOUT needs a privileged server
+    return;
+  }
+  ops_of(request).spawn(reply_done(request, files_of(request).rename(std::move(rename))));
+}
+
+void on_readlink(fuse_req_t request, fuse_ino_t node) {
+  ops_of(request).spawn(reply_target(request, files_of(request).readlink(node_of(node))));
+}
+
+// ---- Attributes -------------------------------------------------------------------------------
+
+void on_getattr(fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
+  FuseOps& ops = ops_of(request);
+  ops.spawn(reply_attributes(ops, request, ops.files().getattr(node_of(node))));
+}
+
+Timestamp timestamp(const timespec& time) {
+  return {time.tv_sec, static_cast<std::uint32_t>(time.tv_nsec)};
+}
+
+// With one owner for all, taking what one has already is done and giving away is not permitted.
+bool drop_own_owner(const FuseOpsOptions& options, const struct stat& to, int& which) {
+  if (options.idmap == IdMap::kNone) return true;
+  const bool is_own = ((which & FUSE_SET_ATTR_UID) == 0 || to.st_uid == options.uid) &&
+                      ((which & FUSE_SET_ATTR_GID) == 0 || to.st_gid == options.gid);
+  which &= ~(FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID);
+  return is_own;
+}
+
+void on_setattr(fuse_req_t request, fuse_ino_t node, struct stat* to, int which, fuse_file_info*) {
+  FuseOps& ops = ops_of(request);
+  const bool changes_owner = (which & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) != 0;
+  if (!drop_own_owner(ops.options(), *to, which)) {
+    fuse_reply_err(request, EPERM);
+    return;
+  }
+  SetattrRequest change{.node = node_of(node)};
+  const auto set = [&](int bit, std::uint32_t ours) {
+    if ((which & bit) != 0) change.which |= ours;
+  };
+  set(FUSE_SET_ATTR_MODE, kSetMode);
+  set(FUSE_SET_ATTR_UID, kSetUid);
+  set(FUSE_SET_ATTR_GID, kSetGid);
+  set(FUSE_SET_ATTR_SIZE, kSetSize);
+  set(FUSE_SET_ATTR_ATIME_NOW, kSetAtimeNow);
+  set(FUSE_SET_ATTR_MTIME_NOW, kSetMtimeNow);
+  if ((change.which & kSetAtimeNow) == 0) set(FUSE_SET_ATTR_ATIME, kSetAtime);
+  if ((change.which & kSetMtimeNow) == 0) set(FUSE_SET_ATTR_MTIME, kSetMtime);
+  if (changes_owner || (change.which & kSetSize) != 0) set(kFattrKillSuidgid, kSetKillPrivileges);
+  change.mode = to->st_mode;
+  change.uid = to->st_uid;
+  change.gid = to->st_gid;
+  change.size = static_cast<std::uint64_t>(to->st_size);
+  change.atime = timestamp(to->st_atim);
+  change.mtime = timestamp(to->st_mtim);
+  if (change.which == 0) {
+    ops.spawn(reply_attributes(ops, request, ops.files().getattr(node_of(node))));
+  } else {
+    ops.spawn(reply_attributes(ops, request, ops.files().setattr(change)));
+  }
+}
+
+void on_statfs(fuse_req_t request, fuse_ino_t) {
+  // The home's quota is the size of the file system, as df(1) shows it.
+  constexpr std::uint64_t kUnitBytes = 4096;
+  constexpr std::uint64_t kFilesUnlimited = std::uint64_t{1} << 32;
+  const StatfsReply home = files_of(request).statfs();
+  const bool is_limited = home.grant.limit != 0;
+  const std::uint64_t left =
+      home.grant.limit > home.grant.used ? home.grant.limit - home.grant.used : 0;
+  const std::uint64_t size = is_limited ? home.grant.limit : home.disk_bytes;
+  const std::uint64_t free = is_limited ? left : home.disk_bytes_free;
+  const std::uint64_t files = home.files_max != 0 ? home.files_max : kFilesUnlimited;
+  struct statvfs out{};
+  out.f_bsize = kIoBytes;
+  out.f_frsize = kUnitBytes;
+  out.f_blocks = size / kUnitBytes;
+  out.f_bfree = free / kUnitBytes;
+  out.f_bavail = free / kUnitBytes;
+  out.f_files = files;
+  out.f_ffree = files - std::min(files, home.files_used);
+  out.f_favail = out.f_ffree;
+  out.f_namemax = kNameBytesMax;
+  fuse_reply_statfs(request, &out);
+}
+
+// ---- Files ------------------------------------------------------------------------------------
+
+void on_create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode,
+               fuse_file_info* info) {
+  FuseOps& ops = ops_of(request);
+  CreateRequest create{
+      .parent = node_of(parent), .name = name, .mode = mode, .caller = FuseOps::caller_of(request)};
+  ops.spawn(
+      reply_create(ops, request, info->flags, ops.files().create(std::move(create), info->flags)));
+}
+
+void on_open(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
+  FuseOps& ops = ops_of(request);
+  ops.spawn(reply_open(ops, request, info->flags, ops.files().open(node_of(node), info->flags)));
+}
+
+void on_read(fuse_req_t request, fuse_ino_t, std::size_t bytes, off_t offset,
+             fuse_file_info* info) {
+  ops_of(request).spawn(
+      reply_data(request, files_of(request).read(info->fh, static_cast<std::uint64_t>(offset),
+                                                 static_cast<std::uint32_t>(bytes))));
+}
+
+Task<> write_and_send(FileSystem& files, fuse_req_t request, NodeId node, std::uint64_t offset,
+                      Slice data) {
+  const std::size_t count = data.bytes.size();
+  Result<> result = co_await files.write(node, offset, std::move(data));
+  if (!result) {
+    reply_error(request, result.error());
+  } else {
+    fuse_reply_write(request, count);
+    files.send_writes(node);  // the program goes on meanwhile
+  }
+}
+
+void on_write(fuse_req_t request, fuse_ino_t node, const char* bytes, std::size_t count,
+              off_t offset, fuse_file_info*) {
+  // The data lies in the request's buffer: it is kept by keeping that.
+  const Slice data{FuseSession::current_request(), std::as_bytes(std::span(bytes, count))};
+  ops_of(request).spawn(write_and_send(files_of(request), request, node_of(node),
+                                       static_cast<std::uint64_t>(offset), data));
+}
+
+void on_flush(fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
+  ops_of(request).spawn(reply_done(request, files_of(request).flush(node_of(node))));
+}
+
+void on_release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
+  files_of(request).release(info->fh);
+  fuse_reply_err(request, 0);
+}
+
+void on_fsync(fuse_req_t request, fuse_ino_t node, int data_only, fuse_file_info*) {
+  ops_of(request).spawn(
+      reply_done(request, files_of(request).fsync(node_of(node), data_only != 0)));
+}
+
+void on_fallocate(fuse_req_t request, fuse_ino_t node, int mode, off_t offset, off_t length,
+                  fuse_file_info*) {
+  FallocateRequest allocate{.node = node_of(node),
+                            .offset = static_cast<std::uint64_t>(offset),
+                            .length = static_cast<std::uint64_t>(length)};
+  switch (mode) {
+    case 0:
+      allocate.mode = FallocateMode::kAllocate;
+      break;
+    case FALLOC_FL_KEEP_SIZE:
+      allocate.mode = FallocateMode::kKeepSize;
+      break;
+    case FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
+      allocate.mode = FallocateMode::kPunchHole;
+      break;
+    case FALLOC_FL_ZERO_RANGE:
+      allocate.mode = FallocateMode::kZero;
+      break;
+    case FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE:
+      allocate.mode = FallocateMode::kZeroKeepSize;
+      break;
+    default:
+      fuse_reply_err(request, EOPNOTSUPP);
+      return;
+  }
+  ops_of(request).spawn(reply_done(request, files_of(request).fallocate(allocate)));
+}
+
+void on_copy_file_range(fuse_req_t request, fuse_ino_t source, off_t source_offset, fuse_file_info*,
+                        fuse_ino_t target, off_t target_offset, fuse_file_info*, std::size_t length,
+                        int) {
+  CopyRequest copy{.source = node_of(source),
+                   .source_offset = static_cast<std::uint64_t>(source_offset),
+                   .target = node_of(target),
+                   .target_offset = static_cast<std::uint64_t>(target_offset),
+                   .length = length};
+  ops_of(request).spawn(reply_count(request, files_of(request).copy(copy)));
+}
+
+void on_lseek(fuse_req_t request, fuse_ino_t node, off_t offset, int whence, fuse_file_info*) {
+  SeekRequest seek{.node = node_of(node),
+                   .offset = static_cast<std::uint64_t>(offset),
+                   .whence = whence == SEEK_DATA ? SeekWhence::kData : SeekWhence::kHole};
+  ops_of(request).spawn(reply_offset(request, files_of(request).seek(seek)));
+}
+
+fuse_lowlevel_ops make_table() {
+  fuse_lowlevel_ops table{};
+  table.init = on_init;
+  table.lookup = on_lookup;
+  table.forget = on_forget;
+  table.forget_multi = on_forget_multi;
+  table.getattr = on_getattr;
+  table.setattr = on_setattr;
+  table.readlink = on_readlink;
+  table.mknod = on_mknod;
+  table.mkdir = on_mkdir;
+  table.unlink = on_unlink;
+  table.rmdir = on_rmdir;
+  table.symlink = on_symlink;
+  table.rename = on_rename;
+  table.link = on_link;
+  table.create = on_create;
+  table.open = on_open;
+  table.read = on_read;
+  table.write = on_write;
+  table.flush = on_flush;
+  table.release = on_release;
+  table.fsync = on_fsync;
+  table.fallocate = on_fallocate;
+  table.copy_file_range = on_copy_file_range;
+  table.lseek = on_lseek;
+  table.statfs = on_statfs;
+  add_folder_operations(table);
+  add_xattr_operations(table);
+  return table;
+}
+
+}  // namespace
+
+const fuse_lowlevel_ops& FuseOps::table() {
+  static const fuse_lowlevel_ops table = make_table();
+  return table;
+}
+
+struct stat FuseOps::to_stat(const Attributes& attributes) const {
+  struct stat out{};
+  out.st_ino = number_of(attributes.inode);
+  out.st_mode = attributes.mode;
+  out.st_nlink = attributes.links;
+  out.st_uid = options_.idmap == IdMap::kUser ? options_.uid : attributes.uid;
+  out.st_gid = options_.idmap == IdMap::kUser ? options_.gid : attributes.gid;
+  out.st_rdev = attributes.device;
+  out.st_size = static_cast<off_t>(attributes.size);
+  out.st_blocks = static_cast<blkcnt_t>(attributes.blocks);
+  out.st_blksize = kIoBytes;
+  out.st_atim = {attributes.atime.seconds, attributes.atime.nanoseconds};
+  out.st_mtim = {attributes.mtime.seconds, attributes.mtime.nanoseconds};
+  out.st_ctim = {attributes.ctime.seconds, attributes.ctime.nanoseconds};
+  return out;
+}
+
+Caller FuseOps::caller_of(fuse_req_t request) {
+  const fuse_ctx* context = fuse_req_ctx(request);
+  return {context->uid, context->gid};
+}
+
+}  // namespace homefs

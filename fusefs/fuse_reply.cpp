@@ -1,0 +1,162 @@
+#include "fusefs/fuse_reply.h"
+
+#define FUSE_USE_VERSION 314
+#include <fcntl.h>
+#include <fuse_lowlevel.h>
+#include <sys/uio.h>
+
+#include <array>
+
+namespace homefs {
+namespace {
+
+fuse_entry_param entry_param(const FuseOps& ops, const EntryOut& entry) {
+  fuse_entry_param out{};
+  out.ino = number_of(entry.node);
+  out.generation = 0;  // numbers are never used again
+  out.entry_timeout = static_cast<double>(entry.entry_ttl.count());
+  out.attr_timeout = static_cast<double>(entry.attributes_ttl.count());
+  if (entry.node != kNoNode) out.attr = ops.to_stat(entry.attributes);
+  return out;
+}
+
+fuse_file_info open_info(const OpenOut& open, int flags) {
+  fuse_file_info info{};
+  info.flags = flags;
+  info.fh = open.handle;
+  info.keep_cache = open.keep_cache ? 1 : 0;
+  // Nothing was written through a handle that only reads: its close needs no answer.
+  info.noflush = (flags & O_ACCMODE) == O_RDONLY ? 1 : 0;
+  return info;
+}
+
+// The kernel takes one entry of a request that was interrupted as not delivered.
+bool is_not_delivered(int result) { return result == -ENOENT; }
+
+}  // namespace
+
+void reply_error(FuseRequest request, const Error& error) {
+  fuse_reply_err(request, errno_of(error.status));
+}
+
+Task<> reply_done(FuseRequest request, Task<Result<>> work) {
+  Result<> result = co_await std::move(work);
+  fuse_reply_err(request, result ? 0 : errno_of(result.error().status));
+}
+
+Task<> reply_entry(FuseOps& ops, FuseRequest request, Task<Result<EntryOut>> work) {
+  Result<EntryOut> entry = co_await std::move(work);
+  if (!entry) {
+    reply_error(request, entry.error());
+  } else if (entry->node == kNoNode && entry->entry_ttl.count() == 0) {
+    fuse_reply_err(request, ENOENT);
+  } else {
+    const fuse_entry_param out = entry_param(ops, *entry);
+    if (is_not_delivered(fuse_reply_entry(request, &out)) && entry->node != kNoNode) {
+      ops.files().forget(entry->node, 1);
+    }
+  }
+}
+
+Task<> reply_attributes(FuseOps& ops, FuseRequest request, Task<Result<AttributesOut>> work) {
+  Result<AttributesOut> out = co_await std::move(work);
+  if (!out) {
+    reply_error(request, out.error());
+  } else {
+    const struct stat attributes = ops.to_stat(out->attributes);
+    fuse_reply_attr(request, &attributes, static_cast<double>(out->ttl.count()));
+  }
+}
+
+Task<> reply_target(FuseRequest request, Task<Result<std::string>> work) {
+  Result<std::string> target = co_await std::move(work);
+  if (!target) {
+    reply_error(request, target.error());
+  } else {
+    fuse_reply_readlink(request, target->c_str());
+  }
+}
+
+Task<> reply_open(FuseOps& ops, FuseRequest request, int flags, Task<Result<OpenOut>> work) {
+  Result<OpenOut> open = co_await std::move(work);
+  if (!open) {
+    reply_error(request, open.error());
+  } else {
+    const fuse_file_info info = open_info(*open, flags);
+    if (is_not_delivered(fuse_reply_open(request, &info))) ops.files().release(open->handle);
+  }
+}
+
+Task<> reply_create(FuseOps& ops, FuseRequest request, int flags, Task<Result<CreateOut>> work) {
+  Result<CreateOut> created = co_await std::move(work);
+  if (!created) {
+    reply_error(request, created.error());
+  } else {
+    const fuse_entry_param entry = entry_param(ops, created->entry);
+    const fuse_file_info info = open_info(created->open, flags);
+    if (is_not_delivered(fuse_reply_create(request, &entry, &info))) {
+      ops.files().release(created->open.handle);
+      ops.files().forget(created->entry.node, 1);
+    }
+  }
+}
+
+Task<> reply_folder(FuseRequest request, Task<Result<std::uint64_t>> work) {
+  Result<std::uint64_t> handle = co_await std::move(work);
+  if (!handle) {
+    reply_error(request, handle.error());
+  } else {
+    fuse_file_info info{};
+    info.fh = *handle;
+    fuse_reply_open(request, &info);
+  }
+}
+
+Task<> reply_data(FuseRequest request, Task<Result<std::vector<Slice>>> work) {
+  Result<std::vector<Slice>> data = co_await std::move(work);
+  if (!data) {
+    reply_error(request, data.error());
+  } else {
+    std::vector<iovec> parts;
+    parts.reserve(data->size());
+    for (const Slice& slice : *data) {
+      // writev() does not change what it sends; the kernel's interface has no const.
+      parts.push_back({const_cast<std::byte*>(slice.bytes.data()), slice.bytes.size()});
+    }
+    fuse_reply_iov(request, parts.data(), static_cast<int>(parts.size()));
+  }
+}
+
+Task<> reply_xattr(FuseRequest request, std::size_t size, Task<Result<SharedBuffer>> work) {
+  Result<SharedBuffer> value = co_await std::move(work);
+  if (!value) {
+    reply_error(request, value.error());
+  } else if (size == 0) {
+    fuse_reply_xattr(request, (*value)->bytes().size());
+  } else if ((*value)->bytes().size() > size) {
+    fuse_reply_err(request, ERANGE);
+  } else {
+    const auto bytes = (*value)->bytes();
+    fuse_reply_buf(request, reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  }
+}
+
+Task<> reply_count(FuseRequest request, Task<Result<std::uint64_t>> work) {
+  Result<std::uint64_t> count = co_await std::move(work);
+  if (!count) {
+    reply_error(request, count.error());
+  } else {
+    fuse_reply_write(request, *count);
+  }
+}
+
+Task<> reply_offset(FuseRequest request, Task<Result<std::uint64_t>> work) {
+  Result<std::uint64_t> offset = co_await std::move(work);
+  if (!offset) {
+    reply_error(request, offset.error());
+  } else {
+    fuse_reply_lseek(request, static_cast<off_t>(*offset));
+  }
+}
+
+}  // namespace homefs

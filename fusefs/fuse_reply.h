@@ -1,0 +1,28 @@
+// The replies to the kernel's requests: each coroutine here awaits an operation's result and sends
+// it, exactly once.
+//
+// Executor: the thread that completes the operation. Blocks: never.
+#pragma once
+
+#include "fusefs/fuse_ops.h"
+
+namespace homefs {
+
+/// libfuse's fuse_req_t and fuse_ino_t, without its header.
+using FuseRequest = fuse_req*;
+
+Task<> reply_done(FuseRequest request, Task<Result<>> work);
+Task<> reply_entry(FuseOps& ops, FuseRequest request, Task<Result<EntryOut>> work);
+Task<> reply_attributes(FuseOps& ops, FuseRequest request, Task<Result<AttributesOut>> work);
+Task<> reply_target(FuseRequest request, Task<Result<std::string>> work);
+Task<> reply_open(FuseOps& ops, FuseRequest request, int flags, Task<Result<OpenOut>> work);
+Task<> reply_create(FuseOps& ops, FuseRequest request, int flags, Task<Result<CreateOut>> work);
+Task<> reply_folder(FuseRequest request, Task<Result<std::uint64_t>> work);
+Task<> reply_data(FuseRequest request, Task<Result<std::vector<Slice>>> work);
+/// An extended attribute's value or list; `size` 0 asks for its length alone.
+Task<> reply_xattr(FuseRequest request, std::size_t size, Task<Result<SharedBuffer>> work);
+Task<> reply_count(FuseRequest request, Task<Result<std::uint64_t>> work);
+Task<> reply_offset(FuseRequest request, Task<Result<std::uint64_t>> work);
+void reply_error(FuseRequest request, const Error& error);
+
+}  // namespace homefs

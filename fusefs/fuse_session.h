@@ -1,0 +1,83 @@
+// FuseSession: a mount point and the threads that read the kernel's requests from it.
+//
+// libfuse 3.14 never asks the kernel for FUSE_PARALLEL_DIROPS (it is missing from its INIT reply,
+// fixed in 3.17) and does not know FUSE_HANDLE_KILLPRIV_V2: without the first, one lookup a folder
+// is under way at a time; without the second, every write costs a GETXATTR. Both bits are put into
+// the INIT reply on its way out.
+//
+// Owner: the mount command. Executor: run() is called by one thread; readers are its own threads,
+// which call FuseOps. Blocks: run(), until the mount point is gone.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "protocol/buffer.h"
+#include "protocol/result.h"
+
+struct fuse_session;
+struct iovec;
+
+namespace homefs {
+
+class FuseOps;
+
+struct FuseSessionOptions {
+  std::string mountpoint;
+  std::string source;  ///< as findmnt shows it: alice@files.example.org:/
+  bool allow_other = false;
+  bool read_only = false;
+  bool debug = false;  ///< libfuse prints every request
+  /// Options for the kernel that are passed on as they are: "suid", "dev", "noexec" ...
+  std::vector<std::string> kernel_options;
+};
+
+class FuseSession {
+ public:
+  /// Mounts. kConfigError: the mount point cannot be used, with what to do about it.
+  static Result<std::unique_ptr<FuseSession>> mount(const FuseSessionOptions& options, FuseOps& ops,
+                                                    std::shared_ptr<BufferPool> pool);
+  ~FuseSession();
+  FuseSession(const FuseSession&) = delete;
+  FuseSession& operator=(const FuseSession&) = delete;
+
+  /// Answers requests until the mount point is unmounted, by whomever. `on_ready` is called once,
+  /// when the kernel's INIT has been answered.
+  void run(std::function<void()> on_ready);
+
+  /// Detaches the mount point; open files keep working until their last close, then run() ends.
+  /// Thread-safe.
+  void unmount();
+
+  /// For the notifier.
+  [[nodiscard]] fuse_session* native() const { return session_; }
+
+  /// The buffer that the request being handled by this thread lies in: whoever keeps a share of it
+  /// keeps the request's data without a copy. Null outside of a request.
+  static SharedBuffer current_request();
+
+  /// Flags that the kernel and we have agreed on, for tests and the log.
+  [[nodiscard]] std::uint64_t agreed_flags() const { return agreed_flags_; }
+
+ private:
+  explicit FuseSession(std::shared_ptr<BufferPool> pool) : pool_(std::move(pool)) {}
+
+  // The hooks around every read and write of the device (struct fuse_custom_io).
+  static ssize_t read_hook(int fd, void* buffer, std::size_t bytes, void* self);
+  static ssize_t writev_hook(int fd, iovec* parts, int count, void* self);
+  void read_requests();
+
+  std::shared_ptr<BufferPool> pool_;
+  fuse_session* session_ = nullptr;
+  std::string mountpoint_;
+  std::atomic<std::uint64_t> init_unique_{0};    // the INIT request that waits for its reply
+  std::atomic<std::uint64_t> kernel_offers_{0};  // its flags
+  std::atomic<std::uint64_t> agreed_flags_{0};
+  std::function<void()> on_ready_;
+};
+
+}  // namespace homefs

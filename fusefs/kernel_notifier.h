@@ -1,0 +1,22 @@
+// KernelNotifier: tells the kernel to drop what it caches. Implemented by Notifier (a thread of its
+// own: the kernel takes locks inside of these calls that a request may hold which waits for us).
+#pragma once
+
+#include <string>
+
+#include "protocol/ids.h"
+
+namespace homefs {
+
+class KernelNotifier {
+ public:
+  virtual ~KernelNotifier() = default;
+  /// Queues; thread-safe, never blocks.
+  virtual void invalidate_attributes(NodeId node) = 0;
+  virtual void invalidate_data(NodeId node) = 0;  ///< and attributes
+  virtual void invalidate_entry(NodeId parent, std::string name) = 0;
+  /// All cached names at once.
+  virtual void invalidate_all_entries() = 0;
+};
+
+}  // namespace homefs

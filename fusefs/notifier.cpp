@@ -1,0 +1,93 @@
+#include "fusefs/notifier.h"
+
+#define FUSE_USE_VERSION 314
+#include <fuse_lowlevel.h>
+#include <linux/fuse.h>
+#include <pthread.h>
+#include <unistd.h>
+
+namespace homefs {
+namespace {
+
+// FUSE_NOTIFY_INC_EPOCH, protocol 7.44, Linux 6.16: every cached name is void.
+constexpr int kNotifyIncEpoch = 8;
+
+bool increment_epoch(fuse_session* session) {
+  fuse_out_header header{};
+  header.len = sizeof header;
+  header.error = kNotifyIncEpoch;
+  return ::write(fuse_session_fd(session), &header, sizeof header) == sizeof header;
+}
+
+}  // namespace
+
+Notifier::Notifier() = default;
+
+Notifier::~Notifier() { stop(); }
+
+void Notifier::start(fuse_session* session, std::function<Names()> cached_names) {
+  session_ = session;
+  cached_names_ = std::move(cached_names);
+  thread_ = std::jthread([this](const std::stop_token& stop) {
+    pthread_setname_np(pthread_self(), "fuse-notifier");
+    run(stop);
+  });
+}
+
+void Notifier::stop() {
+  thread_.request_stop();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Notifier::push(Notice notice) {
+  {
+    const std::lock_guard lock(mutex_);
+    queue_.push_back(std::move(notice));
+  }
+  ready_.notify_one();
+}
+
+void Notifier::invalidate_attributes(NodeId node) { push({Kind::kAttributes, node, {}}); }
+void Notifier::invalidate_data(NodeId node) { push({Kind::kData, node, {}}); }
+void Notifier::invalidate_entry(NodeId parent, std::string name) {
+  push({Kind::kEntry, parent, std::move(name)});
+}
+void Notifier::invalidate_all_entries() { push({Kind::kAllEntries, {}, {}}); }
+
+void Notifier::run(const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  while (ready_.wait(lock, stop, [this] { return !queue_.empty(); }) && !stop.stop_requested()) {
+    const Notice notice = std::move(queue_.front());
+    queue_.pop_front();
+    lock.unlock();
+    send(notice);
+    lock.lock();
+  }
+}
+
+void Notifier::send(const Notice& notice) {
+  const fuse_ino_t node = number_of(notice.node);
+  // ENOENT says that the kernel does not have it: as good as done. So for every other failure:
+  // the mount point is going away.
+  switch (notice.kind) {
+    case Kind::kAttributes:
+      (void)fuse_lowlevel_notify_inval_inode(session_, node, -1, 0);
+      return;
+    case Kind::kData:
+      (void)fuse_lowlevel_notify_inval_inode(session_, node, 0, 0);
+      return;
+    case Kind::kEntry:
+      (void)fuse_lowlevel_notify_inval_entry(session_, node, notice.name.c_str(),
+                                             notice.name.size());
+      return;
+    case Kind::kAllEntries:
+      if (increment_epoch(session_)) return;
+      for (const auto& [parent, name] : cached_names_()) {
+        (void)fuse_lowlevel_notify_inval_entry(session_, number_of(parent), name.c_str(),
+                                               name.size());
+      }
+      return;
+  }
+}
+
+}  // namespace homefs

@@ -1,0 +1,97 @@
+#include "fusefs/write_behind.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace homefs {
+
+std::uint64_t WriteQueue::end() const {
+  std::uint64_t end = 0;
+  for (const WriteSegment& segment : segments_) end = std::max(end, segment.end());
+  return end;
+}
+
+bool WriteQueue::overlaps(std::uint64_t offset, std::uint64_t length) const {
+  return std::any_of(segments_.begin(), segments_.end(), [&](const WriteSegment& segment) {
+    return segment.offset < offset + length && offset < segment.end();
+  });
+}
+
+bool WriteQueue::join(std::uint64_t offset, std::span<const std::byte> bytes,
+                      std::uint64_t growth) {
+  if (segments_.empty()) return false;
+  WriteSegment& last = segments_.back();
+  const std::size_t filled = last.data.bytes.size();
+  if (last.is_sent || !last.is_joinable || !last.waiters.empty() || last.end() != offset ||
+      last.data.owner->capacity() - filled < bytes.size()) {
+    return false;
+  }
+  Buffer& buffer = *last.data.owner;
+  buffer.resize(filled + bytes.size());
+  std::memcpy(buffer.writable().data() + filled, bytes.data(), bytes.size());
+  last.data.bytes = buffer.bytes();
+  last.growth += growth;
+  bytes_ += bytes.size();
+  return true;
+}
+
+WriteSegment& WriteQueue::push(std::uint64_t offset, Slice data, std::uint64_t growth,
+                               bool is_joinable) {
+  HOMEFS_CHECK(!data.bytes.empty());
+  bytes_ += data.bytes.size();
+  WriteSegment& segment = segments_.emplace_back();
+  segment.number = next_number_++;
+  segment.offset = offset;
+  segment.data = std::move(data);
+  segment.growth = growth;
+  segment.is_joinable = is_joinable;
+  return segment;
+}
+
+std::optional<WriteQueue::Outgoing> WriteQueue::next_to_send() {
+  if (sent_ >= kSentMax) return std::nullopt;
+  for (auto candidate = segments_.begin(); candidate != segments_.end(); ++candidate) {
+    if (candidate->is_sent) continue;
+    // In order: what cannot go yet holds back everything behind it.
+    const bool is_blocked = std::any_of(segments_.begin(), candidate, [&](const WriteSegment& s) {
+      return s.offset < candidate->end() && candidate->offset < s.end();
+    });
+    if (is_blocked) return std::nullopt;
+    candidate->is_sent = true;
+    ++sent_;
+    return Outgoing{candidate->number, candidate->offset, candidate->data};
+  }
+  return std::nullopt;
+}
+
+WriteQueue::Finished WriteQueue::finish(std::uint64_t number, const Result<>& result) {
+  const auto found = std::find_if(segments_.begin(), segments_.end(),
+                                  [&](const WriteSegment& s) { return s.number == number; });
+  HOMEFS_CHECK(found != segments_.end() && found->is_sent);
+  Finished finished{.growth = found->growth, .bytes = found->data.bytes.size()};
+  if (!result && found->waiters.empty() && !error_) error_ = result.error();
+  for (auto& waiter : found->waiters) {
+    finished.wake.push_back([waiter = std::move(waiter), result]() mutable { waiter(result); });
+  }
+  bytes_ -= finished.bytes;
+  --sent_;
+  segments_.erase(found);
+  const std::uint64_t first = segments_.empty() ? next_number_ : segments_.front().number;
+  std::erase_if(drain_waiters_, [&](DrainWaiter& waiter) {
+    // The oldest that is left decides: segments are answered in any order.
+    if (first <= waiter.up_to) return false;
+    finished.wake.push_back(std::move(waiter.wake));
+    return true;
+  });
+  return finished;
+}
+
+bool WriteQueue::when_drained(std::move_only_function<void()>& wake) {
+  if (segments_.empty()) return false;
+  drain_waiters_.push_back({segments_.back().number, std::move(wake)});
+  return true;
+}
+
+std::optional<Error> WriteQueue::take_error() { return std::exchange(error_, std::nullopt); }
+
+}  // namespace homefs

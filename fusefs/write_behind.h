@@ -1,0 +1,94 @@
+// WriteQueue: the writes of one file that a program has done and the server has not acknowledged.
+//
+// Segments are sent in the background, several at once; two that overlap are never under way
+// together, so the server's order of arrival does not matter. Small writes that follow each other
+// are joined while they wait. An error stays until it is reported by write, fsync or close.
+//
+// Pure state: it sends nothing itself. Owner: FileData. Executor: whoever holds the state's lock.
+// Blocks: never.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "protocol/buffer.h"
+#include "protocol/result.h"
+
+namespace homefs {
+
+/// One WRITE request to be: bytes of the file at `offset`.
+struct WriteSegment {
+  std::uint64_t number = 0;  ///< in the order of arrival, from 1
+  std::uint64_t offset = 0;
+  Slice data;
+  std::uint64_t growth = 0;  ///< bytes by which it was seen to extend the file
+  bool is_sent = false;
+  bool is_joinable = false;  ///< its buffer is ours alone and has room behind the data
+  std::vector<std::move_only_function<void(Result<>)>> waiters;  ///< told of its own end
+
+  [[nodiscard]] std::uint64_t end() const { return offset + data.bytes.size(); }
+};
+
+class WriteQueue {
+ public:
+  /// Joined writes grow to this: enough to be efficient on the wire, little enough to be copied.
+  static constexpr std::size_t kJoinedBytesMax = 256 * 1024;
+  /// Segments of one file on the wire at once; the rest of the window is other files'.
+  static constexpr std::size_t kSentMax = 16;
+
+  [[nodiscard]] bool is_dirty() const { return !segments_.empty(); }
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }
+  /// The end of the furthest write that is not acknowledged; 0 when there is none.
+  [[nodiscard]] std::uint64_t end() const;
+  [[nodiscard]] bool overlaps(std::uint64_t offset, std::uint64_t length) const;
+
+  /// Appends the bytes to the last segment when they follow it, it is not sent and there is room.
+  /// False: nothing was done, use push().
+  bool join(std::uint64_t offset, std::span<const std::byte> bytes, std::uint64_t growth);
+  /// The reference is good until the next call.
+  WriteSegment& push(std::uint64_t offset, Slice data, std::uint64_t growth, bool is_joinable);
+
+  /// What one WRITE request needs.
+  struct Outgoing {
+    std::uint64_t number = 0;
+    std::uint64_t offset = 0;
+    Slice data;
+  };
+  /// The next segment that may be sent now, marked as sent; nothing when there is none.
+  std::optional<Outgoing> next_to_send();
+
+  struct Finished {
+    std::uint64_t growth = 0;
+    std::size_t bytes = 0;
+    std::vector<std::move_only_function<void()>> wake;  ///< to be called without the lock
+  };
+  /// The server has answered for segment `number`. An error becomes the sticky one, unless the
+  /// writer of the segment itself waits for it.
+  Finished finish(std::uint64_t number, const Result<>& result);
+
+  /// `wake` is called when every write that is in the queue now is answered for. False: there is
+  /// none, and `wake` is not kept.
+  bool when_drained(std::move_only_function<void()>& wake);
+
+  /// The error that nobody was told of yet; forgotten by this.
+  std::optional<Error> take_error();
+
+ private:
+  struct DrainWaiter {
+    std::uint64_t up_to = 0;  // segment number
+    std::move_only_function<void()> wake;
+  };
+
+  std::deque<WriteSegment> segments_;  // by number
+  std::vector<DrainWaiter> drain_waiters_;
+  std::optional<Error> error_;
+  std::size_t bytes_ = 0;
+  std::size_t sent_ = 0;
+  std::uint64_t next_number_ = 1;
+};
+
+}  // namespace homefs

@@ -1,0 +1,83 @@
+#!/bin/bash
+# Each check of the sources must be able to fail: it is shown one error of each kind it is for.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/../.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+failures=0
+# expect CHECK TEXT: the check, run over $work, fails and says TEXT.
+expect() {
+  local output
+  if output=$("$root/scripts/check/$1" "$work" 2>&1); then
+    echo "FAIL: $1 passed a tree with: $2"
+    failures=$((failures + 1))
+  elif ! grep -qF -- "$2" <<<"$output"; then
+    printf 'FAIL: %s did not say "%s" but:\n%s\n' "$1" "$2" "$output"
+    failures=$((failures + 1))
+  fi
+  rm -rf "${work:?}"/*
+}
+file() {
+  mkdir -p "$work/$(dirname "$1")"
+  printf '%b' "$2" >"$work/$1"
+}
+
+file server/session.h '#pragma once\n'
+file fusefs/link.cpp '#include "server/session.h"\n'
+expect includes 'fusefs/ must not include from server/'
+
+file config/config.h '#pragma once\n'
+file protocol/frame.h '#pragma once\n#include "config/config.h"\n'
+expect includes 'protocol/ must not include from config/'
+
+file fusefs/file_system.cpp '#include <fuse_lowlevel.h>\n'
+expect includes '<fuse_lowlevel.h> belongs only in'
+
+file server/session.cpp '#include <openssl/ssl.h>\n'
+expect includes '<openssl/ssl.h> belongs only in'
+
+file config/accounts.cpp '#include <sqlite3.h>\n'
+expect includes '<sqlite3.h> belongs only in'
+
+file protocol/frame.cpp '#include "frame.h"\n'
+expect includes 'is no file of the repository'
+
+file protocol/frame.h 'int x;\n'
+expect includes 'no #pragma once'
+
+file protocol/frame.h '#pragma once\n'
+file protocol/limits.h '#pragma once\n'
+file protocol/frame.cpp '#include "protocol/limits.h"\n#include "protocol/frame.h"\n'
+expect includes 'its own header comes first'
+
+file protocol/long.cpp "$(printf '// line\\n%.0s' $(seq 601))"
+expect files '601 lines, more than 600'
+
+file protocol/blanks.cpp 'int x; \n'
+expect files 'trailing blanks'
+
+file protocol/tab.cpp '\tint x;\n'
+expect files 'a tab'
+
+file README.md 'no newline at the end'
+expect files 'ends without a newline'
+
+file scripts/tool '#!/bin/sh\n'
+expect files 'not executable'
+
+file README.md '[nowhere](docs/MISSING.md)\n'
+expect docs 'leads nowhere'
+
+file docs/PAGE.md '# One\n'
+file README.md '[two](docs/PAGE.md#two)\n'
+expect docs 'no such heading'
+
+file protocol/frame.h '#pragma once\n'
+# shellcheck disable=SC2016 # The backticks are the text.
+file README.md 'See `protocol/fram.h`.\n'
+# shellcheck disable=SC2016
+expect docs '`protocol/fram.h` does not exist'
+
+[ "$failures" -eq 0 ] || exit 1
+echo "every check catches what it is for"
