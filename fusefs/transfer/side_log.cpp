@@ -24,70 +24,43 @@ SideLog::~SideLog() {
   write_records(/*is_end=*/true);
 }
 
-void SideLog::set_paths(PathOf path_of) {
-  const std::lock_guard lock(paths_mutex_);
-  path_of_ = std::move(path_of);
+void SideLog::on_started(NodeId node, TransferDirection direction, const std::string& path,
+                         std::uint64_t bytes_total) {
+  table_.lock()->start(node, direction, path, bytes_total, now());
 }
 
-void SideLog::file_write_started(NodeId node) {
-  table_.lock()->start(node, Direction::kUp, {}, now());
+void SideLog::on_verified(NodeId node, TransferDirection direction, std::uint64_t bytes) {
+  table_.lock()->move(node, direction, bytes, now());
 }
 
-void SideLog::bytes_accepted(NodeId node, std::uint64_t bytes) {
-  table_.lock()->grow_total(node, Direction::kUp, bytes, now());
+void SideLog::on_finished(NodeId node, TransferDirection direction, const Result<>& result) {
+  table_.lock()->finish(node, direction, result, now());
 }
 
-void SideLog::bytes_acknowledged(NodeId node, std::uint64_t bytes) {
-  table_.lock()->move(node, Direction::kUp, bytes, now());
+void SideLog::on_block_mismatch(const std::string& path, TransferDirection direction,
+                                std::uint64_t offset, int attempt) {
+  table_.lock()->note_mismatch(path, direction, offset, attempt, now());
 }
 
-void SideLog::write_finished(NodeId node, const Result<>& result) {
-  table_.lock()->finish(node, Direction::kUp, result, now());
-}
-
-void SideLog::read_progress(NodeId node, std::uint64_t bytes, std::uint64_t size) {
-  const auto time = now();
+void SideLog::on_write_mismatch(NodeId node, std::uint64_t offset, int attempt) {
   auto table = table_.lock();
-  table->set_total(node, Direction::kDown, size, time);
-  table->move(node, Direction::kDown, bytes, time);
+  const std::string path = table->path_of(node, TransferDirection::kUp);
+  table->note_mismatch(path, TransferDirection::kUp, offset, attempt, now());
 }
 
-void SideLog::read_finished(NodeId node, const Result<>& result) {
-  table_.lock()->finish(node, Direction::kDown, result, now());
-}
-
-void SideLog::transfer_started(NodeId node, Direction direction, std::string path,
-                               std::uint64_t total) {
-  const auto time = now();
-  auto table = table_.lock();
-  table->start(node, direction, std::move(path), time);
-  table->set_total(node, direction, total, time);
-}
-
-void SideLog::verified(NodeId node, Direction direction, const Md5Digest& md5) {
+void SideLog::on_file_verified(NodeId node, TransferDirection direction, const Md5Digest& md5) {
   table_.lock()->set_md5(node, direction, md5);
 }
 
-void SideLog::block_mismatch(NodeId node, Direction direction, std::uint64_t offset, int attempt) {
-  table_.lock()->note_mismatch(node, direction, offset, attempt, now());
-}
-
-void SideLog::resumed() { table_.lock()->note_resumed(); }
+void SideLog::on_resumed() { table_.lock()->note_resumed(); }
 
 void SideLog::flush() { write_records(/*is_end=*/false); }
 
 void SideLog::write_records(bool is_end) {
-  std::vector<TransferTable::Told> told = table_.lock()->take_records(now(), is_end);
-  if (told.empty()) return;
+  std::vector<TransferRecord> records = table_.lock()->take_records(now(), is_end);
+  if (records.empty()) return;
   std::string lines;
-  for (auto& [record, node] : told) {
-    if (record.path.empty() && node != kNoNode) {
-      {
-        const std::lock_guard lock(paths_mutex_);
-        if (path_of_) record.path = path_of_(node);
-      }
-      if (!record.path.empty()) table_.lock()->set_path(node, record.direction, record.path);
-    }
+  for (TransferRecord& record : records) {
     record.process = process_;
     record.mount = options_.mount;
     lines += line_of(record);

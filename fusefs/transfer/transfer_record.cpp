@@ -146,7 +146,7 @@ std::string line_of(const TransferRecord& record) {
   json["event"] = name_of(record.event);
   json["process"] = record.process;
   if (record.event != TransferEvent::kBatch) json["id"] = record.id;
-  json["direction"] = record.direction == Direction::kUp ? "up" : "down";
+  json["direction"] = record.direction == TransferDirection::kUp ? "up" : "down";
   if (!record.mount.empty()) json["mount"] = record.mount;
   if (record.event != TransferEvent::kBatch) put_path(json, record.path);
   json["bytes"] = record.bytes;
@@ -184,7 +184,8 @@ Result<TransferRecord> parse_transfer_record(std::string_view line) {
   record.time = *time;
   record.process = text_in(json, "process");
   record.id = number_in(json, "id");
-  record.direction = text_in(json, "direction") == "down" ? Direction::kDown : Direction::kUp;
+  record.direction =
+      text_in(json, "direction") == "down" ? TransferDirection::kDown : TransferDirection::kUp;
   record.mount = text_in(json, "mount");
   record.path =
       json.contains("path_hex") ? from_hex(text_in(json, "path_hex")) : text_in(json, "path");

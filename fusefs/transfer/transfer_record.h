@@ -10,14 +10,13 @@
 #include <string>
 #include <string_view>
 
+#include "fusefs/transfer_events.h"
 #include "protocol/md5_digest.h"
 #include "protocol/result.h"
 
 namespace homefs {
 
 inline constexpr int kTransferSchema = 1;
-
-enum class Direction { kUp, kDown };
 
 enum class TransferEvent {
   kStarted,
@@ -36,7 +35,7 @@ struct TransferRecord {
   std::chrono::system_clock::time_point time;
   std::string process;   ///< "PID.START": names a process for ever
   std::uint64_t id = 0;  ///< of the transfer, within its process; 0 in a batch
-  Direction direction = Direction::kUp;
+  TransferDirection direction = TransferDirection::kUp;
   std::string mount;                   ///< the mount point, or empty outside of one
   std::string path;                    ///< below the mount's root, any bytes
   std::uint64_t bytes = 0;             ///< moved and verified

@@ -6,49 +6,39 @@
 
 namespace homefs {
 
-TransferTable::Transfer* TransferTable::find(NodeId node, Direction direction, Time now) {
+void TransferTable::start(NodeId node, TransferDirection direction, const std::string& path,
+                          std::uint64_t total, Time now) {
   const Key key{node, direction};
-  const auto found = transfers_.find(key);
-  if (found != transfers_.end()) return &found->second;
-  if (transfers_.size() >= kTransfersMax) return nullptr;
-  Transfer transfer;
-  transfer.id = ++last_id_;
-  transfer.started = transfer.moved = transfer.told = now;
-  return &transfers_.emplace(key, std::move(transfer)).first->second;
+  auto found = transfers_.find(key);
+  if (found == transfers_.end()) {
+    if (transfers_.size() >= kTransfersMax) return;
+    Transfer transfer;
+    transfer.id = ++last_id_;
+    transfer.path = path;
+    transfer.started = transfer.moved = transfer.told = now;
+    found = transfers_.emplace(key, std::move(transfer)).first;
+  }
+  found->second.total = std::max(found->second.total, total);
 }
 
-void TransferTable::start(NodeId node, Direction direction, std::string path, Time now) {
-  Transfer* transfer = find(node, direction, now);
-  if (transfer != nullptr && !path.empty()) transfer->path = std::move(path);
-}
-
-void TransferTable::grow_total(NodeId node, Direction direction, std::uint64_t bytes, Time now) {
-  Transfer* transfer = find(node, direction, now);
-  if (transfer == nullptr) return;
-  transfer->total += bytes;
-  transfer->is_total_known = true;
-}
-
-void TransferTable::set_total(NodeId node, Direction direction, std::uint64_t bytes, Time now) {
-  Transfer* transfer = find(node, direction, now);
-  if (transfer == nullptr) return;
-  transfer->total = bytes;
-  transfer->is_total_known = true;
-}
-
-void TransferTable::move(NodeId node, Direction direction, std::uint64_t bytes, Time now) {
-  Transfer* transfer = find(node, direction, now);
-  if (transfer == nullptr) {
-    batches_[static_cast<int>(direction)].bytes += bytes;
+void TransferTable::move(NodeId node, TransferDirection direction, std::uint64_t bytes, Time now) {
+  const auto found = transfers_.find({node, direction});
+  if (found == transfers_.end()) {
+    batch_of(direction).bytes += bytes;
     return;
   }
-  transfer->bytes += bytes;
-  transfer->moved = now;
+  found->second.bytes += bytes;
+  found->second.moved = now;
 }
 
-void TransferTable::set_md5(NodeId node, Direction direction, const Md5Digest& md5) {
+void TransferTable::set_md5(NodeId node, TransferDirection direction, const Md5Digest& md5) {
   const auto found = transfers_.find({node, direction});
   if (found != transfers_.end()) found->second.md5 = md5;
+}
+
+std::string TransferTable::path_of(NodeId node, TransferDirection direction) const {
+  const auto found = transfers_.find({node, direction});
+  return found == transfers_.end() ? std::string() : found->second.path;
 }
 
 bool TransferTable::is_shown(const Transfer& transfer, Time now) {
@@ -56,7 +46,7 @@ bool TransferTable::is_shown(const Transfer& transfer, Time now) {
          now - transfer.started >= kShownAfter;
 }
 
-TransferRecord TransferTable::record_of(TransferEvent event, Direction direction,
+TransferRecord TransferTable::record_of(TransferEvent event, TransferDirection direction,
                                         const Transfer& transfer, Time now) const {
   TransferRecord record;
   record.event = event;
@@ -65,23 +55,24 @@ TransferRecord TransferTable::record_of(TransferEvent event, Direction direction
   record.direction = direction;
   record.path = transfer.path;
   record.bytes = transfer.bytes;
-  if (transfer.is_total_known) record.total = std::max(transfer.total, transfer.bytes);
+  record.total = std::max(transfer.total, transfer.bytes);
   record.blocks = transfer.bytes / kBlockBytes;
   record.rate = static_cast<std::uint64_t>(transfer.rate);
   record.md5 = transfer.md5;
   return record;
 }
 
-void TransferTable::add_end(NodeId node, TransferRecord record) {
+void TransferTable::add_end(TransferRecord record) {
   if (ends_.size() >= kEndsMax) {
     ++dropped_;
     return;
   }
-  ends_.push_back({std::move(record), node});
+  ends_.push_back(std::move(record));
 }
 
-void TransferTable::finish(NodeId node, Direction direction, const Result<>& result, Time now) {
-  Batch& batch = batches_[static_cast<int>(direction)];
+void TransferTable::finish(NodeId node, TransferDirection direction, const Result<>& result,
+                           Time now) {
+  Batch& batch = batch_of(direction);
   const auto found = transfers_.find({node, direction});
   if (found == transfers_.end()) {
     ++batch.files;
@@ -102,24 +93,26 @@ void TransferTable::finish(NodeId node, Direction direction, const Result<>& res
     TransferRecord started =
         record_of(TransferEvent::kStarted, direction, transfer, transfer.started);
     started.bytes = started.blocks = started.rate = 0;
-    add_end(node, std::move(started));
+    add_end(std::move(started));
   }
   if (result && transfer.md5)
-    add_end(node, record_of(TransferEvent::kVerified, direction, transfer, now));
+    add_end(record_of(TransferEvent::kVerified, direction, transfer, now));
   TransferRecord end =
       record_of(result ? TransferEvent::kDone : TransferEvent::kFailed, direction, transfer, now);
   if (!result) end.error = result.error().message();
-  add_end(node, std::move(end));
+  add_end(std::move(end));
 }
 
-void TransferTable::note_mismatch(NodeId node, Direction direction, std::uint64_t offset,
-                                  int attempt, Time now) {
-  Transfer* transfer = find(node, direction, now);
-  TransferRecord record =
-      record_of(TransferEvent::kBlockMismatch, direction, transfer ? *transfer : Transfer{}, now);
+void TransferTable::note_mismatch(const std::string& path, TransferDirection direction,
+                                  std::uint64_t offset, int attempt, Time now) {
+  TransferRecord record;
+  record.event = TransferEvent::kBlockMismatch;
+  record.time = now;
+  record.direction = direction;
+  record.path = path;
   record.offset = offset;
   record.attempt = attempt;
-  add_end(node, std::move(record));
+  add_end(std::move(record));
 }
 
 void TransferTable::note_resumed() {
@@ -129,19 +122,21 @@ void TransferTable::note_resumed() {
 void TransferTable::end_idle_reads(Time now) {
   std::vector<Key> idle;
   for (const auto& [key, transfer] : transfers_) {
-    if (key.second == Direction::kDown && now - transfer.moved >= kReadIdle) idle.push_back(key);
+    if (key.second == TransferDirection::kDown && now - transfer.moved >= kReadIdle)
+      idle.push_back(key);
   }
   for (const Key& key : idle) finish(key.first, key.second, {}, now);
 }
 
-void TransferTable::tell(const Key& key, Transfer& transfer, Time now, std::vector<Told>& records) {
+void TransferTable::tell(const Key& key, Transfer& transfer, Time now,
+                         std::vector<TransferRecord>& records) {
   const auto since = now - transfer.told;
   const bool has_moved = transfer.bytes != transfer.bytes_told;
   if (!transfer.is_told) {
     TransferRecord started =
         record_of(TransferEvent::kStarted, key.second, transfer, transfer.started);
     started.bytes = started.blocks = 0;
-    records.push_back({std::move(started), key.first});
+    records.push_back(std::move(started));
     transfer.is_told = true;
   } else if (since < (has_moved ? std::chrono::nanoseconds(kProgressEvery)
                                 : std::chrono::nanoseconds(kStandsStillEvery))) {
@@ -156,24 +151,24 @@ void TransferTable::tell(const Key& key, Transfer& transfer, Time now, std::vect
   transfer.bytes_told = transfer.bytes;
   const auto event = transfer.is_resumed ? TransferEvent::kResumed : TransferEvent::kProgress;
   transfer.is_resumed = false;
-  records.push_back({record_of(event, key.second, transfer, now), key.first});
+  records.push_back(record_of(event, key.second, transfer, now));
 }
 
-std::vector<TransferTable::Told> TransferTable::take_records(Time now, bool is_end) {
+std::vector<TransferRecord> TransferTable::take_records(Time now, bool is_end) {
   end_idle_reads(now);
-  std::vector<Told> records;
+  std::vector<TransferRecord> records;
   for (auto& [key, transfer] : transfers_) {
     if (transfer.is_told || is_shown(transfer, now)) tell(key, transfer, now, records);
     if (is_end && transfer.is_told) {
-      records.push_back({record_of(TransferEvent::kCut, key.second, transfer, now), key.first});
+      records.push_back(record_of(TransferEvent::kCut, key.second, transfer, now));
     }
   }
   if (is_end) transfers_.clear();
   records.insert(records.end(), std::make_move_iterator(ends_.begin()),
                  std::make_move_iterator(ends_.end()));
   ends_.clear();
-  for (const Direction direction : {Direction::kUp, Direction::kDown}) {
-    Batch& batch = batches_[static_cast<int>(direction)];
+  for (const TransferDirection direction : {TransferDirection::kUp, TransferDirection::kDown}) {
+    Batch& batch = batch_of(direction);
     if (batch.files == 0) continue;
     TransferRecord record;
     record.event = TransferEvent::kBatch;
@@ -182,16 +177,11 @@ std::vector<TransferTable::Told> TransferTable::take_records(Time now, bool is_e
     record.files = batch.files;
     record.files_failed = batch.failed;
     record.bytes = batch.bytes;
-    records.push_back({std::move(record), kNoNode});
+    records.push_back(std::move(record));
     batch = {};
   }
-  if (!records.empty()) records.front().record.dropped = std::exchange(dropped_, 0);
+  if (!records.empty()) records.front().dropped = std::exchange(dropped_, 0);
   return records;
-}
-
-void TransferTable::set_path(NodeId node, Direction direction, const std::string& path) {
-  const auto found = transfers_.find({node, direction});
-  if (found != transfers_.end()) found->second.path = path;
 }
 
 }  // namespace homefs

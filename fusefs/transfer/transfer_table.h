@@ -7,6 +7,7 @@
 // Owner: SideLog, inside its Guarded state. Executor: under that lock. Blocks: never.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -36,37 +37,31 @@ class TransferTable {
   /// Records of ends that wait to be written; beyond it they are counted as dropped.
   static constexpr std::size_t kEndsMax = 1024;
 
-  void start(NodeId node, Direction direction, std::string path, Time now);
-  /// Up: `bytes` more are to be moved. Down: the size of the file is known.
-  void grow_total(NodeId node, Direction direction, std::uint64_t bytes, Time now);
-  void set_total(NodeId node, Direction direction, std::uint64_t bytes, Time now);
-  /// `bytes` more have arrived and are verified.
-  void move(NodeId node, Direction direction, std::uint64_t bytes, Time now);
-  void set_md5(NodeId node, Direction direction, const Md5Digest& md5);
-  void finish(NodeId node, Direction direction, const Result<>& result, Time now);
-  void note_mismatch(NodeId node, Direction direction, std::uint64_t offset, int attempt, Time now);
+  /// Begins a transfer, or says more of one that is under way: `total` only grows.
+  void start(NodeId node, TransferDirection direction, const std::string& path, std::uint64_t total,
+             Time now);
+  /// `bytes` more have arrived and are verified. Of a file that was not started: summed up.
+  void move(NodeId node, TransferDirection direction, std::uint64_t bytes, Time now);
+  void set_md5(NodeId node, TransferDirection direction, const Md5Digest& md5);
+  void finish(NodeId node, TransferDirection direction, const Result<>& result, Time now);
+  void note_mismatch(const std::string& path, TransferDirection direction, std::uint64_t offset,
+                     int attempt, Time now);
   /// What is under way goes on after a break.
   void note_resumed();
 
-  /// A record to be written. Its path is empty where nobody has said it yet.
-  struct Told {
-    TransferRecord record;
-    NodeId node{};
-  };
   /// What is to be written now; with `is_end` also what is cut off.
-  [[nodiscard]] std::vector<Told> take_records(Time now, bool is_end);
-  /// For the records to come.
-  void set_path(NodeId node, Direction direction, const std::string& path);
+  [[nodiscard]] std::vector<TransferRecord> take_records(Time now, bool is_end);
+  /// The path of a transfer under way; empty when there is none.
+  [[nodiscard]] std::string path_of(NodeId node, TransferDirection direction) const;
   [[nodiscard]] std::size_t under_way() const { return transfers_.size(); }
 
  private:
-  using Key = std::pair<NodeId, Direction>;
+  using Key = std::pair<NodeId, TransferDirection>;
   struct Transfer {
     std::uint64_t id = 0;
     std::string path;
     std::uint64_t bytes = 0;
     std::uint64_t total = 0;
-    bool is_total_known = false;
     std::optional<Md5Digest> md5;
     Time started;
     Time moved;
@@ -82,17 +77,19 @@ class TransferTable {
     std::uint64_t bytes = 0;
   };
 
-  Transfer* find(NodeId node, Direction direction, Time now);
+  [[nodiscard]] Batch& batch_of(TransferDirection direction) {
+    return batches_[static_cast<std::size_t>(direction)];
+  }
   [[nodiscard]] static bool is_shown(const Transfer& transfer, Time now);
-  [[nodiscard]] TransferRecord record_of(TransferEvent event, Direction direction,
+  [[nodiscard]] TransferRecord record_of(TransferEvent event, TransferDirection direction,
                                          const Transfer& transfer, Time now) const;
-  void add_end(NodeId node, TransferRecord record);
+  void add_end(TransferRecord record);
   void end_idle_reads(Time now);
-  void tell(const Key& key, Transfer& transfer, Time now, std::vector<Told>& records);
+  void tell(const Key& key, Transfer& transfer, Time now, std::vector<TransferRecord>& records);
 
   std::map<Key, Transfer> transfers_;
-  std::vector<Told> ends_;
-  Batch batches_[2];
+  std::vector<TransferRecord> ends_;
+  std::array<Batch, 2> batches_;
   std::uint64_t last_id_ = 0;
   std::uint64_t dropped_ = 0;
 };

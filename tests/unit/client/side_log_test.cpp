@@ -39,7 +39,7 @@ TransferRecord sample() {
   record.time = std::chrono::system_clock::time_point(std::chrono::milliseconds(1767225599123));
   record.process = "12.34";
   record.id = 7;
-  record.direction = Direction::kDown;
+  record.direction = TransferDirection::kDown;
   record.mount = "/home/alice/Remote";
   record.path = "photos/1.jpg";
   record.bytes = 3;
@@ -51,11 +51,12 @@ TransferRecord sample() {
 }
 
 TEST(TransferRecord, LooksAsTheManualSays) {
-  EXPECT_EQ(line_of(sample()),
-            R"({"v":1,"time":"2025-12-31T23:59:59.123Z","event":"verified","process":"12.34","id":7,)"
-            R"("direction":"down","mount":"/home/alice/Remote","path":"photos/1.jpg","bytes":3,)"
-            R"("total":4,"blocks":1,"rate":99,"md5":"00000000000000000000000000000000"})"
-            "\n");
+  EXPECT_EQ(
+      line_of(sample()),
+      R"({"v":1,"time":"2025-12-31T23:59:59.123Z","event":"verified","process":"12.34","id":7,)"
+      R"("direction":"down","mount":"/home/alice/Remote","path":"photos/1.jpg","bytes":3,)"
+      R"("total":4,"blocks":1,"rate":99,"md5":"00000000000000000000000000000000"})"
+      "\n");
 }
 
 TEST(TransferRecord, ReadsWhatItWrites) {
@@ -104,15 +105,16 @@ TEST(TransferRecord, KnowsWhetherItsProcessRuns) {
 TEST_F(SideLogTest, RecordsATransferWithItsPathAndMount) {
   {
     SideLog log({.file = file(), .mount = "/mnt"});
-    log.set_paths([](NodeId node) { return "file" + std::to_string(number_of(node)); });
-    log.file_write_started(NodeId{5});
-    log.bytes_accepted(NodeId{5}, 2 << 20);
-    log.bytes_acknowledged(NodeId{5}, 2 << 20);
-    log.write_finished(NodeId{5}, {});
+    log.on_started(NodeId{5}, TransferDirection::kUp, "file5", 2 << 20);
+    log.on_verified(NodeId{5}, TransferDirection::kUp, 2 << 20);
+    log.on_write_mismatch(NodeId{5}, 65536, 1);
+    log.on_finished(NodeId{5}, TransferDirection::kUp, {});
   }
   const auto list = records();
-  ASSERT_GE(list.size(), 2U);
-  EXPECT_EQ(list.front().event, TransferEvent::kStarted);
+  ASSERT_EQ(list.size(), 3U);
+  EXPECT_EQ(list[0].event, TransferEvent::kBlockMismatch);
+  EXPECT_EQ(list[0].path, "file5");
+  EXPECT_EQ(list[1].event, TransferEvent::kStarted);
   EXPECT_EQ(list.back().event, TransferEvent::kDone);
   EXPECT_EQ(list.back().path, "file5");
   EXPECT_EQ(list.back().mount, "/mnt");
@@ -145,9 +147,9 @@ TEST_F(SideLogTest, FollowsAFileThatAnotherProcessHasRotated) {
 
 TEST_F(SideLogTest, NeverFailsATransferThatItCannotRecord) {
   SideLog log({.file = folder_ / "missing" / "transfers.jsonl", .mount = {}});
-  log.transfer_started(NodeId{5}, Direction::kUp, "x", 2 << 20);
-  log.bytes_acknowledged(NodeId{5}, 2 << 20);
-  log.write_finished(NodeId{5}, {});
+  log.on_started(NodeId{5}, TransferDirection::kUp, "x", 2 << 20);
+  log.on_verified(NodeId{5}, TransferDirection::kUp, 2 << 20);
+  log.on_finished(NodeId{5}, TransferDirection::kUp, {});
   log.flush();
   log.flush();
   EXPECT_FALSE(std::filesystem::exists(folder_ / "missing"));

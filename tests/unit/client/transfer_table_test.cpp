@@ -13,11 +13,11 @@ constexpr std::uint64_t kMiB = 1024 * 1024;
 
 class TransferTableTest : public ::testing::Test {
  protected:
-  static TransferTable::Time at(int ms) { return TransferTable::Time(seconds(1000) + milliseconds(ms)); }
+  static TransferTable::Time at(int ms) {
+    return TransferTable::Time(seconds(1000) + milliseconds(ms));
+  }
   std::vector<TransferRecord> take(int ms, bool is_end = false) {
-    std::vector<TransferRecord> records;
-    for (auto& told : table_.take_records(at(ms), is_end)) records.push_back(told.record);
-    return records;
+    return table_.take_records(at(ms), is_end);
   }
   static std::vector<TransferEvent> events(const std::vector<TransferRecord>& records) {
     std::vector<TransferEvent> list;
@@ -32,9 +32,9 @@ using Events = std::vector<TransferEvent>;
 
 TEST_F(TransferTableTest, SumsSmallFilesUp) {
   for (std::uint64_t i = 0; i < 100; ++i) {
-    table_.start(NodeId{10 + i}, Direction::kUp, {}, at(0));
-    table_.move(NodeId{10 + i}, Direction::kUp, 1000, at(1));
-    table_.finish(NodeId{10 + i}, Direction::kUp, {}, at(2));
+    table_.start(NodeId{10 + i}, TransferDirection::kUp, "f", 0, at(0));
+    table_.move(NodeId{10 + i}, TransferDirection::kUp, 1000, at(1));
+    table_.finish(NodeId{10 + i}, TransferDirection::kUp, {}, at(2));
   }
   const auto records = take(250);
   ASSERT_EQ(events(records), Events{TransferEvent::kBatch});
@@ -44,28 +44,28 @@ TEST_F(TransferTableTest, SumsSmallFilesUp) {
 }
 
 TEST_F(TransferTableTest, TellsALargeFileFromStartToEnd) {
-  table_.start(kFile, Direction::kUp, "big", at(0));
-  table_.grow_total(kFile, Direction::kUp, 4 * kMiB, at(0));
-  table_.move(kFile, Direction::kUp, kMiB, at(100));
+  table_.start(kFile, TransferDirection::kUp, "big", 0, at(0));
+  table_.start(kFile, TransferDirection::kUp, "big", 4 * kMiB, at(0));
+  table_.move(kFile, TransferDirection::kUp, kMiB, at(100));
   EXPECT_EQ(events(take(100)), (Events{TransferEvent::kStarted, TransferEvent::kProgress}));
-  table_.move(kFile, Direction::kUp, 3 * kMiB, at(400));
+  table_.move(kFile, TransferDirection::kUp, 3 * kMiB, at(400));
   const auto progress = take(400);
   ASSERT_EQ(events(progress), Events{TransferEvent::kProgress});
   EXPECT_EQ(progress[0].bytes, 4 * kMiB);
   EXPECT_EQ(progress[0].total, 4 * kMiB);
   EXPECT_EQ(progress[0].blocks, 64U);
   EXPECT_EQ(progress[0].path, "big");
-  table_.set_md5(kFile, Direction::kUp, Md5Digest{});
-  table_.finish(kFile, Direction::kUp, {}, at(450));
+  table_.set_md5(kFile, TransferDirection::kUp, Md5Digest{});
+  table_.finish(kFile, TransferDirection::kUp, {}, at(450));
   EXPECT_EQ(events(take(500)), (Events{TransferEvent::kVerified, TransferEvent::kDone}));
   EXPECT_EQ(table_.under_way(), 0U);
 }
 
 TEST_F(TransferTableTest, TellsProgressAtMostFourTimesASecond) {
-  table_.grow_total(kFile, Direction::kUp, 100 * kMiB, at(0));
+  table_.start(kFile, TransferDirection::kUp, "big", 100 * kMiB, at(0));
   std::size_t told = 0;
   for (int ms = 0; ms < 1000; ms += 10) {
-    table_.move(kFile, Direction::kUp, kMiB, at(ms));
+    table_.move(kFile, TransferDirection::kUp, kMiB, at(ms));
     for (const auto& record : take(ms)) told += record.event == TransferEvent::kProgress ? 1 : 0;
   }
   EXPECT_LE(told, 5U);  // the first comes with the start
@@ -73,52 +73,52 @@ TEST_F(TransferTableTest, TellsProgressAtMostFourTimesASecond) {
 }
 
 TEST_F(TransferTableTest, TellsASmallFileThatTakesLong) {
-  table_.grow_total(kFile, Direction::kUp, 10, at(0));
+  table_.start(kFile, TransferDirection::kUp, "big", 10, at(0));
   EXPECT_TRUE(take(900).empty());
   EXPECT_EQ(events(take(1000)), (Events{TransferEvent::kStarted, TransferEvent::kProgress}));
 }
 
 TEST_F(TransferTableTest, SaysFromTimeToTimeThatATransferStandsStill) {
-  table_.grow_total(kFile, Direction::kUp, 2 * kMiB, at(0));
+  table_.start(kFile, TransferDirection::kUp, "big", 2 * kMiB, at(0));
   (void)take(0);
   EXPECT_TRUE(take(4900).empty());
   EXPECT_EQ(events(take(5000)), Events{TransferEvent::kProgress});
 }
 
 TEST_F(TransferTableTest, TellsEveryFailureHoweverSmallTheFile) {
-  table_.start(kFile, Direction::kUp, "x", at(0));
-  table_.finish(kFile, Direction::kUp, fail(Status::kOverQuota), at(1));
+  table_.start(kFile, TransferDirection::kUp, "x", 0, at(0));
+  table_.finish(kFile, TransferDirection::kUp, fail(Status::kOverQuota), at(1));
   const auto records = take(2);
   ASSERT_EQ(events(records), (Events{TransferEvent::kStarted, TransferEvent::kFailed}));
   EXPECT_EQ(records[1].error, "the quota is used up");
 }
 
 TEST_F(TransferTableTest, RecordsWhatIsUnderWayAtTheEndAsCut) {
-  table_.grow_total(kFile, Direction::kUp, 2 * kMiB, at(0));
+  table_.start(kFile, TransferDirection::kUp, "big", 2 * kMiB, at(0));
   EXPECT_EQ(events(take(0, /*is_end=*/true)),
             (Events{TransferEvent::kStarted, TransferEvent::kProgress, TransferEvent::kCut}));
 }
 
 TEST_F(TransferTableTest, TakesAReadThatNobodyGoesOnWithAsDone) {
-  table_.set_total(kFile, Direction::kDown, 4 * kMiB, at(0));
-  table_.move(kFile, Direction::kDown, 2 * kMiB, at(0));
+  table_.start(kFile, TransferDirection::kDown, "big", 4 * kMiB, at(0));
+  table_.move(kFile, TransferDirection::kDown, 2 * kMiB, at(0));
   (void)take(0);
   EXPECT_EQ(events(take(5000)), Events{TransferEvent::kDone});
 }
 
 TEST_F(TransferTableTest, SaysThatATransferWasResumedOnce) {
-  table_.grow_total(kFile, Direction::kUp, 4 * kMiB, at(0));
+  table_.start(kFile, TransferDirection::kUp, "big", 4 * kMiB, at(0));
   (void)take(0);
   table_.note_resumed();
-  table_.move(kFile, Direction::kUp, kMiB, at(300));
+  table_.move(kFile, TransferDirection::kUp, kMiB, at(300));
   EXPECT_EQ(events(take(300)), Events{TransferEvent::kResumed});
-  table_.move(kFile, Direction::kUp, kMiB, at(600));
+  table_.move(kFile, TransferDirection::kUp, kMiB, at(600));
   EXPECT_EQ(events(take(600)), Events{TransferEvent::kProgress});
 }
 
 TEST_F(TransferTableTest, DropsWhatGoesOverItsBoundsAndCountsIt) {
   for (std::uint64_t i = 0; i < TransferTable::kEndsMax + 10; ++i) {
-    table_.note_mismatch(kFile, Direction::kUp, 0, 1, at(0));
+    table_.note_mismatch("x", TransferDirection::kUp, 0, 1, at(0));
   }
   const auto records = take(1);
   EXPECT_EQ(records.size(), TransferTable::kEndsMax);
@@ -127,10 +127,10 @@ TEST_F(TransferTableTest, DropsWhatGoesOverItsBoundsAndCountsIt) {
 
 TEST_F(TransferTableTest, SumsUpWhatThereIsNoRoomToTellApart) {
   for (std::uint64_t i = 0; i < TransferTable::kTransfersMax; ++i) {
-    table_.start(NodeId{100 + i}, Direction::kUp, {}, at(0));
+    table_.start(NodeId{100 + i}, TransferDirection::kUp, "f", 0, at(0));
   }
-  table_.move(kFile, Direction::kUp, 7, at(0));
-  table_.finish(kFile, Direction::kUp, {}, at(0));
+  table_.move(kFile, TransferDirection::kUp, 7, at(0));
+  table_.finish(kFile, TransferDirection::kUp, {}, at(0));
   const auto records = take(1);
   ASSERT_EQ(events(records), Events{TransferEvent::kBatch});
   EXPECT_EQ(records[0].bytes, 7U);
