@@ -28,6 +28,11 @@ Task<Result<>> FileSystem::start() {
   co_return Result<>();
 }
 
+void FileSystem::wait_idle() {
+  background_.spawn(drain_all());
+  background_.wait_idle();
+}
+
 FileSystem::Figures FileSystem::figures() {
   auto state = state_.lock();
   return {.dirty_bytes = state->dirty_bytes,

@@ -134,6 +134,10 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   /// Waits until no file has unsent data; for unmounting.
   Task<> drain_all();
 
+  /// Sends what is unsent, then waits for everything that runs in the background. Blocks: yes; after
+  /// the last operation.
+  void wait_idle();
+
   /// Every name that the kernel may have cached, with its folder.
   std::vector<std::pair<NodeId, std::string>> kernel_names();
 

@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "fusefs/file_system.h"
+#include "fusefs/id_map.h"
 #include "protocol/task.h"
 
 struct fuse_lowlevel_ops;
@@ -19,11 +20,6 @@ struct fuse_req;
 namespace homefs {
 
 class FuseSession;
-
-enum class IdMap {
-  kUser,  ///< every file belongs to the mounting user
-  kNone,  ///< numeric owners as the server keeps them
-};
 
 struct FuseOpsOptions {
   IdMap idmap = IdMap::kUser;

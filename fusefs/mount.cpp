@@ -1,13 +1,27 @@
 #include "fusefs/mount.h"
 
 #include <pthread.h>
+#include <unistd.h>
 
+#include <boost/asio/post.hpp>
 #include <csignal>
 #include <ctime>
+#include <future>
 #include <thread>
+
+#include "fusefs/file_system.h"
+#include "fusefs/fuse_ops.h"
+#include "fusefs/fuse_session.h"
+#include "fusefs/io_threads.h"
+#include "fusefs/notifier.h"
+#include "fusefs/server_link.h"
 
 namespace homefs {
 namespace {
+
+// Requests under way (the kernel's max_background) that fill a whole buffer are rare; 64 MiB of
+// unused ones are kept, which is what a stream has on the wire in both directions.
+constexpr std::size_t kBuffersKept = 64;
 
 sigset_t end_signals() {
   sigset_t set;
@@ -35,18 +49,34 @@ void watch_signals(const std::stop_token& stop, FileSystem& files, FuseSession& 
   }
 }
 
-}  // namespace
-
-void block_end_signals() {
-  const sigset_t set = end_signals();
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  (void)std::signal(SIGPIPE, SIG_IGN);  // a broken connection is an error of its write
+FuseSessionOptions session_options(const MountOptions& options) {
+  FuseSessionOptions session{.mountpoint = options.mountpoint,
+                             .source = options.source,
+                             .allow_other = options.allow_other,
+                             .read_only = options.read_only,
+                             .debug = options.debug};
+  const auto add = [&](bool is_on, const char* name) {
+    if (is_on) session.kernel_options.emplace_back(name);
+  };
+  add(options.allow_root, "allow_root");
+  add(options.no_exec, "noexec");
+  add(options.no_atime, "noatime");
+  // Only root may ask for these; fusermount3 forces their opposites on everybody else.
+  add(!options.no_suid && geteuid() == 0, "suid");
+  add(!options.no_dev && geteuid() == 0, "dev");
+  return session;
 }
 
-Result<> run_mount(const MountOptions& options, FileSystem& files, Notifier& notifier,
-                   std::shared_ptr<BufferPool> pool, std::function<void()> on_ready) {
-  FuseOps ops(files, options.owners);
-  auto session = FuseSession::mount(options.session, ops, std::move(pool));
+Task<> run_start(FileSystem& files, std::promise<Result<>>& done) {
+  Result<> result = co_await files.start();
+  done.set_value(std::move(result));
+}
+
+// Shows `files` at the mount point until it is gone.
+Result<> serve(const MountOptions& options, FileSystem& files, Notifier& notifier,
+               const std::shared_ptr<BufferPool>& pool, std::function<void()> on_ready) {
+  FuseOps ops(files, {.idmap = options.id_map, .uid = getuid(), .gid = getgid()});
+  auto session = FuseSession::mount(session_options(options), ops, pool);
   if (!session) return std::unexpected(session.error());
   notifier.start((*session)->native(), [&files] { return files.kernel_names(); });
   {
@@ -61,6 +91,38 @@ Result<> run_mount(const MountOptions& options, FileSystem& files, Notifier& not
   notifier.stop();
   ops.wait_idle();  // replies to a device that is gone are discarded by libfuse
   return {};
+}
+
+}  // namespace
+
+void block_end_signals() {
+  const sigset_t set = end_signals();
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  (void)std::signal(SIGPIPE, SIG_IGN);  // a broken connection is an error of its write
+}
+
+Result<int> run_mount(const MountOptions& options, const MountParts& parts,
+                      std::function<void()> on_ready) {
+  const auto post = [executor = parts.io.executor()](std::move_only_function<void()> work) {
+    boost::asio::post(executor, std::move(work));
+  };
+  FileSystem files(post, {.dirty_bytes_max = options.write_buffer_bytes});
+  Notifier notifier;
+  files.attach(parts.link, notifier, parts.transfers);
+  parts.link.attach(files, files);
+
+  std::promise<Result<>> started;
+  TaskGroup starting;
+  starting.spawn(run_start(files, started));
+  Result<> result = started.get_future().get();
+  starting.wait_idle();
+  if (result) {
+    result = serve(options, files, notifier, BufferPool::make(kBuffersKept), std::move(on_ready));
+  }
+  files.wait_idle();
+  parts.link.detach();
+  if (!result) return std::unexpected(result.error());
+  return 0;
 }
 
 }  // namespace homefs

@@ -1,0 +1,29 @@
+// Home::Growth: a change that may alter the size of a file, alone with it, and what it reserved.
+// Private to Home's files.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <shared_mutex>
+
+#include "server/home.h"
+#include "server/quota.h"
+#include "server/usage_scan.h"
+
+namespace homefs {
+
+struct Home::Growth {
+  const Actor& actor;
+  InodeRef inode;
+  disk::FdRef file;
+  std::unique_lock<std::shared_mutex> size_lock;
+  UsageScan::Change change;
+  disk::Stat before;  ///< its mode as it is on the disk
+  std::optional<Reservation> reservation;
+
+  [[nodiscard]] int fd() const { return file->get(); }
+  [[nodiscard]] std::uint64_t size() const { return before.attributes.size; }
+};
+
+}  // namespace homefs

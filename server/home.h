@@ -1,0 +1,292 @@
+// Home: one user's files on the server's disk, and every operation on them.
+//
+// An operation names what it works on as (inode) or as (inode of a folder, one valid Name); no path
+// ever gets here. Names are resolved below the home's root only, symlinks are returned and never
+// followed, mounts inside the home are not entered. Errors are those that ext4 gives.
+//
+// Orders and locks. Changes of names of one home are applied one at a time
+// (InodeTable::names_mutex): what decides whether a name was an inode's last one must not change
+// under the decision. Data of one inode is read and written by many threads at once; what changes
+// its size is alone with it (Inode::size_lock), so that the quota is exact to the byte. Order:
+// names_mutex, size locks (two of them by inode number), UsageScan::Change, leaf locks. Descriptors
+// are opened before any of them.
+//
+// Until the use of a home is known (a recount after an unclean stop) operations that need quota
+// wait for it, if the home has a limit; reading never waits.
+//
+// Owner: shared by the sessions that have it and the registry of homes. Executor: thread-safe.
+// Blocks: on the disk.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "protocol/buffer.h"
+#include "protocol/limits.h"
+#include "protocol/messages.h"
+#include "protocol/name.h"
+#include "protocol/result.h"
+#include "protocol/unique_fd.h"
+#include "server/inode.h"
+#include "server/posix_disk.h"
+#include "server/usage_scan.h"
+
+namespace homefs {
+
+class DescriptorCache;
+class Grant;
+class InodeTable;
+class NodeTable;
+class Orphanage;
+class Quota;
+class UsageStore;
+struct Usage;
+
+struct HomeOptions {
+  std::string root;              ///< path of the folder that is served; it has to exist
+  std::string orphan_folder;     ///< outside of `root`, on the same file system; made if missing
+  std::uint64_t bytes_max = 0;   ///< the quota; 0 = unlimited
+  std::uint64_t files_max = 0;   ///< inodes below the root; 0 = unlimited
+  bool preserve_owners = false;  ///< not supported yet: open() refuses it with kNotSupported
+  /// How long orphans that a stop of the server left behind wait for their sessions.
+  std::chrono::seconds orphan_linger = kSessionLingerDefault;
+  std::shared_ptr<DescriptorCache> descriptors;  ///< of the process; null: one of its own
+  std::shared_ptr<BufferPool> buffers;           ///< of the process; null: one of its own
+  std::shared_ptr<UsageStore> usage;  ///< remembers the use over a restart; null: always recounts
+};
+
+/// On whose behalf a change is made.
+struct Actor {
+  Grant& grant;            ///< the session's share of the quota
+  const NodeTable& nodes;  ///< what the session itself has bound
+  Caller caller;           ///< seam for homes that preserve owners; not used yet
+};
+
+/// What a create, mkdir, mknod, symlink, link or lookup found or made.
+struct Entry {
+  InodeRef inode;
+  Attributes attributes;
+  Attributes parent;   ///< not filled in by lookup
+  std::string target;  ///< of a symlink; filled in by lookup only
+};
+
+/// What unlink and rmdir removed.
+struct Removal {
+  Attributes attributes;  ///< `links`: names that are left
+  Attributes parent;
+};
+
+struct Move {
+  Attributes attributes;            ///< of what was moved
+  Attributes parent;                ///< where it was
+  Attributes new_parent;            ///< where it is
+  std::optional<Attributes> other;  ///< what was replaced, or exchanged with it
+};
+
+/// A name in a folder, as the arguments of a rename.
+struct Place {
+  const InodeRef& parent;
+  const Name& name;
+};
+
+struct RenameOptions {
+  RenameMode mode = RenameMode::kReplace;
+  bool keep = false;  ///< as in unlink, for the file that is replaced
+};
+
+/// What a read brought. `data` is empty at and behind the end of the file.
+struct ReadResult {
+  Slice data;
+  std::uint64_t version = 0;
+  std::uint64_t size = 0;
+};
+
+struct AppendResult {
+  std::uint64_t offset = 0;
+  Attributes attributes;
+};
+
+struct CopyResult {
+  std::uint64_t length = 0;
+  Attributes attributes;
+};
+
+/// A part of two files: copy()'s arguments.
+struct CopyRange {
+  std::uint64_t source_offset = 0;
+  std::uint64_t target_offset = 0;
+  std::uint64_t length = 0;
+};
+
+/// One entry of a folder as its listing file says it, before its attributes are asked for.
+struct FolderEntry {
+  std::uint64_t inode = 0;
+  std::string name;
+};
+
+class Home : public std::enable_shared_from_this<Home> {
+ public:
+  /// Opens the home, finds the orphans that were left behind, and starts a recount of its use when
+  /// that is not known. kNotSupported: the file system has no user xattrs or no renameat2.
+  static Result<std::shared_ptr<Home>> open(HomeOptions options);
+  ~Home();
+  Home(const Home&) = delete;
+  Home& operator=(const Home&) = delete;
+
+  // ---- Life (home.cpp) ----
+
+  /// The server is going to stop: from now on the end of a session deletes no orphans, for the
+  /// session will be back after the restart; and the use is remembered as exact. No request may
+  /// run any more.
+  void stop();
+  /// Applies a new quota from now on. Lowering it below the use refuses growth, deletes nothing.
+  void set_limits(std::uint64_t bytes_max, std::uint64_t files_max);
+  /// Deletes the orphans left by an earlier run that nobody adopted within the linger time. To be
+  /// called now and then. Returns how many.
+  std::size_t sweep_orphans(std::chrono::steady_clock::time_point now);
+  /// Counts the use again, in the background; growth in a limited home waits for it.
+  void recount();
+  /// False while a recount runs.
+  [[nodiscard]] bool is_usage_known() const;
+  /// Waits for a recount that runs. Blocks: as long as it takes to stat every file.
+  void wait_until_usage_known() const;
+  [[nodiscard]] Usage usage() const;
+
+  [[nodiscard]] const InodeRef& root() const { return root_; }
+  /// The folder at `path` ("a/b", relative to the root; "" is the root): the mount of a subfolder.
+  Result<InodeRef> find_folder(std::string_view path);
+
+  // ---- Names (home_names.cpp, home_unlink.cpp, home_rename.cpp) ----
+
+  Result<Entry> lookup(const InodeRef& parent, const Name& name);
+  /// Makes a regular file with exactly `mode`; never opens one that exists (kExists).
+  Result<Entry> create(const Actor& actor, const InodeRef& parent, const Name& name,
+                       std::uint32_t mode);
+  Result<Entry> mkdir(const Actor& actor, const InodeRef& parent, const Name& name,
+                      std::uint32_t mode);
+  /// FIFOs, sockets and regular files; kNotPermitted for devices.
+  Result<Entry> mknod(const Actor& actor, const InodeRef& parent, const Name& name,
+                      std::uint32_t mode);
+  Result<Entry> symlink(const Actor& actor, const InodeRef& parent, const Name& name,
+                        const std::string& target);
+  Result<Entry> link(const Actor& actor, const InodeRef& inode, const InodeRef& parent,
+                     const Name& name);
+  /// The last name of a file that `keep` says is open, or that another session knows, goes to the
+  /// orphanage instead.
+  Result<Removal> unlink(const Actor& actor, const InodeRef& parent, const Name& name, bool keep);
+  Result<Removal> rmdir(const Actor& actor, const InodeRef& parent, const Name& name);
+  Result<Move> rename(const Actor& actor, const Place& from, const Place& to,
+                      const RenameOptions& options);
+  Result<std::string> readlink(const InodeRef& inode);
+
+  /// The inode `number` if it is still `name` in `parent`, or moved while some session knew it, or
+  /// is an orphan. Else kStale.
+  Result<InodeRef> reintroduce(const InodeRef& parent, const Name& name, InodeNumber number);
+  /// An orphan by its number, also one of before a restart. Else kStale.
+  Result<InodeRef> adopt_orphan(InodeNumber number);
+  /// Tells that a session that knew `inode` does not any more: an orphan nobody knows is deleted.
+  void released(const InodeRef& inode);
+
+  // ---- Attributes (home_attributes.cpp) ----
+
+  Result<Attributes> getattr(const InodeRef& inode);
+  /// Applies size, owner, mode and times, in this order. A change of owner that is none is allowed;
+  /// any other is kNotPermitted.
+  Result<Attributes> setattr(const Actor& actor, const InodeRef& inode,
+                             const SetattrRequest& request);
+  Result<Attributes> setxattr(const InodeRef& inode, const std::string& name,
+                              std::span<const std::byte> value, XattrMode mode);
+  Result<Attributes> removexattr(const InodeRef& inode, const std::string& name);
+  Result<std::vector<std::byte>> getxattr(const InodeRef& inode, const std::string& name);
+  /// The names, each ended by NUL. Without those that homefs keeps for itself.
+  Result<std::vector<std::byte>> listxattr(const InodeRef& inode);
+  /// All but the grant.
+  Result<StatfsReply> statfs();
+
+  // ---- Data (home_read.cpp, home_growth.cpp, home_write.cpp) ----
+
+  /// Up to `length` bytes. Precondition: length <= kPayloadBytesMax.
+  Result<ReadResult> read(const InodeRef& inode, std::uint64_t offset, std::size_t length);
+  /// All of `data` or nothing: what does not fit the quota changes no byte.
+  Result<Attributes> write(const Actor& actor, const InodeRef& inode, std::uint64_t offset,
+                           std::span<const std::byte> data);
+  Result<AppendResult> append(const Actor& actor, const InodeRef& inode,
+                              std::span<const std::byte> data);
+  /// At most kCopyBytesMax.
+  Result<CopyResult> copy(const Actor& actor, const InodeRef& source, const InodeRef& target,
+                          const CopyRange& range);
+  Result<Attributes> fallocate(const Actor& actor, const InodeRef& inode,
+                               const FallocateRequest& request);
+  Result<std::uint64_t> seek(const InodeRef& inode, std::uint64_t offset, SeekWhence whence);
+  Result<void> fsync(const InodeRef& inode, bool data_only);
+  /// Reads the part of the file that the request names and hashes it.
+  Result<DigestReply> digest(const InodeRef& inode, const DigestRequest& request);
+
+  // ---- Listings (home_listing.cpp) ----
+
+  /// The folder's descriptor, for the calls below. kNotDirectory.
+  Result<disk::FdRef> open_folder(const InodeRef& folder);
+  /// Numbers and names of what is in `folder`, in the order of the inode numbers. kTooBig: the
+  /// names have more bytes than the caller has use for.
+  Result<std::vector<FolderEntry>> read_folder(const disk::FdRef& folder,
+                                               std::size_t name_bytes_max);
+  /// Attributes and target of an entry that was just read; kNoSuchFile when it is gone.
+  Result<ListedEntry> stat_entry(const disk::FdRef& folder, const FolderEntry& entry);
+
+  [[nodiscard]] Quota& quota() { return *quota_; }
+  [[nodiscard]] InodeTable& inodes() { return *inodes_; }
+  [[nodiscard]] const std::shared_ptr<BufferPool>& buffers() const { return options_.buffers; }
+
+ private:
+  struct Farewell;
+  explicit Home(HomeOptions options);
+  Result<void> open_folders();
+  Result<void> start_counting();
+
+  Attributes told(const InodeRef& inode, const disk::Stat& stat, bool is_change);
+  Result<Attributes> told_fd(const InodeRef& inode, int fd, bool is_change);
+  Result<Attributes> told_changed(const InodeRef& inode, int fd) {
+    return told_fd(inode, fd, /*is_change=*/true);
+  }
+
+  struct Making;
+  Result<Entry> make(const Actor& actor, const InodeRef& parent, const Name& name, Making& making);
+  Result<disk::FdRef> open_file(const InodeRef& inode);
+  Result<disk::FdRef> open_for_xattrs(const InodeRef& inode);
+
+  struct Growth;
+  Result<Growth> begin_growth(const Actor& actor, const InodeRef& inode, const disk::FdRef& file);
+  Result<void> reserve_to(Growth& growth, std::uint64_t size);
+  Result<Attributes> end_growth(Growth& growth, const Result<void>& done);
+  Result<void> kill_privileges(int fd, const disk::Stat& stat);
+  Result<void> change_attributes(Growth& growth, const SetattrRequest& request);
+  Result<void> remove_orphan(InodeNumber number);
+  Result<Farewell> prepare_farewell(const Actor& actor, const InodeRef& parent, int folder,
+                                    const Name& name, bool keep);
+  void cancel_farewell(Farewell& farewell);
+  Attributes finish_farewell(Farewell& farewell, const Timestamp& when);
+
+  Result<Removal> told_removal(Farewell& farewell, const InodeRef& parent, int folder);
+
+  struct Rename;
+  Result<Move> move(const Rename& rename);
+  Result<Move> exchange(const Rename& rename);
+  Result<Move> told_move(const Rename& rename);
+  void touch_moved(UsageScan::Change& change, const disk::Stat& stat, const Place& at);
+
+  HomeOptions options_;
+  std::unique_ptr<Quota> quota_;
+  std::unique_ptr<InodeTable> inodes_;
+  std::unique_ptr<Orphanage> orphanage_;
+  std::unique_ptr<UsageScan> scan_;
+  InodeRef root_;
+  std::atomic<bool> is_stopping_{false};
+};
+
+}  // namespace homefs

@@ -1,0 +1,80 @@
+// Home: the frame around everything that may change a file's size: reserve, change, settle.
+
+#include "server/growth.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "server/disk_mode.h"
+#include "server/inode_table.h"
+
+namespace homefs {
+
+// Waits until the file is ours alone. kStale when it was removed while we waited.
+Result<Home::Growth> Home::begin_growth(const Actor& actor, const InodeRef& inode,
+                                        const disk::FdRef& file) {
+  quota_->wait_until_decidable();
+  std::unique_lock size_lock(inode->size_lock());
+  // What is gone is not accounted any more; nothing of it may grow.
+  if (inodes_->is_gone(*inode)) return fail(Status::kStale);
+  auto change = scan_->change();
+  auto before = disk::stat_fd(file->get());
+  if (!before) return std::unexpected(before.error());
+  change.touch(*before);
+  return Growth{.actor = actor,
+                .inode = inode,
+                .file = file,
+                .size_lock = std::move(size_lock),
+                .change = std::move(change),
+                .before = *before,
+                .reservation = {}};
+}
+
+// Makes sure that the file may have `size` bytes. kOverQuota: nothing was changed.
+Result<void> Home::reserve_to(Growth& growth, std::uint64_t size) {
+  if (size > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
+    return fail(Status::kTooBig);
+  }
+  if (size <= growth.size()) return {};
+  auto reservation = quota_->reserve(growth.actor.grant, {.bytes = size - growth.size()});
+  if (!reservation) return std::unexpected(reservation.error());
+  growth.reservation.emplace(*std::move(reservation));
+  return {};
+}
+
+// Accounts for what became of the size, and returns the attributes. After an error the file gets
+// its old size back: a change that failed half way leaves no half.
+Result<Attributes> Home::end_growth(Growth& growth, const Result<void>& done) {
+  auto after = disk::stat_fd(growth.fd());
+  if (after && !done && after->attributes.size > growth.size()) {
+    (void)disk::truncate(growth.fd(), growth.size());  // what it is then is what counts
+    after = disk::stat_fd(growth.fd());
+  }
+  if (!after) {
+    // The disk fails. Assume the worst: a recount finds the truth.
+    if (growth.reservation) growth.reservation->settle({});
+    return std::unexpected(after.error());
+  }
+  const std::uint64_t size = after->attributes.size;
+  if (size < growth.size()) quota_->release({.bytes = growth.size() - size});
+  if (growth.reservation) {
+    growth.reservation->settle({.bytes = size - std::min(size, growth.size())});
+  }
+  if (!done) return std::unexpected(done.error());
+  if (auto made = make_true(growth.fd(), *after); !made) return std::unexpected(made.error());
+  return told(growth.inode, *after, /*is_change=*/true);
+}
+
+// Takes suid and sgid away as a write by an ordinary user does. `stat`: the mode on the disk.
+// Precondition: the inode's size lock is held exclusively.
+Result<void> Home::kill_privileges(int fd, const disk::Stat& stat) {
+  disk::Stat with_mode = stat;
+  if (auto done = make_true(fd, with_mode); !done) return done;
+  const std::uint32_t mode = with_mode.attributes.mode;
+  const std::uint32_t less = without_privileges(mode);
+  if (!S_ISREG(mode) || less == mode) return {};
+  return store_mode(fd, stat.attributes.mode, less);
+}
+
+}  // namespace homefs

@@ -1,0 +1,110 @@
+// Home: operations on data that change nothing.
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include <unistd.h>
+
+#include "protocol/block.h"
+#include "protocol/block_md5.h"
+#include "protocol/md5_stream.h"
+#include "server/disk_mode.h"
+#include "server/home.h"
+#include "server/inode_table.h"
+
+namespace homefs {
+namespace {
+
+constexpr auto kOffsetMax = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+
+/// Blocks in one answer to a digest request: their digests fit into a frame with room to spare.
+constexpr std::uint64_t kDigestBlocksMax = 32768;
+
+}  // namespace
+
+// The descriptor of a regular file; data of anything else is not the server's business.
+Result<disk::FdRef> Home::open_file(const InodeRef& inode) {
+  if (inode->is_folder()) return fail(Status::kIsDirectory);
+  if (!inode->is_file()) return fail(Status::kInvalid);
+  return inodes_->open(inode);
+}
+
+Result<ReadResult> Home::read(const InodeRef& inode, std::uint64_t offset, std::size_t length) {
+  HOMEFS_CHECK(length <= kPayloadBytesMax);
+  if (offset > kOffsetMax - length) return fail(Status::kInvalid, "offset out of range");
+  const auto file = open_file(inode);
+  if (!file) return std::unexpected(file.error());
+  // The version is taken first: if a write comes in between, what was read counts as older than it
+  // is, and is read again; never as newer.
+  const auto stat = disk::stat_fd((*file)->get());
+  if (!stat) return std::unexpected(stat.error());
+  const Attributes attributes = told(inode, *stat, /*is_change=*/false);
+  ReadResult result{.version = attributes.version, .size = attributes.size};
+  if (offset >= attributes.size) return result;
+  const std::size_t wanted = std::min<std::uint64_t>(length, attributes.size - offset);
+  SharedBuffer buffer = options_.buffers->get(wanted);
+  const auto bytes = disk::read_at((*file)->get(), buffer->writable().first(wanted), offset);
+  if (!bytes) return std::unexpected(bytes.error());
+  buffer->resize(*bytes);
+  result.data = slice_of(buffer);
+  return result;
+}
+
+Result<std::uint64_t> Home::seek(const InodeRef& inode, std::uint64_t offset, SeekWhence whence) {
+  const auto file = open_file(inode);
+  if (!file) return std::unexpected(file.error());
+  if (offset > kOffsetMax) return fail(Status::kNoDeviceAddress);
+  return disk::seek((*file)->get(), offset, whence == SeekWhence::kData ? SEEK_DATA : SEEK_HOLE);
+}
+
+Result<void> Home::fsync(const InodeRef& inode, bool data_only) {
+  if (!inode->is_file() && !inode->is_folder()) return fail(Status::kInvalid);
+  const auto file = inodes_->open(inode);
+  if (!file) return std::unexpected(file.error());
+  return disk::sync((*file)->get(), data_only);
+}
+
+Result<DigestReply> Home::digest(const InodeRef& inode, const DigestRequest& request) {
+  const auto file = open_file(inode);
+  if (!file) return std::unexpected(file.error());
+  const auto stat = disk::stat_fd((*file)->get());
+  if (!stat) return std::unexpected(stat.error());
+  const Attributes attributes = told(inode, *stat, /*is_change=*/false);
+  DigestReply reply{.version = attributes.version, .size = attributes.size};
+
+  std::uint64_t at = 0;
+  std::uint64_t end = attributes.size;
+  if (!request.whole) {
+    if (request.offset > kOffsetMax || request.length > kOffsetMax - request.offset) {
+      return fail(Status::kInvalid, "range out of range");
+    }
+    if (request.length > kDigestBlocksMax * kBlockBytes) return fail(Status::kInvalid, "too long");
+    if (request.length == 0) return reply;
+    // Whole blocks, as they are in the file.
+    at = request.offset - request.offset % kBlockBytes;
+    const std::uint64_t last = request.offset + request.length;
+    end = std::min<std::uint64_t>(end, (last + kBlockBytes - 1) / kBlockBytes * kBlockBytes);
+  }
+  Md5Stream whole;
+  SharedBuffer buffer = options_.buffers->get(kPayloadBytesMax);
+  while (at < end) {
+    const auto part = buffer->writable().first(std::min<std::uint64_t>(kPayloadBytesMax, end - at));
+    const auto bytes = disk::read_at((*file)->get(), part, at);
+    if (!bytes) return std::unexpected(bytes.error());
+    if (*bytes == 0) break;  // cut short meanwhile; the version says so
+    const auto data = part.first(*bytes);
+    if (request.whole) {
+      whole.update(data);
+    } else {
+      const std::size_t first = reply.digests.size();
+      reply.digests.resize(first + piece_count(at, data.size()));
+      md5_pieces(at, data, std::span(reply.digests).subspan(first));
+    }
+    at += *bytes;
+  }
+  if (request.whole) reply.digests.assign(1, whole.finish());
+  return reply;
+}
+
+}  // namespace homefs

@@ -1,0 +1,172 @@
+// Home: names that go, and what becomes of their inodes.
+//
+// A regular file that is open somewhere when its last name goes gets a link in the orphanage first.
+// "Somewhere" is where `keep` says so, or where another session knows its node: the server is not
+// told of every open. The same is done for a file with other names left when the name that goes is
+// the only way that homefs knows to it.
+
+#include <fcntl.h>
+
+#include <utility>
+
+#include "server/disk_mode.h"
+#include "server/farewell.h"
+#include "server/home.h"
+#include "server/inode_table.h"
+#include "server/node_table.h"
+#include "server/orphanage.h"
+#include "server/quota.h"
+
+namespace homefs {
+
+// Precondition: names_mutex is held. After this the name has to be removed, and then
+// finish_farewell() called; or cancel_farewell() when that failed.
+Result<Home::Farewell> Home::prepare_farewell(const Actor& actor, const InodeRef& parent,
+                                              int folder, const Name& name, bool keep) {
+  Farewell farewell;
+  auto stat = stat_true_at(folder, name.c_str());
+  if (!stat) return std::unexpected(stat.error());
+  if (stat->is_mount) return fail(Status::kBusy, "something is mounted there");
+  const InodeNumber number = stat->attributes.inode;
+  InodeRef known = inodes_->find(number);
+  farewell.inode = known != nullptr ? known : inodes_->found(*stat, parent, name);
+  const bool is_file = S_ISREG(stat->attributes.mode);
+  if (is_file) {
+    farewell.size_lock = std::unique_lock(farewell.inode->size_lock());
+    stat = stat_true_at(folder, name.c_str());  // its size was not settled before
+    if (!stat) return std::unexpected(stat.error());
+  }
+  farewell.stat = *stat;
+  farewell.change.emplace(scan_->change());
+  farewell.change->touch(*stat, farewell.inode);
+
+  const bool has_orphan_link = orphanage_->has(number);
+  const std::uint32_t names = stat->attributes.links - (has_orphan_link ? 1 : 0);
+  farewell.is_last = S_ISDIR(stat->attributes.mode) || names <= 1;
+  farewell.is_kept = has_orphan_link;
+  const std::uint32_t own = actor.nodes.knows(*farewell.inode) ? 1 : 0;
+  const bool is_known_elsewhere = inodes_->sessions_of(*farewell.inode) > own;
+  const bool must_keep = is_file && !has_orphan_link && (keep || is_known_elsewhere) &&
+                         (farewell.is_last || inodes_->is_reached_by(farewell.inode, parent, name));
+  if (!must_keep && farewell.is_last) return farewell;
+
+  // The file goes on to exist: its attributes are asked of this descriptor afterwards.
+  auto fd = disk::open_at(folder, name.c_str(), is_file ? O_RDONLY | O_NONBLOCK : O_PATH);
+  if (!fd) return std::unexpected(fd.error());
+  farewell.descriptor = std::make_shared<const UniqueFd>(std::move(*fd));
+  if (must_keep) {
+    auto done = orphanage_->hold(farewell.descriptor->get(), number);
+    if (!done) return std::unexpected(done.error());
+    farewell.is_kept = farewell.is_held_now = true;
+  }
+  return farewell;
+}
+
+// The name is still there: takes back what was prepared.
+void Home::cancel_farewell(Farewell& farewell) {
+  // If it stays, the sweep after the next start removes it.
+  if (farewell.is_held_now) (void)orphanage_->remove(farewell.inode->number());
+}
+
+// The name is gone. Returns the attributes of what it was; `when` is the time of the removal, for
+// an inode that cannot be asked any more.
+Attributes Home::finish_farewell(Farewell& farewell, const Timestamp& when) {
+  const InodeNumber number = farewell.inode->number();
+  const Attributes& before = farewell.stat.attributes;
+  // Kept without need: nobody knows the file any more but through a link of an earlier time.
+  if (farewell.is_last && farewell.is_kept && !farewell.is_held_now &&
+      inodes_->sessions_of(*farewell.inode) == 0 && orphanage_->remove(number)) {
+    farewell.is_kept = false;
+  }
+  if (farewell.is_last && !farewell.is_kept) {
+    inodes_->gone(farewell.stat);
+    const bool is_file = S_ISREG(before.mode);
+    quota_->release({.bytes = is_file ? before.size : 0, .files = 1});
+    Attributes last = told(farewell.inode, farewell.stat, /*is_change=*/true);
+    last.links = 0;
+    last.ctime = when;
+    return last;
+  }
+  if (farewell.is_held_now) inodes_->orphaned(number);
+  if (farewell.descriptor == nullptr) {
+    if (const auto stat = orphanage_->stat(number)) {
+      farewell.stat.attributes.links = stat->attributes.links;
+      farewell.stat.attributes.ctime = stat->attributes.ctime;
+    }
+    return told(farewell.inode, farewell.stat, /*is_change=*/true);
+  }
+  auto stat = disk::stat_fd(farewell.descriptor->get());
+  if (stat) {
+    stat->attributes.mode = before.mode;  // the true one; nothing changed it
+    farewell.stat = *stat;
+  }
+  return told(farewell.inode, farewell.stat, /*is_change=*/true);
+}
+
+Result<Removal> Home::told_removal(Farewell& farewell, const InodeRef& parent, int folder) {
+  const auto after = told_changed(parent, folder);
+  const Attributes last =
+      finish_farewell(farewell, after ? after->ctime : farewell.stat.attributes.ctime);
+  if (!after) return std::unexpected(after.error());
+  return Removal{.attributes = last, .parent = *after};
+}
+
+Result<Removal> Home::unlink(const Actor& actor, const InodeRef& parent, const Name& name,
+                             bool keep) {
+  const auto folder = inodes_->open(parent);
+  if (!folder) return std::unexpected(folder.error());
+  if (!parent->is_folder()) return fail(Status::kNotDirectory);
+  const int folder_fd = (*folder)->get();
+  const std::lock_guard lock(inodes_->names_mutex());
+  auto farewell = prepare_farewell(actor, parent, folder_fd, name, keep);
+  if (!farewell) return std::unexpected(farewell.error());
+  if (auto done = disk::unlink_at(folder_fd, name.c_str()); !done) {
+    cancel_farewell(*farewell);
+    return std::unexpected(done.error());
+  }
+  return told_removal(*farewell, parent, folder_fd);
+}
+
+Result<Removal> Home::rmdir(const Actor& actor, const InodeRef& parent, const Name& name) {
+  const auto folder = inodes_->open(parent);
+  if (!folder) return std::unexpected(folder.error());
+  if (!parent->is_folder()) return fail(Status::kNotDirectory);
+  const int folder_fd = (*folder)->get();
+  const std::lock_guard lock(inodes_->names_mutex());
+  auto farewell = prepare_farewell(actor, parent, folder_fd, name, /*keep=*/false);
+  if (!farewell) return std::unexpected(farewell.error());
+  if (auto done = disk::remove_folder_at(folder_fd, name.c_str()); !done) {
+    cancel_farewell(*farewell);
+    return std::unexpected(done.error());
+  }
+  return told_removal(*farewell, parent, folder_fd);
+}
+
+void Home::released(const InodeRef& inode) {
+  if (is_stopping_.load() || !inodes_->is_orphan(*inode)) return;
+  (void)remove_orphan(inode->number());  // else it is a leftover for the next start
+}
+
+// Deletes an orphan that no session knows. One that somebody has adopted meanwhile stays.
+Result<void> Home::remove_orphan(InodeNumber number) {
+  const std::lock_guard lock(inodes_->names_mutex());
+  if (!orphanage_->has(number)) return {};
+  auto stat = orphanage_->stat(number);
+  if (!stat) return orphanage_->remove(number);  // it is not there: forget it
+  const InodeRef inode = inodes_->found_orphan(*stat);
+  if (inodes_->sessions_of(*inode) > 0) return {};
+  const std::lock_guard size_lock(inode->size_lock());
+  auto change = scan_->change();
+  stat = orphanage_->stat(number);
+  if (!stat) return std::unexpected(stat.error());
+  change.touch(*stat);
+  if (auto done = orphanage_->remove(number); !done) return done;
+  // With names left it is found by these again; with none it is gone.
+  inodes_->gone(*stat);
+  if (stat->attributes.links <= 1) {
+    quota_->release({.bytes = stat->attributes.size, .files = 1});
+  }
+  return {};
+}
+
+}  // namespace homefs

@@ -1,0 +1,169 @@
+// Home: operations that change data.
+
+#include <linux/falloc.h>
+
+#include <algorithm>
+#include <limits>
+#include <shared_mutex>
+#include <utility>
+
+#include "server/disk_mode.h"
+#include "server/growth.h"
+#include "server/home.h"
+#include "server/inode_table.h"
+
+namespace homefs {
+namespace {
+
+constexpr auto kOffsetMax = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+
+bool is_in_range(std::uint64_t offset, std::uint64_t length) {
+  return offset <= kOffsetMax && length <= kOffsetMax - offset;
+}
+
+// A mode on the disk that may stand for one with suid or sgid, which a write takes away.
+bool may_have_privileges(std::uint32_t disk_mode) {
+  return is_marked(disk_mode) || (disk_mode & (S_ISUID | S_ISGID)) != 0;
+}
+
+int flags_of(FallocateMode mode) {
+  switch (mode) {
+    case FallocateMode::kAllocate:
+      return 0;
+    case FallocateMode::kKeepSize:
+      return FALLOC_FL_KEEP_SIZE;
+    case FallocateMode::kPunchHole:
+      return FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+    case FallocateMode::kZero:
+      return FALLOC_FL_ZERO_RANGE;
+    case FallocateMode::kZeroKeepSize:
+      return FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
+  }
+  return 0;
+}
+
+bool may_grow(FallocateMode mode) {
+  return mode == FallocateMode::kAllocate || mode == FallocateMode::kZero;
+}
+
+}  // namespace
+
+Result<Attributes> Home::write(const Actor& actor, const InodeRef& inode, std::uint64_t offset,
+                               std::span<const std::byte> data) {
+  if (!is_in_range(offset, data.size())) return fail(Status::kTooBig);
+  const auto file = open_file(inode);
+  if (!file) return std::unexpected(file.error());
+  const int fd = (*file)->get();
+  const std::uint64_t end = offset + data.size();
+  {
+    // Inside of the file as it is: beside other such writes. The lock keeps it from being cut.
+    const std::shared_lock lock(inode->size_lock());
+    const auto stat = disk::stat_fd(fd);
+    if (!stat) return std::unexpected(stat.error());
+    if (end <= stat->attributes.size && !may_have_privileges(stat->attributes.mode)) {
+      if (auto done = disk::write_at(fd, data, offset); !done) {
+        return std::unexpected(done.error());
+      }
+      return told_changed(inode, fd);
+    }
+  }
+  auto growth = begin_growth(actor, inode, *file);
+  if (!growth) return std::unexpected(growth.error());
+  if (auto reserved = reserve_to(*growth, end); !reserved) {
+    return std::unexpected(reserved.error());
+  }
+  Result<void> done = kill_privileges(fd, growth->before);
+  if (done) done = disk::write_at(fd, data, offset);
+  return end_growth(*growth, done);
+}
+
+Result<AppendResult> Home::append(const Actor& actor, const InodeRef& inode,
+                                  std::span<const std::byte> data) {
+  const auto file = open_file(inode);
+  if (!file) return std::unexpected(file.error());
+  auto growth = begin_growth(actor, inode, *file);
+  if (!growth) return std::unexpected(growth.error());
+  const std::uint64_t offset = growth->size();
+  if (!is_in_range(offset, data.size())) return fail(Status::kTooBig);
+  if (auto reserved = reserve_to(*growth, offset + data.size()); !reserved) {
+    return std::unexpected(reserved.error());
+  }
+  Result<void> done = kill_privileges(growth->fd(), growth->before);
+  if (done) done = disk::write_at(growth->fd(), data, offset);
+  const auto attributes = end_growth(*growth, done);
+  if (!attributes) return std::unexpected(attributes.error());
+  return AppendResult{.offset = offset, .attributes = *attributes};
+}
+
+Result<CopyResult> Home::copy(const Actor& actor, const InodeRef& source, const InodeRef& target,
+                              const CopyRange& range) {
+  if (!is_in_range(range.source_offset, range.length) ||
+      !is_in_range(range.target_offset, range.length)) {
+    return fail(Status::kOverflow);
+  }
+  const auto from = open_file(source);
+  if (!from) return std::unexpected(from.error());
+  const auto to = open_file(target);
+  if (!to) return std::unexpected(to.error());
+  // The source must not be cut or grow under the copy, else too little is reserved. Size locks are
+  // taken in the order of the numbers.
+  std::shared_lock<std::shared_mutex> source_lock;
+  if (source != target && source->number() < target->number()) {
+    source_lock = std::shared_lock(source->size_lock());
+  }
+  auto growth = begin_growth(actor, target, *to);
+  if (!growth) return std::unexpected(growth.error());
+  if (source != target && !source_lock.owns_lock()) {
+    source_lock = std::shared_lock(source->size_lock());
+  }
+  const auto stat = disk::stat_fd((*from)->get());
+  if (!stat) return std::unexpected(stat.error());
+  const std::uint64_t there =
+      stat->attributes.size - std::min(stat->attributes.size, range.source_offset);
+  const std::uint64_t length = std::min(range.length, there);
+  if (length > 0) {
+    if (auto reserved = reserve_to(*growth, range.target_offset + length); !reserved) {
+      return std::unexpected(reserved.error());
+    }
+  }
+  Result<void> done = kill_privileges(growth->fd(), growth->before);
+  CopyResult result;
+  if (done) {
+    const auto copied = disk::copy_range((*from)->get(), range.source_offset, growth->fd(),
+                                         range.target_offset, length);
+    if (copied) result.length = *copied;
+    if (!copied) done = std::unexpected(copied.error());
+  }
+  const auto attributes = end_growth(*growth, done);
+  if (!attributes) return std::unexpected(attributes.error());
+  result.attributes = *attributes;
+  return result;
+}
+
+Result<Attributes> Home::fallocate(const Actor& actor, const InodeRef& inode,
+                                   const FallocateRequest& request) {
+  if (request.length == 0) return fail(Status::kInvalid);
+  if (!is_in_range(request.offset, request.length)) return fail(Status::kTooBig);
+  const auto file = open_file(inode);
+  if (!file) return std::unexpected(file.error());
+  auto growth = begin_growth(actor, inode, *file);
+  if (!growth) return std::unexpected(growth.error());
+  std::uint64_t end = request.offset + request.length;
+  if (may_grow(request.mode)) {
+    if (auto reserved = reserve_to(*growth, end); !reserved) {
+      return std::unexpected(reserved.error());
+    }
+  } else if (quota_->has_limits()) {
+    // Space behind the end of a file is no part of its size: whoever has a quota could fill the
+    // disk with it. It is only a hint; there it is not taken.
+    end = std::min(end, std::max(growth->size(), request.offset));
+  }
+  Result<void> done = kill_privileges(growth->fd(), growth->before);
+  if (done && end > request.offset) {
+    done =
+        disk::allocate(growth->fd(), flags_of(request.mode), request.offset, end - request.offset);
+  }
+  return end_growth(*growth, done);
+}
+
+}  // namespace homefs

@@ -1,0 +1,78 @@
+// Inode: one file, folder or other object of a home, as all sessions of the home share it.
+//
+// It exists while a session has it bound or an operation uses it (InodeTable hands it out). It
+// holds no descriptor of its own: DescriptorCache opens one when it is needed, from where the inode
+// was last seen, and closes those that were not used for longest.
+//
+// Owner: NodeTables, running operations and the inodes of its children (each child keeps its parent
+// alive, because the way to the child leads over it). Executor: thread-safe, see the members.
+// Blocks: size_lock waits for the disk operation that changes the size.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <atomic>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <shared_mutex>
+#include <string>
+
+#include "protocol/ids.h"
+#include "server/posix_disk.h"
+
+namespace homefs {
+
+class Inode;
+class InodeTable;
+/// Owners: see the head of this file.
+using InodeRef = std::shared_ptr<Inode>;
+
+class Inode {
+ public:
+  /// What makes it this inode and not a later one that got the same number.
+  struct Identity {
+    std::uint64_t number = 0;   ///< st_ino
+    std::int64_t birth_ns = 0;  ///< time of birth; 0 where the file system does not know it
+    std::uint32_t type = 0;     ///< S_IFMT bits
+    bool operator==(const Identity&) const = default;
+  };
+
+  Inode(InodeTable& table, const Identity& identity) : table_(table), identity_(identity) {}
+  ~Inode();
+  Inode(const Inode&) = delete;
+  Inode& operator=(const Inode&) = delete;
+
+  [[nodiscard]] const Identity& identity() const { return identity_; }
+  [[nodiscard]] InodeNumber number() const { return InodeNumber{identity_.number}; }
+  [[nodiscard]] bool is_folder() const { return S_ISDIR(identity_.type); }
+  [[nodiscard]] bool is_file() const { return S_ISREG(identity_.type); }
+  [[nodiscard]] InodeTable& table() const { return table_; }
+
+  /// Shared: data operations that leave the size as it is. Exclusive: those that may change it.
+  [[nodiscard]] std::shared_mutex& size_lock() const { return size_lock_; }
+
+ private:
+  friend class DescriptorCache;
+  friend class InodeTable;
+
+  InodeTable& table_;  // outlives it
+  const Identity identity_;
+  mutable std::shared_mutex size_lock_;
+
+  // Guarded by the table's mutex: where it was last seen, who knows it, and its version.
+  InodeRef parent_;             // null: the root, an orphan, or one that is gone
+  std::string name_;            // in parent_
+  std::uint32_t sessions_ = 0;  // that have it bound
+  bool is_orphan_ = false;      // reached through the orphanage
+  bool is_gone_ = false;        // its last name was removed
+  bool is_root_ = false;
+  std::uint64_t version_step_ = 0;  // see InodeTable::version_of
+  std::int64_t version_ctime_ns_ = 0;
+
+  // Guarded by the descriptor cache's mutex.
+  disk::FdRef descriptor_;
+  std::list<Inode*>::iterator descriptor_place_{};  // valid while descriptor_ is set
+};
+
+}  // namespace homefs

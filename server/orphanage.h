@@ -1,0 +1,59 @@
+// The orphanage of a home: where files live that have no name any more and are still open
+// somewhere. Each is a regular file under its inode number, in a folder outside of the served tree,
+// so that it outlives a kill of the server. A file of which other names are left may have a link
+// here too; Home takes these links off the counts that clients see.
+//
+// Owner: Home. Executor: thread-safe; what changes it is called under the table's names_mutex().
+// Blocks: on the disk.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "protocol/ids.h"
+#include "protocol/result.h"
+#include "server/posix_disk.h"
+
+namespace homefs {
+
+class Orphanage {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  explicit Orphanage(disk::FdRef folder) : folder_(std::move(folder)) {}
+
+  /// Finds what an earlier run left behind. Leftovers stay for `linger` from now on.
+  Result<void> load(Clock::time_point now, std::chrono::seconds linger);
+
+  /// Gives the open file `fd` a link here before its name goes.
+  Result<void> hold(int fd, InodeNumber number);
+  /// Removes the link. The file is gone then, unless it has other names.
+  Result<void> remove(InodeNumber number);
+
+  /// Whether it has a link here. Cheap while there are no orphans.
+  [[nodiscard]] bool has(InodeNumber number) const;
+  Result<disk::Stat> stat(InodeNumber number) const;
+  /// Leftovers whose time is over.
+  [[nodiscard]] std::vector<InodeNumber> overdue(Clock::time_point now) const;
+  [[nodiscard]] std::size_t size() const { return count_.load(std::memory_order_relaxed); }
+
+  /// A name for something that is being made here before it is renamed to where it belongs.
+  std::string name_in_making();
+  [[nodiscard]] const disk::FdRef& folder() const { return folder_; }
+
+ private:
+  void insert(InodeNumber number, Clock::time_point kept_until);
+
+  const disk::FdRef folder_;
+  std::atomic<std::size_t> count_{0};
+  std::atomic<std::uint64_t> made_{0};
+  mutable std::mutex mutex_;
+  std::unordered_map<std::uint64_t, Clock::time_point> kept_until_;  // guarded by mutex_
+};
+
+}  // namespace homefs

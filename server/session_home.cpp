@@ -1,0 +1,112 @@
+#include "server/session_home.h"
+
+#include <utility>
+
+#include "protocol/codec.h"
+#include "protocol/limits.h"
+#include "server/dispatch.h"
+#include "server/handlers.h"
+#include "server/inode_table.h"
+
+namespace homefs {
+namespace {
+
+/// The folders that lead to what a request is about, and the files of a READ_MANY.
+constexpr std::size_t kIntroductionsPerRequestMax = kIntroductionsMax + kNodesPerRequestMax;
+
+}  // namespace
+
+struct SessionHome::State {
+  State(Home& home, const InodeRef& folder)
+      : root(folder), grant(home.quota()), nodes(home, folder) {}
+
+  /// Where the session is confined to.
+  InodeRef root;
+  Grant grant;
+  NodeTable nodes;
+  ListingSnapshots listings;
+};
+
+Result<std::unique_ptr<SessionHome>> SessionHome::open(std::shared_ptr<Home> home,
+                                                       const std::string& folder) {
+  auto root = home->find_folder(folder);
+  if (!root) return std::unexpected(root.error());
+  return std::unique_ptr<SessionHome>(new SessionHome(std::move(home), *std::move(root)));
+}
+
+SessionHome::SessionHome(std::shared_ptr<Home> home, InodeRef root)
+    : home_(std::move(home)), state_(std::make_unique<State>(*home_, root)) {}
+
+SessionHome::~SessionHome() { close(); }
+
+void SessionHome::close() {
+  state_->nodes.clear();
+  state_->grant.release();
+}
+
+Reply SessionHome::handle(const InFrame& request) {
+  const FileOp* const row = find_file_op(request.header.op);
+  if (row == nullptr) {
+    return error_reply({.status = Status::kProtocolError, .context = "not a file operation"});
+  }
+  ByteReader in(request.bytes());
+  const auto introductions = decode<Introductions>(in);
+  if (!introductions) return error_reply(introductions.error());
+  if (in.rest().size() > kFieldBytesMax + row->payload_bytes_max) {
+    return error_reply({.status = Status::kProtocolError, .context = "the request is too long"});
+  }
+  if (auto done = introduce(*introductions); !done) return error_reply(done.error());
+  HandlerContext context{
+      .home = *home_, .nodes = state_->nodes, .grant = state_->grant, .listings = state_->listings};
+  return row->run(context, in.rest());
+}
+
+// What cannot be introduced because it is not there any more is left out: the request hears kStale
+// if that was what it is about.
+Result<void> SessionHome::introduce(const Introductions& introductions) {
+  if (introductions.list.size() > kIntroductionsPerRequestMax) {
+    return fail(Status::kProtocolError, "too many introductions");
+  }
+  for (const Introduction& introduction : introductions.list) {
+    if (auto done = introduce(introduction); !done && done.error().status != Status::kStale) {
+      return done;
+    }
+  }
+  return {};
+}
+
+Result<void> SessionHome::introduce(const Introduction& introduction) {
+  NodeTable& nodes = state_->nodes;
+  if (const auto known = nodes.find(introduction.node)) {
+    if ((*known)->number() == introduction.inode) return {};
+    return fail(Status::kProtocolError, "the node number means something else");
+  }
+  if (introduction.parent == kNoNode) {
+    if (!introduction.name.empty()) return fail(Status::kProtocolError, "an orphan with a name");
+    const auto orphan = home_->adopt_orphan(introduction.inode);
+    if (!orphan) return std::unexpected(orphan.error());
+    return nodes.bind(introduction.node, *orphan);
+  }
+  const auto name = Name::make(introduction.name);
+  if (!name) return fail(Status::kProtocolError, "introduction: " + name.error().message());
+  const auto parent = nodes.find(introduction.parent);
+  if (!parent) return std::unexpected(parent.error());
+  const auto inode = home_->reintroduce(*parent, *name, introduction.inode);
+  if (!inode) return std::unexpected(inode.error());
+  // One that moved is found by its number alone, which could be any in the home.
+  const InodeTable& table = home_->inodes();
+  if (!table.is_below(*inode, *state_->root) && !table.is_orphan(**inode)) {
+    return fail(Status::kStale);
+  }
+  return nodes.bind(introduction.node, *inode);
+}
+
+void SessionHome::set_shared(bool is_shared) { state_->grant.set_shared(is_shared); }
+
+void SessionHome::release_grant() { state_->grant.release(); }
+
+GrantState SessionHome::grant_state() { return state_->grant.state(); }
+
+Result<Attributes> SessionHome::root_attributes() { return home_->getattr(state_->root); }
+
+}  // namespace homefs
