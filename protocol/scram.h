@@ -73,6 +73,12 @@ struct ScramAccount {
 ScramAccount fake_account(std::span<const std::byte> secret, std::string_view name,
                           std::uint32_t iterations, unsigned prehashed_per_256);
 
+/// An account of the old system. `md5` is its 32 hex digits in lower case. Works as long as
+/// derive_scram_keys(): made when the accounts are read, not while somebody waits, whose clock
+/// would tell which accounts these are.
+ScramAccount prehashed_account(std::span<const std::byte> secret, std::string_view name,
+                               std::string_view md5, std::uint32_t iterations);
+
 class ScramServer {
  public:
   /// Takes the client-first message. kProtocolError when it is none, is not bound by tls-exporter,
