@@ -36,8 +36,8 @@ class FakeConnection final : public ChannelEvents {
 
   std::weak_ptr<FakeConnection> self;
   std::shared_ptr<Channel> channel;
-  std::optional<ScramServer> scram;               // of the login
-  std::shared_ptr<FakeServer::Session> session;   // guarded by the server's lock
+  std::optional<ScramServer> scram;                // of the login
+  std::shared_ptr<FakeServer::Session> session;    // guarded by the server's lock
   ConnectionKind kind = ConnectionKind::kControl;  // likewise
 
  private:
@@ -105,8 +105,7 @@ void FakeServer::on_closed(FakeConnection* connection) {
 
 void FakeServer::complain(const std::string& what) { state_.complaints.push_back(what); }
 
-void FakeServer::on_frame(const std::shared_ptr<FakeConnection>& connection,
-                          const InFrame& frame) {
+void FakeServer::on_frame(const std::shared_ptr<FakeConnection>& connection, const InFrame& frame) {
   switch (frame.header.op) {
     case Op::kHello:
     case Op::kAuthStart:
@@ -142,8 +141,8 @@ void FakeServer::on_login_step(const std::shared_ptr<FakeConnection>& connection
   }
   if (frame.header.op == Op::kAuthStart) {
     const auto start = *decode_json<AuthStart>(frame.bytes());
-    connection->scram = std::move(
-        *ScramServer::begin(start.scram, connection->channel->channel_binding()));
+    connection->scram =
+        std::move(*ScramServer::begin(start.scram, connection->channel->channel_binding()));
     const ScramAccount account{.verifier = verifier_, .is_known = start.user == kUser};
     return connection->reply(
         frame.header, Status::kOk,
@@ -171,8 +170,8 @@ void FakeServer::on_login_step(const std::shared_ptr<FakeConnection>& connection
   const auto resume = *decode_json<Resume>(frame.bytes());
   const auto found = state_.sessions.find(resume.session_id);
   if (found == state_.sessions.end()) return refuse(Status::kSessionUnknown, "");
-  const auto proof = resume_proof(found->second->secret, connection->channel->channel_binding(),
-                                  resume.kind);
+  const auto proof =
+      resume_proof(found->second->secret, connection->channel->channel_binding(), resume.kind);
   if (proof != resume.proof) return refuse(Status::kLoginRefused, "wrong proof");
   connection->session = found->second;
   connection->kind = resume.kind;
@@ -208,11 +207,11 @@ void FakeServer::on_request(const std::shared_ptr<FakeConnection>& connection,
                             const InFrame& frame) {
   ByteReader in(frame.bytes());
   auto introductions = decode<Introductions>(in);
-  FakeRequest request{.header = frame.header,
-                      .introductions = introductions ? introductions->list
-                                                     : std::vector<Introduction>(),
-                      .fields = {in.rest().begin(), in.rest().end()},
-                      .connection = connection};
+  FakeRequest request{
+      .header = frame.header,
+      .introductions = introductions ? introductions->list : std::vector<Introduction>(),
+      .fields = {in.rest().begin(), in.rest().end()},
+      .connection = connection};
   Handler handler;
   bool is_new = false;
   std::optional<FakeReply> reply;

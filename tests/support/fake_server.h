@@ -137,7 +137,7 @@ class FakeServer {
   std::uint16_t port_ = 0;
   std::mutex mutex_;
   std::condition_variable changed_;
-  State state_;  // guarded by mutex_
+  State state_;               // guarded by mutex_
   bool is_stopping_ = false;  // guarded by mutex_
   boost::asio::io_context io_;
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;

@@ -244,7 +244,8 @@ TEST_F(ServerLinkTest, NeverHasMoreUnderWayThanTheWindowAllows) {
     ASSERT_TRUE(server_.wait_until([&] {
       const std::lock_guard lock(mutex);
       return held.size() == std::min(kCallsInFlightMax, sent.size() - answered);
-    })) << "after " << answered;
+    })) << "after "
+        << answered;
     EXPECT_EQ(link_->status().calls_waiting, sent.size() - answered - held.size());
     {
       const std::lock_guard lock(mutex);
@@ -281,9 +282,8 @@ TEST_F(ServerLinkTest, SendsLargePayloadsPastTheBoundOfTheQueue) {
     Call call = make_call(Op::kWrite, {}, NodeRequest{});
     call.payload = {slice_of(buffer)};
     call.lane = Lane::kBulk;
-    (void)link_->send(std::move(call), [promise](Result<InFrame> reply) {
-      promise->set_value(std::move(reply));
-    });
+    (void)link_->send(std::move(call),
+                      [promise](Result<InFrame> reply) { promise->set_value(std::move(reply)); });
   }
   for (auto& reply : replies) EXPECT_TRUE(reply.get());
 }
@@ -299,10 +299,14 @@ TEST_F(ServerLinkTest, AppliesEveryChangeOnceWhereverTheConnectionBreaks) {
     if (i % 40 == 30) server_.cut_after(1);
     sent.push_back(send(Op::kMkdir, i));
     if (i % 8 == 0) sent.push_back(send(Op::kGetattr, i));
-    if (i % 40 == 39) EXPECT_EQ(sent.back().status(), Status::kOk);
+    if (i % 40 == 39) {
+      EXPECT_EQ(sent.back().status(), Status::kOk);
+    }
   }
   for (auto& each : sent) {
-    if (each.reply.valid()) EXPECT_EQ(each.status(), Status::kOk);
+    if (each.reply.valid()) {
+      EXPECT_EQ(each.status(), Status::kOk);
+    }
   }
   const auto order = applied();
   ASSERT_EQ(order.size(), kChanges);
@@ -348,7 +352,6 @@ TEST_F(ServerLinkTest, LogsInAgainWhenTheServerHasForgottenTheSession) {
 }
 
 TEST_F(ServerLinkTest, DoesNotAppendTwiceWhenTheServerHasForgottenTheSession) {
-  std::promise<void> appended;
   server_.set_handler([&](const FakeRequest& request) -> std::optional<FakeReply> {
     if (request.header.op == Op::kAppend) {
       server_.forget_sessions();
@@ -387,8 +390,9 @@ TEST_F(ServerLinkTest, TellsTheServersErrorWithItsText) {
 }
 
 TEST_F(ServerLinkTest, IntroducesANodeOnceMoreThatTheServerDoesNotKnow) {
-  server_.set_handler([stale = 2](const FakeRequest& request) mutable {
-    if (request.header.op == Op::kSetattr && --stale == 0) return refusal(Status::kStale);
+  std::atomic<int> asks{0};
+  server_.set_handler([&](const FakeRequest& request) {
+    if (request.header.op == Op::kSetattr && ++asks == 2) return refusal(Status::kStale);
     return FakeReply{};
   });
   connect();
