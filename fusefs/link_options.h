@@ -52,6 +52,8 @@ struct LinkOptions {
   /// A block of a write arrived damaged and is sent again; on an io thread.
   std::function<void(NodeId node, std::uint64_t offset, int attempt)> on_write_mismatch;
   unsigned bulk_connections = 1;
+  /// A connection is up again after a break; on the thread that connects.
+  std::function<void()> on_reconnected;
   LinkTimes times;
 };
 

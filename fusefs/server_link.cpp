@@ -203,6 +203,7 @@ Result<> ServerLink::connect_control() {
   spdlog::info("connected again: server={}:{} same_session={}", options_.server.host,
                options_.server.port, dialed->is_same_session);
   adopt_control(std::move(*dialed), /*is_first=*/false);
+  if (options_.on_reconnected) options_.on_reconnected();
   return {};
 }
 
