@@ -30,6 +30,10 @@ struct Attributes {
   /// lower version is the older.
   std::uint64_t version = 0;
 
+  /// Grows from one look of the server at any inode to the next: of two answers about one inode the
+  /// one with the greater order is true. Independent of clocks; starts anew with the server.
+  std::uint64_t order = 0;
+
   bool operator==(const Attributes&) const = default;
 };
 

@@ -63,7 +63,7 @@ class Encoder {
   void put(const Timestamp& time) { (*this)(time.seconds, time.nanoseconds); }
   void put(const Attributes& a) {
     (*this)(a.inode, a.mode, a.links, a.uid, a.gid, a.device, a.size, a.blocks, a.atime, a.mtime,
-            a.ctime, a.version);
+            a.ctime, a.version, a.order);
   }
   void put(const GrantState& grant) {
     (*this)(grant.stamp, grant.granted, grant.used, grant.limit);
@@ -146,7 +146,7 @@ class Decoder {
   }
   void get(Attributes& a) {
     (*this)(a.inode, a.mode, a.links, a.uid, a.gid, a.device, a.size, a.blocks, a.atime, a.mtime,
-            a.ctime, a.version);
+            a.ctime, a.version, a.order);
   }
   void get(GrantState& grant) { (*this)(grant.stamp, grant.granted, grant.used, grant.limit); }
   template <class T>

@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 
 #include <cstdio>
-#include <vector>
 
+#include "protocol/base64.h"
 #include "protocol/tls_openssl.h"
 
 namespace homefs {
@@ -70,12 +70,6 @@ std::string take_openssl_error() {
   return reason == nullptr ? "TLS failed" : reason;
 }
 
-std::string base64_of(const unsigned char* bytes, std::size_t count) {
-  std::vector<unsigned char> text((count + 2) / 3 * 4 + 1);
-  const int length = EVP_EncodeBlock(text.data(), bytes, static_cast<int>(count));
-  return {text.begin(), text.begin() + length};
-}
-
 std::string fingerprint_of(X509* certificate) {
   unsigned char* der = nullptr;
   const int length = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &der);
@@ -83,7 +77,7 @@ std::string fingerprint_of(X509* certificate) {
   unsigned char digest[SHA256_DIGEST_LENGTH];
   SHA256(der, static_cast<std::size_t>(length), digest);
   OPENSSL_free(der);
-  std::string text = "SHA256:" + base64_of(digest, sizeof(digest));
+  std::string text = "SHA256:" + to_base64(std::as_bytes(std::span(digest)));
   while (text.back() == '=') text.pop_back();
   return text;
 }

@@ -33,7 +33,4 @@ std::string take_openssl_error();
 /// "SHA256:base64" of the certificate's SubjectPublicKeyInfo, without padding, as ssh prints it.
 std::string fingerprint_of(X509* certificate);
 
-/// Standard base64 with padding.
-std::string base64_of(const unsigned char* bytes, std::size_t count);
-
 }  // namespace homefs

@@ -161,9 +161,11 @@ TEST(Channel, FlushesFromInsideAnEventWhatWasSentThere) {
     EXPECT_TRUE(pair.server_channel->send(make_reply(1, 5000)));
     pair.server_channel->close_after_flush(Error{Status::kLoginRefused, "no"});
   };
-  pair.open();
-  ASSERT_TRUE(pair.client_channel->send(make_request(1, 1)));
-  ASSERT_TRUE(pair.client_channel->send(make_request(2, 1)));
+  pair.client->open_hook = [&pair] {  // both leave in one record
+    EXPECT_TRUE(pair.client_channel->send(make_request(1, 1)));
+    EXPECT_TRUE(pair.client_channel->send(make_request(2, 1)));
+  };
+  pair.start();
   ASSERT_TRUE(pair.wait_for([&] { return pair.client->is_closed() && pair.server->is_closed(); }));
   EXPECT_EQ(pair.client->frame_count(), 1u);
   EXPECT_EQ(pair.server->frame_count(), 1u);

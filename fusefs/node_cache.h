@@ -1,4 +1,4 @@
-// NodeTable: every inode the client knows, under the number that the kernel and the server know it
+// NodeCache: every inode the client knows, under the number that the kernel and the server know it
 // by, and how the server can find it again.
 //
 // A node lives while the kernel has looked it up, while it is open, or while a cached folder names
@@ -44,9 +44,9 @@ struct Node {
   [[nodiscard]] bool is_dirty() const { return data != nullptr && data->writes.is_dirty(); }
 };
 
-class NodeTable {
+class NodeCache {
  public:
-  NodeTable();
+  NodeCache();
 
   /// Null when the number is not (any more) in the table.
   Node* find(NodeId id);
@@ -63,7 +63,7 @@ class NodeTable {
   Node& add_made(NodeId id, const Attributes& attributes, NodeId parent, std::string_view name);
 
   /// Takes over what the server said of the node, unless something newer was heard already:
-  /// answers overtake each other, versions only grow.
+  /// answers overtake each other, but each carries its order.
   static void update(Node& node, const Attributes& attributes);
 
   /// The inode has lost its last name: its number may be used by another file from now on.

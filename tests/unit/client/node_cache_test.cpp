@@ -1,4 +1,4 @@
-#include "fusefs/node_table.h"
+#include "fusefs/node_cache.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -10,7 +10,7 @@ Attributes folder(std::uint64_t inode, std::uint64_t version = 1) {
   Attributes a;
   a.inode = InodeNumber{inode};
   a.mode = S_IFDIR | 0755;
-  a.version = version;
+  a.version = a.order = version;
   return a;
 }
 
@@ -20,16 +20,16 @@ Attributes file(std::uint64_t inode, std::uint64_t version = 1) {
   return a;
 }
 
-TEST(NodeTable, GivesHardLinksOneNode) {
-  NodeTable nodes;
+TEST(NodeCache, GivesHardLinksOneNode) {
+  NodeCache nodes;
   Node& first = nodes.see(file(7), kRootNode, "a");
   Node& second = nodes.see(file(7), kRootNode, "b");
   EXPECT_EQ(first.id, second.id);
   EXPECT_EQ(second.name, "b");
 }
 
-TEST(NodeTable, KeepsTheNewerOfTwoAnswers) {
-  NodeTable nodes;
+TEST(NodeCache, KeepsTheNewerOfTwoAnswers) {
+  NodeCache nodes;
   Node& node = nodes.see(file(7, 5), kRootNode, "a");
   Attributes late = file(7, 4);
   late.size = 99;
@@ -40,8 +40,8 @@ TEST(NodeTable, KeepsTheNewerOfTwoAnswers) {
   EXPECT_EQ(node.attributes.size, 99u);
 }
 
-TEST(NodeTable, TellsAnInodeNumberThatIsUsedAgainFromTheOldFile) {
-  NodeTable nodes;
+TEST(NodeCache, TellsAnInodeNumberThatIsUsedAgainFromTheOldFile) {
+  NodeCache nodes;
   const NodeId old = nodes.see(file(7), kRootNode, "a").id;
   nodes.find(old)->lookups = 1;
   nodes.forget_inode(*nodes.find(old));
@@ -51,8 +51,8 @@ TEST(NodeTable, TellsAnInodeNumberThatIsUsedAgainFromTheOldFile) {
   EXPECT_NE(nodes.find(old), nullptr) << "the kernel still knows it";
 }
 
-TEST(NodeTable, IntroducesParentsFirstAndOnlyWhatTheServerDoesNotKnow) {
-  NodeTable nodes;
+TEST(NodeCache, IntroducesParentsFirstAndOnlyWhatTheServerDoesNotKnow) {
+  NodeCache nodes;
   Node& a = nodes.see(folder(10), kRootNode, "a");
   Node& b = nodes.see(folder(11), a.id, "b");
   Node& c = nodes.see(file(12), b.id, "c");
@@ -75,8 +75,8 @@ TEST(NodeTable, IntroducesParentsFirstAndOnlyWhatTheServerDoesNotKnow) {
   EXPECT_EQ(again.size(), 3u);
 }
 
-TEST(NodeTable, IntroducesAnOrphanByItsInodeAlone) {
-  NodeTable nodes;
+TEST(NodeCache, IntroducesAnOrphanByItsInodeAlone) {
+  NodeCache nodes;
   Node& node = nodes.see(file(12), kRootNode, "gone");
   node.parent = kNoNode;
   node.name.clear();
@@ -87,8 +87,8 @@ TEST(NodeTable, IntroducesAnOrphanByItsInodeAlone) {
   EXPECT_EQ(made[0].inode, InodeNumber{12});
 }
 
-TEST(NodeTable, RemovesWhatNobodyUsesAndHasItForgottenByTheServer) {
-  NodeTable nodes;
+TEST(NodeCache, RemovesWhatNobodyUsesAndHasItForgottenByTheServer) {
+  NodeCache nodes;
   Node& made = nodes.add_made(nodes.next_id(), file(5), kRootNode, "f");
   const NodeId id = made.id;
   made.lookups = 1;

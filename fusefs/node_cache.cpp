@@ -1,4 +1,4 @@
-#include "fusefs/node_table.h"
+#include "fusefs/node_cache.h"
 
 #include <sys/stat.h>
 
@@ -9,7 +9,7 @@ namespace homefs {
 bool Node::is_folder() const { return S_ISDIR(attributes.mode); }
 bool Node::is_regular() const { return S_ISREG(attributes.mode); }
 
-NodeTable::NodeTable() {
+NodeCache::NodeCache() {
   Attributes root;
   root.mode = S_IFDIR | 0700;
   root.links = 2;
@@ -18,17 +18,17 @@ NodeTable::NodeTable() {
   node.lookups = 1;             // the kernel never forgets the root
 }
 
-Node* NodeTable::find(NodeId id) {
+Node* NodeCache::find(NodeId id) {
   const auto found = nodes_.find(id);
   return found == nodes_.end() ? nullptr : found->second.get();
 }
 
-Node* NodeTable::find(InodeNumber inode) {
+Node* NodeCache::find(InodeNumber inode) {
   const auto found = by_inode_.find(inode);
   return found == by_inode_.end() ? nullptr : found->second;
 }
 
-Node& NodeTable::add(NodeId id, const Attributes& attributes) {
+Node& NodeCache::add(NodeId id, const Attributes& attributes) {
   auto made = std::make_unique<Node>();
   Node& node = *made;
   node.id = id;
@@ -39,7 +39,7 @@ Node& NodeTable::add(NodeId id, const Attributes& attributes) {
   return node;
 }
 
-Node& NodeTable::see(const Attributes& attributes, NodeId parent, std::string_view name) {
+Node& NodeCache::see(const Attributes& attributes, NodeId parent, std::string_view name) {
   Node* known = find(attributes.inode);
   // The inode's number is in use again for a file of another type: not the one we knew.
   if (known != nullptr && (known->attributes.mode & S_IFMT) != (attributes.mode & S_IFMT)) {
@@ -55,7 +55,7 @@ Node& NodeTable::see(const Attributes& attributes, NodeId parent, std::string_vi
   return node;
 }
 
-Node& NodeTable::add_made(NodeId id, const Attributes& attributes, NodeId parent,
+Node& NodeCache::add_made(NodeId id, const Attributes& attributes, NodeId parent,
                           std::string_view name) {
   if (Node* old = find(attributes.inode)) forget_inode(*old);
   Node& node = add(id, attributes);
@@ -68,18 +68,18 @@ Node& NodeTable::add_made(NodeId id, const Attributes& attributes, NodeId parent
   return node;
 }
 
-void NodeTable::update(Node& node, const Attributes& attributes) {
-  if (node.has_attributes && attributes.version < node.attributes.version) return;
+void NodeCache::update(Node& node, const Attributes& attributes) {
+  if (node.has_attributes && attributes.order < node.attributes.order) return;
   node.attributes = attributes;
   node.has_attributes = true;
 }
 
-void NodeTable::forget_inode(Node& node) {
+void NodeCache::forget_inode(Node& node) {
   const auto found = by_inode_.find(node.attributes.inode);
   if (found != by_inode_.end() && found->second == &node) by_inode_.erase(found);
 }
 
-bool NodeTable::remove_if_unused(NodeId id) {
+bool NodeCache::remove_if_unused(NodeId id) {
   const auto found = nodes_.find(id);
   if (found == nodes_.end()) return false;
   Node& node = *found->second;
@@ -92,14 +92,14 @@ bool NodeTable::remove_if_unused(NodeId id) {
   return true;
 }
 
-std::vector<NodeId> NodeTable::take_forgotten(std::size_t count) {
+std::vector<NodeId> NodeCache::take_forgotten(std::size_t count) {
   const std::size_t taken = std::min(count, forgotten_.size());
   std::vector<NodeId> list(forgotten_.end() - static_cast<std::ptrdiff_t>(taken), forgotten_.end());
   forgotten_.resize(forgotten_.size() - taken);
   return list;
 }
 
-void NodeTable::introduce(std::span<const NodeId> nodes, std::uint64_t incarnation,
+void NodeCache::introduce(std::span<const NodeId> nodes, std::uint64_t incarnation,
                           std::vector<Introduction>& out) {
   for (const NodeId id : nodes) {
     const std::size_t first = out.size();
@@ -115,7 +115,7 @@ void NodeTable::introduce(std::span<const NodeId> nodes, std::uint64_t incarnati
   }
 }
 
-void NodeTable::confirm(std::span<const Introduction> introductions, std::uint64_t incarnation) {
+void NodeCache::confirm(std::span<const Introduction> introductions, std::uint64_t incarnation) {
   for (const Introduction& made : introductions) {
     if (Node* node = find(made.node)) {
       node->known_to = incarnation;
@@ -126,7 +126,7 @@ void NodeTable::confirm(std::span<const Introduction> introductions, std::uint64
   }
 }
 
-void NodeTable::distrust(std::span<const NodeId> nodes) {
+void NodeCache::distrust(std::span<const NodeId> nodes) {
   for (const NodeId id : nodes) {
     for (Node* node = find(id); node != nullptr && node->id != kRootNode;
          node = find(node->parent)) {
