@@ -95,7 +95,7 @@ std::string draw_transfer(const TransferRecord& record, int columns) {
   const int name = std::clamp(rest * 3 / 5, 12, kNameColumnsMax);
   const int bar = rest - name - 1;
   std::string line = record.direction == TransferDirection::kUp ? "-> " : "<- ";
-  line += fit(quoted(record.path.empty() ? "?" : record.path), static_cast<std::size_t>(name));
+  line += fit(homefs::quoted(record.path.empty() ? "?" : record.path), static_cast<std::size_t>(name));
   constexpr int kBarColumnsMin = 6;
   if (bar >= kBarColumnsMin) {
     line += " " + bar_of(record.bytes, record.total.value_or(record.bytes), bar);

@@ -62,8 +62,8 @@ void print_mount(const RunningMount& mount) {
   const Json status = Json::parse(mount.status_text);
   const Json link = status.value("link", Json::object());
   const Json files = status.value("files", Json::object());
-  std::printf("%s on %s (%s, process %ld)\n", quoted(mount.source).c_str(),
-              quoted(mount.mountpoint).c_str(), mount.profile.c_str(), mount.pid);
+  std::printf("%s on %s (%s, process %ld)\n", homefs::quoted(mount.source).c_str(),
+              homefs::quoted(mount.mountpoint).c_str(), mount.profile.c_str(), mount.pid);
   line("connection", connection_text(link));
   line("traffic", size(link, "bytes_in") + " in, " + size(link, "bytes_out") + " out, " +
                       std::to_string(number(link, "reconnects")) + " reconnects, " +

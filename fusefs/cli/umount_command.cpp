@@ -169,7 +169,7 @@ int run_umount(const ClientPaths& paths, const UmountCommand& command) {
   if (!mountpoint.has_filename()) mountpoint = mountpoint.parent_path();
   const auto mounts = running_mounts(paths);
   const RunningMount* mount = mounts ? find_mount(*mounts, mountpoint) : nullptr;
-  const std::string name = quoted(mountpoint.string());
+  const std::string name = homefs::quoted(mountpoint.string());
   if (mount == nullptr && !is_mounted(mountpoint)) {
     return report(ExitStatus::kMountFailed, name + " is not a mount of homefs");
   }
