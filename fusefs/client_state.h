@@ -14,7 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "fusefs/node_table.h"
+#include "fusefs/node_cache.h"
 #include "protocol/messages.h"
 
 namespace homefs {
@@ -60,7 +60,7 @@ struct OpenFolder {
 };
 
 struct ClientState {
-  NodeTable nodes;
+  NodeCache nodes;
   GrantAccount grant;
   StatfsReply statfs;
   bool is_shared = false;       ///< another session has the home too

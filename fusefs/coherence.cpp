@@ -82,6 +82,7 @@ void FileSystem::on_reconnected(bool is_same_session) {
       node.has_no_xattrs = false;
       node.kernel_version = 0;
       node.known_to = 0;
+      node.attributes.order = 0;
       if (node.folder != nullptr) {
         node.folder->is_complete = false;
         ++node.folder->changes;

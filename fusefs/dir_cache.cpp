@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "fusefs/node_table.h"
+#include "fusefs/node_cache.h"
 
 namespace homefs {
 namespace {
@@ -16,7 +16,7 @@ constexpr std::size_t kAheadMin = 32;
 
 }  // namespace
 
-std::size_t Folder::position_of(InodeNumber inode, NodeTable& nodes) {
+std::size_t Folder::position_of(InodeNumber inode, NodeCache& nodes) {
   const auto inode_of = [&nodes](NodeId id) {
     const Node* node = nodes.find(id);
     return node == nullptr ? 0 : number_of(node->attributes.inode);

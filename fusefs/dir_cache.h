@@ -27,7 +27,7 @@ struct StringHash {
 
 using EntryMap = std::unordered_map<std::string, NodeId, StringHash, std::equal_to<>>;
 
-class NodeTable;
+class NodeCache;
 
 struct Folder {
   EntryMap entries;
@@ -46,14 +46,14 @@ struct Folder {
   std::size_t next_ahead = 0;                  ///< position of the first file not read ahead
 
   /// The place of `inode` in the order of the listing, which is made anew when it has changed.
-  std::size_t position_of(InodeNumber inode, NodeTable& nodes);
+  std::size_t position_of(InodeNumber inode, NodeCache& nodes);
   /// Notes that the file at `position` was opened; true when the files are opened one after the
   /// other, and it is time to fetch more from next_ahead on.
   bool is_scan(std::size_t position);
 };
 
 /// One line of a listing as a program reads it.
-struct FolderEntry {
+struct SnapshotEntry {
   std::string name;
   NodeId node{};
   InodeNumber inode{};
@@ -64,7 +64,7 @@ struct FolderEntry {
 struct FolderSnapshot {
   NodeId folder{};
   NodeId parent{};
-  std::vector<FolderEntry> entries;
+  std::vector<SnapshotEntry> entries;
 };
 
 }  // namespace homefs

@@ -94,7 +94,7 @@ void FileSystem::drop_entry(ClientState& state, Node& parent, std::string_view n
 }
 
 void FileSystem::update_parent(ClientState& state, NodeId parent, const Attributes& attributes) {
-  if (Node* node = state.nodes.find(parent)) NodeTable::update(*node, attributes);
+  if (Node* node = state.nodes.find(parent)) NodeCache::update(*node, attributes);
 }
 
 std::string FileSystem::path_of(ClientState& state, const Node& node) const {

@@ -109,7 +109,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   /// Shows the entries from `offset` on (0 = ".", 1 = "..") until `show` says that there is no more
   /// room. `with_lookup`: each entry shown is looked up by the kernel, except "." and "..".
   using Show =
-      std::function<bool(const FolderEntry& entry, const EntryOut& out, std::uint64_t next_offset)>;
+      std::function<bool(const SnapshotEntry& entry, const EntryOut& out, std::uint64_t next_offset)>;
   Result<> read_folder(std::uint64_t handle, std::uint64_t offset, bool with_lookup,
                        const Show& show);
   void release_folder(std::uint64_t handle);

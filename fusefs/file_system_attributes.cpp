@@ -10,7 +10,7 @@ void FileSystem::changed(NodeId id, const ChangeReply& reply) {
   if (node == nullptr) return;
   // Our own change, made through the kernel: what its page cache holds is the new version.
   const bool was_current = node->kernel_version == node->attributes.version;
-  NodeTable::update(*node, reply.attributes);
+  NodeCache::update(*node, reply.attributes);
   if (was_current) node->kernel_version = node->attributes.version;
 }
 

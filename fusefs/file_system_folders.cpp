@@ -119,7 +119,7 @@ void FileSystem::install(const ListedFolder& listed, NodeId id, std::uint64_t ch
   auto state = state_.lock();
   Node* node = state->nodes.find(id);
   if (node == nullptr || node->folder == nullptr || node->folder->changes != changes) return;
-  NodeTable::update(*node, listed.folder);
+  NodeCache::update(*node, listed.folder);
   EntryMap old = std::exchange(node->folder->entries, {});
   node->folder->entries.reserve(listed.entries.size());
   for (const ListedEntry& entry : listed.entries) {
@@ -170,7 +170,7 @@ std::shared_ptr<const FolderSnapshot> FileSystem::snapshot(NodeId id) {
   }
   // The order of the inodes: the server's disk is read forwards, and programs that sort by inode
   // (tar, cp) then open the files in the order in which they are read ahead.
-  std::ranges::sort(made->entries, {}, [](const FolderEntry& e) { return number_of(e.inode); });
+  std::ranges::sort(made->entries, {}, [](const SnapshotEntry& e) { return number_of(e.inode); });
   return made;
 }
 
@@ -230,11 +230,11 @@ Result<> FileSystem::read_folder(std::uint64_t handle, std::uint64_t offset, boo
   for (; offset < 2; ++offset) {
     const Node* node = state->nodes.find(offset == 0 ? listing.folder : listing.parent);
     const InodeNumber inode = node == nullptr ? InodeNumber{1} : node->attributes.inode;
-    const FolderEntry dot{offset == 0 ? "." : "..", kNoNode, inode, S_IFDIR};
+    const SnapshotEntry dot{offset == 0 ? "." : "..", kNoNode, inode, S_IFDIR};
     if (!show(dot, EntryOut{}, offset + 1)) return {};
   }
   for (; offset - 2 < listing.entries.size(); ++offset) {
-    const FolderEntry& entry = listing.entries[offset - 2];
+    const SnapshotEntry& entry = listing.entries[offset - 2];
     Node* node = state->nodes.find(entry.node);
     // Renamed or removed since: the kernel is told the name and the type, and asks if it cares.
     const bool is_there = node != nullptr && node->has_attributes && node->names > 0;

@@ -115,7 +115,7 @@ Task<Result<AttributesOut>> FileSystem::getattr(NodeId id) {
   auto state = state_.lock();
   Node* node = state->nodes.find(id);
   if (node == nullptr) co_return fail(Status::kStale);
-  NodeTable::update(*node, reply->attributes);
+  NodeCache::update(*node, reply->attributes);
   // Overtaken by another session's change: true when it was asked, but not to be kept.
   if (coherence != state->coherence) node->has_attributes = false;
   co_return AttributesOut{effective(*node), ttl(*state, *node)};

@@ -65,14 +65,14 @@ Task<Result<EntryOut>> FileSystem::link(NodeId id, NodeId parent_id, std::string
   update_parent(*state, parent_id, reply->parent);
   Node* node = state->nodes.find(id);
   if (node == nullptr) co_return fail(Status::kStale);
-  NodeTable::update(*node, reply->attributes);
+  NodeCache::update(*node, reply->attributes);
   ++node->lookups;
   if (Node* parent = state->nodes.find(parent_id)) enter(*state, *parent, name, *node);
   co_return entry_of(*state, *node);
 }
 
 void FileSystem::unlinked(ClientState& state, Node& node, const Attributes& attributes) {
-  NodeTable::update(node, attributes);
+  NodeCache::update(node, attributes);
   if (attributes.links > 0 && !node.is_folder()) return;
   // Its inode's number may be used again from now on, unless the server keeps it as an orphan.
   if (node.opens > 0) {
@@ -89,7 +89,8 @@ Task<Result<>> FileSystem::remove(NodeId parent_id, std::string name, bool is_fo
   {
     auto state = state_.lock();
     Node* parent = state->nodes.find(parent_id);
-    if (parent == nullptr || parent->folder == nullptr) co_return fail(Status::kStale);
+    if (parent == nullptr) co_return fail(Status::kStale);
+    if (parent->folder == nullptr) co_return fail(Status::kNotDirectory);
     const auto found = parent->folder->entries.find(name);
     if (found != parent->folder->entries.end()) {
       id = found->second;
@@ -119,6 +120,8 @@ Task<Result<>> FileSystem::remove(NodeId parent_id, std::string name, bool is_fo
 
 void FileSystem::replace_names(ClientState& state, const RenameRequest& request,
                                const RenameReply& reply) {
+  // Two names of one file: rename(2) succeeds, and both stay.
+  if (reply.other && reply.other->inode == reply.attributes.inode) return;
   Node* from = state.nodes.find(request.parent);
   Node* to = state.nodes.find(request.new_parent);
   Node* moved = state.nodes.find(reply.attributes.inode);
@@ -128,7 +131,7 @@ void FileSystem::replace_names(ClientState& state, const RenameRequest& request,
   if (from != nullptr) drop_entry(state, *from, request.name);
   if (to != nullptr) drop_entry(state, *to, request.new_name);
   if (moved != nullptr) {
-    NodeTable::update(*moved, reply.attributes);
+    NodeCache::update(*moved, reply.attributes);
     moved->parent = request.new_parent;
     moved->name = request.new_name;
     if (to != nullptr) enter(state, *to, request.new_name, *moved);
@@ -137,7 +140,7 @@ void FileSystem::replace_names(ClientState& state, const RenameRequest& request,
   }
   if (other == nullptr) return;
   if (request.mode == RenameMode::kExchange) {
-    NodeTable::update(*other, *reply.other);
+    NodeCache::update(*other, *reply.other);
     other->parent = request.parent;
     other->name = request.name;
     if (from != nullptr) enter(state, *from, request.name, *other);

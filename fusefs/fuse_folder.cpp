@@ -23,7 +23,7 @@ class Listing {
   Listing(FuseOps& ops, fuse_req_t request, std::size_t bytes, bool is_plus)
       : ops_(ops), request_(request), buffer_(bytes), is_plus_(is_plus) {}
 
-  bool add(const FolderEntry& entry, const EntryOut& out, std::uint64_t next_offset) {
+  bool add(const SnapshotEntry& entry, const EntryOut& out, std::uint64_t next_offset) {
     const std::size_t room = buffer_.size() - used_;
     const auto offset = static_cast<off_t>(next_offset);
     std::size_t needed = 0;
@@ -48,7 +48,7 @@ class Listing {
   void reply() { fuse_reply_buf(request_, buffer_.data(), used_); }
 
  private:
-  static struct stat type_only(const FolderEntry& entry) {
+  static struct stat type_only(const SnapshotEntry& entry) {
     struct stat shown{};
     shown.st_ino = number_of(entry.inode);
     shown.st_mode = entry.mode;
@@ -72,7 +72,7 @@ Task<> read_folder(FuseOps& ops, fuse_req_t request, std::size_t bytes, std::uin
     }
   }
   Listing listing(ops, request, bytes, is_plus);
-  const FileSystem::Show show = [&listing](const FolderEntry& entry, const EntryOut& out,
+  const FileSystem::Show show = [&listing](const SnapshotEntry& entry, const EntryOut& out,
                                            std::uint64_t next) {
     return listing.add(entry, out, next);
   };

@@ -26,7 +26,13 @@ struct Attributes {
   std::uint64_t size = 0;    ///< bytes
   std::uint64_t blocks = 0;  ///< units of 512 bytes that are allocated
   Timestamp atime, mtime, ctime;
-  std::uint64_t version = 0;  ///< differs after every change of data or attributes; only compared
+  /// Grows with every change of data or attributes: of two answers about an inode the one with the
+  /// lower version is the older.
+  std::uint64_t version = 0;
+
+  /// Grows from one look of the server at any inode to the next: of two answers about one inode the
+  /// one with the greater order is true. Independent of clocks; starts anew with the server.
+  std::uint64_t order = 0;
 
   bool operator==(const Attributes&) const = default;
 };

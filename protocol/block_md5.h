@@ -3,7 +3,7 @@
 // algorithm, several times as fast as one message at a time; measurements in bench/block_md5_bench.
 //
 // Call it on the thread that has the data at hand: to pass blocks to another thread for hashing
-// costs more than it gains. No heap is used; the stack need is about 8 KiB.
+// costs more than it gains. No heap is used; the need of stack is about 10 KiB.
 //
 // Executor: thread-safe. Blocks: never, but computes: about 0.1 ms for 1 MiB.
 #pragma once

@@ -9,9 +9,7 @@
 namespace homefs {
 namespace {
 
-// The longest list or string of any message; each use has a tighter bound of its own where it is
-// applied. It stops a lying count before memory is reserved for it.
-constexpr std::size_t kListItemsMax = 65536;
+// The longest string of any message; each use has a tighter bound of its own where it is applied.
 constexpr std::size_t kStringBytesMax = kSymlinkBytesMax;
 
 template <class T>
@@ -65,7 +63,7 @@ class Encoder {
   void put(const Timestamp& time) { (*this)(time.seconds, time.nanoseconds); }
   void put(const Attributes& a) {
     (*this)(a.inode, a.mode, a.links, a.uid, a.gid, a.device, a.size, a.blocks, a.atime, a.mtime,
-            a.ctime, a.version);
+            a.ctime, a.version, a.order);
   }
   void put(const GrantState& grant) {
     (*this)(grant.stamp, grant.granted, grant.used, grant.limit);
@@ -88,6 +86,19 @@ class Encoder {
 
   std::vector<std::byte>& out_;
 };
+
+// The least that a T takes on the wire: its strings and lists empty.
+template <class T>
+std::size_t encoded_bytes_min() {
+  static const std::size_t bytes = [] {
+    std::vector<std::byte> out;
+    Encoder encoder(out);
+    const T smallest{};
+    encoder(smallest);
+    return out.size();
+  }();
+  return bytes;
+}
 
 class Decoder {
  public:
@@ -135,14 +146,16 @@ class Decoder {
   }
   void get(Attributes& a) {
     (*this)(a.inode, a.mode, a.links, a.uid, a.gid, a.device, a.size, a.blocks, a.atime, a.mtime,
-            a.ctime, a.version);
+            a.ctime, a.version, a.order);
   }
   void get(GrantState& grant) { (*this)(grant.stamp, grant.granted, grant.used, grant.limit); }
   template <class T>
   void get(std::vector<T>& list) {
     const std::uint32_t count = in_.get_u32();
-    // Every item takes at least 8 bytes: a count that cannot be true reserves nothing.
-    if (count > kListItemsMax || count > in_.rest().size() / 8) return in_.set_bad();
+    // A count that cannot be true reserves nothing.
+    if (count > kListItemsMax || count > in_.rest().size() / encoded_bytes_min<T>()) {
+      return in_.set_bad();
+    }
     list.clear();
     list.reserve(count);
     for (std::uint32_t i = 0; i < count && in_.is_ok(); ++i) get(list.emplace_back());
@@ -183,52 +196,6 @@ Result<Message> decode(ByteReader& in) {
   template void encode<Message>(const Message&, std::vector<std::byte>&); \
   template Result<Message> decode<Message>(ByteReader&);
 
-HOMEFS_INSTANTIATE(Introductions)
-HOMEFS_INSTANTIATE(ErrorReply)
-HOMEFS_INSTANTIATE(EmptyMessage)
-HOMEFS_INSTANTIATE(CreateRequest)
-HOMEFS_INSTANTIATE(MkdirRequest)
-HOMEFS_INSTANTIATE(MknodRequest)
-HOMEFS_INSTANTIATE(SymlinkRequest)
-HOMEFS_INSTANTIATE(LinkRequest)
-HOMEFS_INSTANTIATE(EntryReply)
-HOMEFS_INSTANTIATE(UnlinkRequest)
-HOMEFS_INSTANTIATE(RmdirRequest)
-HOMEFS_INSTANTIATE(RemoveReply)
-HOMEFS_INSTANTIATE(RenameRequest)
-HOMEFS_INSTANTIATE(RenameReply)
-HOMEFS_INSTANTIATE(SetattrRequest)
-HOMEFS_INSTANTIATE(ChangeReply)
-HOMEFS_INSTANTIATE(NodeRequest)
-HOMEFS_INSTANTIATE(AttributesReply)
-HOMEFS_INSTANTIATE(TargetReply)
-HOMEFS_INSTANTIATE(LookupRequest)
-HOMEFS_INSTANTIATE(LookupReply)
-HOMEFS_INSTANTIATE(ListRequest)
-HOMEFS_INSTANTIATE(ListedEntry)
-HOMEFS_INSTANTIATE(ListedFolder)
-HOMEFS_INSTANTIATE(ListReply)
-HOMEFS_INSTANTIATE(ForgetRequest)
-HOMEFS_INSTANTIATE(StatfsReply)
-HOMEFS_INSTANTIATE(SetxattrRequest)
-HOMEFS_INSTANTIATE(XattrRequest)
-HOMEFS_INSTANTIATE(ReadRequest)
-HOMEFS_INSTANTIATE(ReadReply)
-HOMEFS_INSTANTIATE(ReadManyRequest)
-HOMEFS_INSTANTIATE(ReadManyReply)
-HOMEFS_INSTANTIATE(WriteRequest)
-HOMEFS_INSTANTIATE(AppendRequest)
-HOMEFS_INSTANTIATE(AppendReply)
-HOMEFS_INSTANTIATE(FsyncRequest)
-HOMEFS_INSTANTIATE(CopyRequest)
-HOMEFS_INSTANTIATE(CopyReply)
-HOMEFS_INSTANTIATE(FallocateRequest)
-HOMEFS_INSTANTIATE(SeekRequest)
-HOMEFS_INSTANTIATE(SeekReply)
-HOMEFS_INSTANTIATE(DigestRequest)
-HOMEFS_INSTANTIATE(DigestReply)
-HOMEFS_INSTANTIATE(ModeEvent)
-HOMEFS_INSTANTIATE(ChangedEvent)
-HOMEFS_INSTANTIATE(QuotaEvent)
+HOMEFS_EVERY_MESSAGE(HOMEFS_INSTANTIATE)
 
 }  // namespace homefs

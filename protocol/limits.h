@@ -21,11 +21,14 @@ inline constexpr std::size_t kBodyBytesMax = kPayloadBytesMax + kFieldBytesMax;
 inline constexpr std::size_t kLoginBodyBytesMax = 8192;
 
 inline constexpr std::size_t kNameBytesMax = 255;          ///< NAME_MAX of Linux.
-inline constexpr std::size_t kSymlinkBytesMax = 4095;      ///< PATH_MAX less the NUL.
+inline constexpr std::size_t kSymlinkBytesMax = 4095;      ///< PATH_MAX less the NUL; any string.
 inline constexpr std::size_t kXattrValueBytesMax = 65536;  ///< XATTR_SIZE_MAX of Linux.
 inline constexpr std::size_t kXattrListBytesMax = 65536;   ///< XATTR_LIST_MAX of Linux.
 inline constexpr std::size_t kXattrNameBytesMax = 255;     ///< XATTR_NAME_MAX of Linux.
 
+/// Items of any list of a message: one digest for each block of 4 GiB. Each use has a tighter bound
+/// of its own where it is applied.
+inline constexpr std::size_t kListItemsMax = 65536;
 /// Introductions in one request: the depth of folders that may be unknown to the server at once.
 /// With names of 1 byte this is what kFieldBytesMax holds; deeper chains are introduced in steps.
 inline constexpr std::size_t kIntroductionsMax = 64;

@@ -104,6 +104,7 @@ struct JsonMembers<Resume> {
     archive.base64("proof", m.proof);
     archive.choice("kind", m.kind, kKindNames);
     archive.optional_number("seq_done", m.seq_done);
+    archive.optional_number("place", m.place);
   }
 };
 

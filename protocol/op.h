@@ -60,7 +60,7 @@ struct OpTraits {
   Op op;
   std::string_view name;  ///< as in logs and PROTOCOL.md: "mkdir"
   bool is_sequenced;      ///< carries a seq, applied in order, exactly once
-  bool has_payload;       ///< a request of up to kBodyBytesMax; else up to kFieldBytesMax
+  bool has_payload;       ///< a request of up to kBodyBytesMax; else up to kLoginBodyBytesMax
 };
 
 /// The traits of `op`, or null for a number that is no operation.

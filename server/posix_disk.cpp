@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 
@@ -59,10 +60,16 @@ Stat stat_of(const struct ::statx& x) {
 }
 
 Result<Stat> stat_with(int fd, const char* name, int flags) {
+  // Taken before the look: whoever looks after a change has a greater one than all who looked
+  // before it.
+  static std::atomic<std::uint64_t> looks{1};
+  const std::uint64_t order = looks.fetch_add(1, std::memory_order_seq_cst);
   struct ::statx x{};
   flags |= AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_SYNC_AS_STAT;
   if (::statx(fd, name, flags, STATX_BASIC_STATS | STATX_BTIME, &x) != 0) return failed("stat");
-  return stat_of(x);
+  Stat stat = stat_of(x);
+  stat.attributes.order = order;
+  return stat;
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 #!/bin/bash
 # ctest: NEEDS nothing
-# ctest: TIMEOUT 120
+# ctest: TIMEOUT 300
 # The harness of the other tests must fail when something is wrong and must leave nothing behind,
 # whatever happened. Shown with stand-ins for the two programs: a server that listens, and a mount
 # whose daemon never answers the kernel, which is the worst that a test can meet.

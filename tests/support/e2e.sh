@@ -27,13 +27,19 @@ E2E_SERVER_PID=
 E2E_MOUNTS=()
 E2E_PORT=
 
-# Nothing of the person who runs the tests is read or changed.
-export HOME="$E2E_DIR/home" XDG_CONFIG_HOME="$E2E_DIR/config" XDG_STATE_HOME="$E2E_DIR/state"
-export XDG_CACHE_HOME="$E2E_DIR/cache" XDG_RUNTIME_DIR="$E2E_DIR/run"
+if [ -z "${HOMEFS_USER_MANAGER:-}" ]; then
+  # Nothing of the person who runs the tests is read or changed.
+  export HOME="$E2E_DIR/home" XDG_CONFIG_HOME="$E2E_DIR/config" XDG_STATE_HOME="$E2E_DIR/state"
+  export XDG_CACHE_HOME="$E2E_DIR/cache" XDG_DATA_HOME="$E2E_DIR/share" XDG_RUNTIME_DIR="$E2E_DIR/run"
+  mkdir -m 0700 "$XDG_RUNTIME_DIR"
+else
+  # The user is made for the test, and the units of its manager look at the usual places.
+  export XDG_CONFIG_HOME="$HOME/.config" XDG_STATE_HOME="$HOME/.local/state"
+  export XDG_CACHE_HOME="$HOME/.cache" XDG_DATA_HOME="$HOME/.local/share"
+fi
 unset NOTIFY_SOCKET CREDENTIALS_DIRECTORY
-mkdir "$HOME" "$XDG_CONFIG_HOME" "$XDG_STATE_HOME" "$XDG_CACHE_HOME" "$E2E_DIR/secrets" \
-  "$E2E_DIR/server" "$E2E_DIR/logs"
-mkdir -m 0700 "$XDG_RUNTIME_DIR"
+mkdir -p "$HOME" "$XDG_CONFIG_HOME" "$XDG_STATE_HOME" "$XDG_CACHE_HOME" "$XDG_DATA_HOME" \
+  "$E2E_DIR/secrets" "$E2E_DIR/server" "$E2E_DIR/logs"
 
 # The reports of a sanitizer go to files, as a daemon has no stderr; any such file is a failure.
 for _options in ASAN_OPTIONS UBSAN_OPTIONS LSAN_OPTIONS TSAN_OPTIONS; do
@@ -228,14 +234,11 @@ mount_pid() {
 # The processes that carry this test's mark, other than the test's own shells.
 marked_processes() {
   local environment pid
-  for environment in /proc/[0-9]*/environ; do
-    pid=${environment#/proc/}
-    pid=${pid%/environ}
-    if [ "$pid" != "$$" ] && [ "$pid" != "$BASHPID" ] && [ "$pid" != "${E2E_WATCHDOG_PID:-}" ] &&
-      grep -qzsxF "HOMEFS_E2E_MARK=$E2E_DIR" "$environment" 2>/dev/null; then
-      echo "$pid"
-    fi
-  done
+  # One grep for all: this is asked often. -z: the variables end with NUL.
+  grep -lsazxF "HOMEFS_E2E_MARK=$E2E_DIR" /proc/[0-9]*/environ 2>/dev/null |
+    while IFS=/ read -r _ _ pid environment; do
+      if [ "$pid" != "$$" ] && [ "$environment" = environ ]; then echo "$pid"; fi
+    done || true
 }
 
 # Signals every process of this test. A pid that is gone meanwhile is none of our business.

@@ -133,8 +133,8 @@ TEST(BlockMd5, EqualsOpensslForEveryLengthWithEveryNumberOfLanes) {
 TEST(BlockMd5, EqualsOpensslForLongBlocks) {
   const Bytes bytes = random_bytes(kMiB + 40, 1);
   for (const std::size_t count : {1u, 2u, 3u, 8u, 9u, 16u, 17u, 32u, 33u}) {
-    std::vector<View> blocks;
-    for (std::size_t i = 0; i < count; ++i) blocks.push_back(View(bytes).subspan(i, kMiB));
+    std::vector<View> blocks(count);
+    for (std::size_t i = 0; i < count; ++i) blocks[i] = View(bytes).subspan(i, kMiB);
     expect_equal_to_openssl(blocks);
   }
 }
@@ -211,8 +211,8 @@ TEST(BlockMd5, ReadsNothingBehindABlock) {
 
 TEST(BlockMd5, UsesABestVariantByDefault) {
   const Bytes bytes = random_bytes(20 * kBlockBytes, 6);
-  std::vector<View> blocks;
-  for (std::size_t i = 0; i < 20; ++i) blocks.push_back(View(bytes).subspan(i * 999, i * 1111));
+  std::vector<View> blocks(20);
+  for (std::size_t i = 0; i < 20; ++i) blocks[i] = View(bytes).subspan(i * 999, i * 1111);
   std::vector<Md5Digest> digests(blocks.size());
   md5_blocks(blocks, digests);
   for (std::size_t i = 0; i < blocks.size(); ++i) EXPECT_EQ(openssl_md5(blocks[i]), digests[i]);

@@ -23,7 +23,7 @@
 #include <thread>
 #include <vector>
 
-#include "gtest/gtest.h"
+#include <gtest/gtest.h>
 #include "protocol/channel.h"
 
 namespace homefs::testing {

@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "gtest/gtest.h"
+#include <gtest/gtest.h>
 #include "protocol/bytes.h"
 #include "protocol/tls_stream.h"
 #include "tests/unit/protocol/channel_fixture.h"

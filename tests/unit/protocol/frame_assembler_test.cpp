@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "gtest/gtest.h"
+#include <gtest/gtest.h>
 
 namespace homefs {
 namespace {

@@ -5,7 +5,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "gtest/gtest.h"
+#include <gtest/gtest.h>
 #include "tests/unit/protocol/channel_fixture.h"
 
 namespace homefs::testing {

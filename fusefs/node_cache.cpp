@@ -1,0 +1,138 @@
+#include "fusefs/node_cache.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+
+namespace homefs {
+
+bool Node::is_folder() const { return S_ISDIR(attributes.mode); }
+bool Node::is_regular() const { return S_ISREG(attributes.mode); }
+
+NodeCache::NodeCache() {
+  Attributes root;
+  root.mode = S_IFDIR | 0700;
+  root.links = 2;
+  Node& node = add(kRootNode, root);
+  by_inode_.erase(root.inode);  // not known yet: set by the first attributes of the root
+  node.lookups = 1;             // the kernel never forgets the root
+}
+
+Node* NodeCache::find(NodeId id) {
+  const auto found = nodes_.find(id);
+  return found == nodes_.end() ? nullptr : found->second.get();
+}
+
+Node* NodeCache::find(InodeNumber inode) {
+  const auto found = by_inode_.find(inode);
+  return found == by_inode_.end() ? nullptr : found->second;
+}
+
+Node& NodeCache::add(NodeId id, const Attributes& attributes) {
+  auto made = std::make_unique<Node>();
+  Node& node = *made;
+  node.id = id;
+  node.attributes = attributes;
+  if (node.is_folder()) node.folder = std::make_unique<Folder>();
+  nodes_.emplace(id, std::move(made));
+  by_inode_[attributes.inode] = &node;
+  return node;
+}
+
+Node& NodeCache::see(const Attributes& attributes, NodeId parent, std::string_view name) {
+  Node* known = find(attributes.inode);
+  // The inode's number is in use again for a file of another type: not the one we knew.
+  if (known != nullptr && (known->attributes.mode & S_IFMT) != (attributes.mode & S_IFMT)) {
+    forget_inode(*known);
+    known = nullptr;
+  }
+  Node& node = known != nullptr ? *known : add(next_id(), attributes);
+  update(node, attributes);
+  if (node.id != kRootNode) {
+    node.parent = parent;
+    if (node.name != name) node.name = name;
+  }
+  return node;
+}
+
+Node& NodeCache::add_made(NodeId id, const Attributes& attributes, NodeId parent,
+                          std::string_view name) {
+  if (Node* old = find(attributes.inode)) forget_inode(*old);
+  Node& node = add(id, attributes);
+  node.has_attributes = true;
+  node.has_no_xattrs = true;
+  node.is_bound = true;
+  node.parent = parent;
+  node.name = name;
+  if (node.folder) node.folder->is_complete = true;  // it is new: nobody else has put anything in
+  return node;
+}
+
+void NodeCache::update(Node& node, const Attributes& attributes) {
+  if (node.has_attributes && attributes.order < node.attributes.order) return;
+  node.attributes = attributes;
+  node.has_attributes = true;
+}
+
+void NodeCache::forget_inode(Node& node) {
+  const auto found = by_inode_.find(node.attributes.inode);
+  if (found != by_inode_.end() && found->second == &node) by_inode_.erase(found);
+}
+
+bool NodeCache::remove_if_unused(NodeId id) {
+  const auto found = nodes_.find(id);
+  if (found == nodes_.end()) return false;
+  Node& node = *found->second;
+  const bool is_used = node.lookups > 0 || node.opens > 0 || node.names > 0 || node.is_dirty();
+  const bool has_entries = node.folder != nullptr && !node.folder->entries.empty();
+  if (is_used || has_entries) return false;
+  forget_inode(node);
+  if (node.is_bound) forgotten_.push_back(id);
+  nodes_.erase(found);
+  return true;
+}
+
+std::vector<NodeId> NodeCache::take_forgotten(std::size_t count) {
+  const std::size_t taken = std::min(count, forgotten_.size());
+  std::vector<NodeId> list(forgotten_.end() - static_cast<std::ptrdiff_t>(taken), forgotten_.end());
+  forgotten_.resize(forgotten_.size() - taken);
+  return list;
+}
+
+void NodeCache::introduce(std::span<const NodeId> nodes, std::uint64_t incarnation,
+                          std::vector<Introduction>& out) {
+  for (const NodeId id : nodes) {
+    const std::size_t first = out.size();
+    // Up from the node to the first that the server knows; then parents first.
+    for (Node* node = find(id); node != nullptr && node->id != kRootNode;
+         node = find(node->parent)) {
+      const auto is_it = [&](const Introduction& made) { return made.node == node->id; };
+      if (node->known_to == incarnation || std::any_of(out.begin(), out.end(), is_it)) break;
+      out.push_back({node->id, node->parent, node->name, node->attributes.inode});
+      if (node->parent == kNoNode) break;
+    }
+    std::reverse(out.begin() + static_cast<std::ptrdiff_t>(first), out.end());
+  }
+}
+
+void NodeCache::confirm(std::span<const Introduction> introductions, std::uint64_t incarnation) {
+  for (const Introduction& made : introductions) {
+    if (Node* node = find(made.node)) {
+      node->known_to = incarnation;
+      node->is_bound = true;
+    } else {
+      forgotten_.push_back(made.node);  // removed while the request was under way
+    }
+  }
+}
+
+void NodeCache::distrust(std::span<const NodeId> nodes) {
+  for (const NodeId id : nodes) {
+    for (Node* node = find(id); node != nullptr && node->id != kRootNode;
+         node = find(node->parent)) {
+      node->known_to = 0;
+    }
+  }
+}
+
+}  // namespace homefs

@@ -1,0 +1,102 @@
+// NodeCache: every inode the client knows, under the number that the kernel and the server know it
+// by, and how the server can find it again.
+//
+// A node lives while the kernel has looked it up, while it is open, or while a cached folder names
+// it. Numbers are never used again, so an answer that comes late can never mean another file.
+//
+// Owner: ClientState. Executor: whoever holds the state's lock. Blocks: never.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "fusefs/dir_cache.h"
+#include "fusefs/file_data.h"
+#include "fusefs/link.h"
+#include "protocol/attributes.h"
+#include "protocol/ids.h"
+
+namespace homefs {
+
+struct Node {
+  NodeId id{};
+  Attributes attributes;        ///< as last heard from the server
+  bool has_attributes = false;  ///< false: another session changed it, ask before use
+  bool has_no_xattrs = false;   ///< known to have none: made by us, or listed empty
+  std::uint64_t lookups = 0;    ///< references of the kernel
+  std::uint32_t opens = 0;      ///< open handles
+  std::uint32_t names = 0;      ///< cached folder entries that lead here
+  NodeId parent{};              ///< one place where it is, for introductions; kNoNode: an orphan
+  std::string name;
+  std::uint64_t known_to = 0;  ///< the server incarnation that knows the number; 0 = none
+  bool is_bound = false;       ///< some server incarnation was told of it: to be forgotten there
+  std::string target;          ///< of a symlink
+  std::uint64_t kernel_version = 0;  ///< Attributes::version of what the kernel's page cache holds
+  std::unique_ptr<Folder> folder;    ///< of a folder: what is cached of it
+  std::unique_ptr<FileData> data;    ///< of a file: data on its way in either direction
+
+  [[nodiscard]] bool is_folder() const;
+  [[nodiscard]] bool is_regular() const;
+  [[nodiscard]] bool is_dirty() const { return data != nullptr && data->writes.is_dirty(); }
+};
+
+class NodeCache {
+ public:
+  NodeCache();
+
+  /// Null when the number is not (any more) in the table.
+  Node* find(NodeId id);
+  /// Null when no node has this inode.
+  Node* find(InodeNumber inode);
+
+  /// A number that was never used.
+  NodeId next_id() { return NodeId{next_id_++}; }
+
+  /// The node of the inode that `attributes` describe, seen as `name` in `parent`; a new one with a
+  /// new number when it was not known. Its attributes are brought up to date.
+  Node& see(const Attributes& attributes, NodeId parent, std::string_view name);
+  /// A node that was just made on the server under the number `id`; the server knows it.
+  Node& add_made(NodeId id, const Attributes& attributes, NodeId parent, std::string_view name);
+
+  /// Takes over what the server said of the node, unless something newer was heard already:
+  /// answers overtake each other, but each carries its order.
+  static void update(Node& node, const Attributes& attributes);
+
+  /// The inode has lost its last name: its number may be used by another file from now on.
+  void forget_inode(Node& node);
+
+  /// Removes the node if nothing needs it any more; its number goes to the list of numbers that
+  /// the server should forget. True when it was removed.
+  bool remove_if_unused(NodeId id);
+
+  /// Numbers to be forgotten by the server, at most `count`, taken from the list.
+  std::vector<NodeId> take_forgotten(std::size_t count);
+  [[nodiscard]] std::size_t forgotten_count() const { return forgotten_.size(); }
+
+  /// See IntroductionSource.
+  void introduce(std::span<const NodeId> nodes, std::uint64_t incarnation,
+                 std::vector<Introduction>& out);
+  void confirm(std::span<const Introduction> introductions, std::uint64_t incarnation);
+  void distrust(std::span<const NodeId> nodes);
+
+  [[nodiscard]] std::size_t size() const { return nodes_.size(); }
+  /// Calls `visit` with every node.
+  template <class Visit>
+  void for_each(Visit visit) {
+    for (auto& [id, node] : nodes_) visit(*node);
+  }
+
+ private:
+  Node& add(NodeId id, const Attributes& attributes);
+
+  std::unordered_map<NodeId, std::unique_ptr<Node>> nodes_;
+  std::unordered_map<InodeNumber, Node*> by_inode_;
+  std::vector<NodeId> forgotten_;
+  std::uint64_t next_id_ = number_of(kRootNode) + 1;
+};
+
+}  // namespace homefs

@@ -1,0 +1,106 @@
+#include "fusefs/node_cache.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+namespace homefs {
+namespace {
+
+Attributes folder(std::uint64_t inode, std::uint64_t version = 1) {
+  Attributes a;
+  a.inode = InodeNumber{inode};
+  a.mode = S_IFDIR | 0755;
+  a.version = a.order = version;
+  return a;
+}
+
+Attributes file(std::uint64_t inode, std::uint64_t version = 1) {
+  Attributes a = folder(inode, version);
+  a.mode = S_IFREG | 0644;
+  return a;
+}
+
+TEST(NodeCache, GivesHardLinksOneNode) {
+  NodeCache nodes;
+  Node& first = nodes.see(file(7), kRootNode, "a");
+  Node& second = nodes.see(file(7), kRootNode, "b");
+  EXPECT_EQ(first.id, second.id);
+  EXPECT_EQ(second.name, "b");
+}
+
+TEST(NodeCache, KeepsTheNewerOfTwoAnswers) {
+  NodeCache nodes;
+  Node& node = nodes.see(file(7, 5), kRootNode, "a");
+  Attributes late = file(7, 4);
+  late.size = 99;
+  nodes.see(late, kRootNode, "a");
+  EXPECT_EQ(node.attributes.size, 0u);
+  node.has_attributes = false;  // another session changed it: anything the server says is newer
+  nodes.see(late, kRootNode, "a");
+  EXPECT_EQ(node.attributes.size, 99u);
+}
+
+TEST(NodeCache, TellsAnInodeNumberThatIsUsedAgainFromTheOldFile) {
+  NodeCache nodes;
+  const NodeId old = nodes.see(file(7), kRootNode, "a").id;
+  nodes.find(old)->lookups = 1;
+  nodes.forget_inode(*nodes.find(old));
+  Node& made = nodes.add_made(nodes.next_id(), file(7), kRootNode, "a");
+  EXPECT_NE(made.id, old);
+  EXPECT_EQ(nodes.find(InodeNumber{7})->id, made.id);
+  EXPECT_NE(nodes.find(old), nullptr) << "the kernel still knows it";
+}
+
+TEST(NodeCache, IntroducesParentsFirstAndOnlyWhatTheServerDoesNotKnow) {
+  NodeCache nodes;
+  Node& a = nodes.see(folder(10), kRootNode, "a");
+  Node& b = nodes.see(folder(11), a.id, "b");
+  Node& c = nodes.see(file(12), b.id, "c");
+  std::vector<Introduction> made;
+  const NodeId both[] = {c.id, b.id};
+  nodes.introduce(both, 1, made);
+  ASSERT_EQ(made.size(), 3u);
+  EXPECT_EQ(made[0].name, "a");
+  EXPECT_EQ(made[1].name, "b");
+  EXPECT_EQ(made[2].name, "c");
+  nodes.confirm(made, 1);
+  std::vector<Introduction> again;
+  nodes.introduce(both, 1, again);
+  EXPECT_TRUE(again.empty());
+  nodes.introduce(both, 2, again);
+  EXPECT_EQ(again.size(), 3u) << "a restarted server knows nothing";
+  again.clear();
+  nodes.distrust(std::span(&c.id, 1));
+  nodes.introduce(both, 1, again);
+  EXPECT_EQ(again.size(), 3u);
+}
+
+TEST(NodeCache, IntroducesAnOrphanByItsInodeAlone) {
+  NodeCache nodes;
+  Node& node = nodes.see(file(12), kRootNode, "gone");
+  node.parent = kNoNode;
+  node.name.clear();
+  std::vector<Introduction> made;
+  nodes.introduce(std::span(&node.id, 1), 1, made);
+  ASSERT_EQ(made.size(), 1u);
+  EXPECT_EQ(made[0].parent, kNoNode);
+  EXPECT_EQ(made[0].inode, InodeNumber{12});
+}
+
+TEST(NodeCache, RemovesWhatNobodyUsesAndHasItForgottenByTheServer) {
+  NodeCache nodes;
+  Node& made = nodes.add_made(nodes.next_id(), file(5), kRootNode, "f");
+  const NodeId id = made.id;
+  made.lookups = 1;
+  EXPECT_FALSE(nodes.remove_if_unused(id));
+  made.lookups = 0;
+  EXPECT_TRUE(nodes.remove_if_unused(id));
+  EXPECT_EQ(nodes.take_forgotten(10), std::vector{id});
+  EXPECT_EQ(nodes.find(InodeNumber{5}), nullptr);
+  const NodeId listed = nodes.see(file(6), kRootNode, "g").id;
+  EXPECT_TRUE(nodes.remove_if_unused(listed));
+  EXPECT_EQ(nodes.forgotten_count(), 0u) << "the server was never told of it";
+}
+
+}  // namespace
+}  // namespace homefs
