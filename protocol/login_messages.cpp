@@ -104,6 +104,7 @@ struct JsonMembers<Resume> {
     archive.base64("proof", m.proof);
     archive.choice("kind", m.kind, kKindNames);
     archive.optional_number("seq_done", m.seq_done);
+    archive.optional_number("place", m.place);
   }
 };
 
@@ -112,6 +113,7 @@ struct JsonMembers<ResumeReply> {
   static void visit(auto& archive, auto& m) {
     archive.number("incarnation", m.incarnation);
     archive.optional_number("seq_applied", m.seq_applied);
+    archive.flag("missed_events", m.missed_events);
   }
 };
 

@@ -334,7 +334,7 @@ def login_vectors():
                              "home": home | {"preserves_owners": True, "read_only": True,
                                              "quota_bytes": 2**63, "quota_files": 1}}),
         ("Resume", {"session": "ff" * 16, "proof": digest, "kind": "control", "seq_done": 2**64 - 1}),
-        ("Resume", {"session": "00" * 16, "proof": digest, "kind": "bulk"}),
+        ("Resume", {"session": "00" * 16, "proof": digest, "kind": "bulk", "place": 2}),
         ("ResumeReply", {"incarnation": 9, "seq_applied": 4711}),
         ("ResumeReply", {"incarnation": 9, "missed_events": True}),
         ("TokenRequest", {"action": "make", "name": "laptop"}),
@@ -353,10 +353,10 @@ def login_vectors():
            ("Refusal", '{"x":' + "[" * 9 + "]" * 9 + '}'), ("TokenRequest", '{"action":"steal"}'),
            ("AuthStart", '{"user":"' + "x" * 65 + '","scram":""}'),
            ("Resume", '{"session":"00","proof":"","kind":"bulk"}')]
-    lines = ["# Login: `json NAME TEXT` (keys sorted, no blanks); `refused NAME HEX` is none."]
+    lines = ["# Login: `json NAME HEX` (of the text: keys sorted, no blanks); `refused NAME HEX` is none."]
     for name, value in good:
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        lines.append(f"json {name} {text}")
+        lines += [f"# {text}", f"json {name} {text.encode().hex()}"]
     return lines + [f"refused {name} {hexadecimal(text.encode())}" for name, text in bad]
 
 
