@@ -4,9 +4,8 @@
 It knows nothing of the C++ code: where the two disagree, a test fails. What it makes is committed:
 protocol/vectors/*.txt, and the first inputs of the fuzzers, tests/fuzz/corpus/{codec,name}/vector-*.
 tests/lint/protocol_vectors.sh checks that the committed files are what it makes.
-
-Usage: make_protocol_vectors.py [ROOT]    writes below ROOT (the repository)
 """
+import argparse
 import base64
 import hashlib
 import hmac
@@ -14,7 +13,6 @@ import json
 import pathlib
 import re
 import struct
-import sys
 
 DOCUMENT = pathlib.Path(__file__).resolve().parents[1] / "protocol" / "PROTOCOL.md"
 INTEGERS = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "i64": 8, "node": 8, "inode": 8}
@@ -377,7 +375,10 @@ def write_corpus(root, document):
 
 
 def main():
-    root = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else DOCUMENT.parents[1]
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("root", nargs="?", type=pathlib.Path, default=DOCUMENT.parents[1],
+                        help="the folder to write below; the repository when not given")
+    root = parser.parse_args().root
     document = Document()
     files = {"messages": message_vectors(document), "frames": frame_vectors(document),
              "names": name_vectors(), "pieces": piece_vectors(), "scram": scram_vectors(),
