@@ -182,10 +182,11 @@ Result<Entry> Home::mknod(const Actor& actor, const InodeRef& parent, const Name
       return fail(Status::kInvalid);
   }
   const std::uint32_t true_mode = mode & (S_IFMT | kModeBits);
-  Making making{.run = [&](int folder) {
-                  const auto made = disk::make_node_at(folder, name.c_str(), true_mode);
-                  return open_made(made, folder, name.c_str());
-                },
+  Making making{.run =
+                    [&](int folder) {
+                      const auto made = disk::make_node_at(folder, name.c_str(), true_mode);
+                      return open_made(made, folder, name.c_str());
+                    },
                 .mode = true_mode};
   return make(actor, parent, name, making);
 }
