@@ -113,6 +113,7 @@ struct JsonMembers<ResumeReply> {
   static void visit(auto& archive, auto& m) {
     archive.number("incarnation", m.incarnation);
     archive.optional_number("seq_applied", m.seq_applied);
+    archive.flag("missed_events", m.missed_events);
   }
 };
 

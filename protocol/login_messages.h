@@ -142,6 +142,7 @@ struct Resume {
 struct ResumeReply {
   std::uint64_t incarnation = 0;
   std::uint64_t seq_applied = 0;  ///< requests up to here were applied; what follows is resent
+  bool missed_events = false;     ///< kControl: whatever was cached is void
 
   bool operator==(const ResumeReply&) const = default;
 };
