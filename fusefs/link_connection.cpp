@@ -1,25 +1,12 @@
 #include "fusefs/link_connection.h"
 
 #include <fcntl.h>
-#include <linux/tcp.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 
 #include <utility>
 
+#include "fusefs/tcp_figures.h"
+
 namespace homefs {
-namespace {
-
-// What the kernel knows of a connection; what it does not know is 0.
-tcp_info tcp_info_of(int fd) {
-  tcp_info info{};
-  socklen_t length = sizeof info;
-  (void)::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length);  // no TCP, or closed: zeros
-  return info;
-}
-
-}  // namespace
-
 std::shared_ptr<LinkConnection> LinkConnection::start(ConnectionOwner& owner, UniqueFd socket,
                                                       const ConnectionSetup& setup) {
   auto connection = std::make_shared<LinkConnection>(owner, setup.id);
@@ -88,12 +75,12 @@ bool LinkConnection::is_closed() {
 
 std::uint64_t LinkConnection::bytes_acknowledged() {
   const std::lock_guard lock(mutex_);
-  return tcp_info_of(statistics_socket_.get()).tcpi_bytes_acked;
+  return tcp_figures(statistics_socket_.get()).bytes_acknowledged;
 }
 
 std::chrono::microseconds LinkConnection::round_trip() {
   const std::lock_guard lock(mutex_);
-  return std::chrono::microseconds(tcp_info_of(statistics_socket_.get()).tcpi_rtt);
+  return tcp_figures(statistics_socket_.get()).round_trip;
 }
 
 void LinkConnection::note_received(std::size_t bytes) {

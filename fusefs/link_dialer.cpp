@@ -75,6 +75,7 @@ Result<std::shared_ptr<LinkConnection>> LinkDialer::open() {
   set_current(connection);
   Result<> done = connection->wait_open(times.connect_deadline);
   if (done) done = judge_key(connection->channel()->peer_fingerprint());
+  if (done) done = say_hello(step_of(*connection));
   if (done) return connection;
   connection->close(done.error());
   set_current(nullptr);
@@ -86,13 +87,14 @@ LoginStep LinkDialer::step_of(LinkConnection& connection) const {
       .connection = connection, .options = options_, .deadline = options_.times.connect_deadline};
 }
 
-Result<LinkDialer::Dialed> LinkDialer::dial_control(const std::optional<LinkSession>& session) {
+Result<LinkDialer::Dialed> LinkDialer::dial_control(const std::optional<LinkSession>& session,
+                                                    std::uint64_t seq_done) {
   auto connection = open();
   if (!connection) return std::unexpected(connection.error());
   Dialed dialed{.connection = *connection, .session = {}, .is_same_session = false};
   Result<LinkSession> joined = fail(Status::kSessionUnknown);
   if (session) {
-    joined = resume_session(step_of(**connection), *session, Lane::kControl);
+    joined = resume_session(step_of(**connection), *session, ConnectionKind::kControl, seq_done);
     dialed.is_same_session = joined.has_value();
   }
   if (!joined && joined.error().status == Status::kSessionUnknown) {
@@ -111,7 +113,7 @@ Result<LinkDialer::Dialed> LinkDialer::dial_control(const std::optional<LinkSess
 Result<std::shared_ptr<LinkConnection>> LinkDialer::dial_bulk(const LinkSession& session) {
   auto connection = open();
   if (!connection) return connection;
-  const auto joined = resume_session(step_of(**connection), session, Lane::kBulk);
+  const auto joined = resume_session(step_of(**connection), session, ConnectionKind::kBulk, 0);
   set_current(nullptr);
   if (joined) return connection;
   (*connection)->close(joined.error());

@@ -32,7 +32,8 @@ class LinkDialer {
   /// The control connection: re-joins `session`, or logs in where there is none or the server has
   /// forgotten it. Errors: kDisconnected, kTimedOut (try again); kServerKeyUnknown,
   /// kServerKeyChanged; those of the login (kLoginRefused, ...).
-  Result<Dialed> dial_control(const std::optional<LinkSession>& session);
+  /// Replies to the session's seqs up to `seq_done` have arrived.
+  Result<Dialed> dial_control(const std::optional<LinkSession>& session, std::uint64_t seq_done);
   /// A further connection for `session`.
   Result<std::shared_ptr<LinkConnection>> dial_bulk(const LinkSession& session);
 

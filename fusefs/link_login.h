@@ -1,26 +1,29 @@
-// The login of a Link, as the client sees it: hello, SCRAM or a device token, or the proof that
-// re-joins a session. PROTOCOL.md section "Login".
+// The login of a Link, as the client sees it: hello, then SCRAM with the password or a device
+// token, or the proof that re-joins a session. PROTOCOL.md sections "Hello" and "Login".
 //
-// Executor: the dialing thread. Blocks: yes, each exchange for up to LoginStep::deadline.
+// Executor: the dialing thread. Blocks: yes, each exchange for up to LoginStep::deadline, and
+// log_in() works for some tenths of a second to make a password expensive to guess.
 #pragma once
 
-#include <array>
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
-#include <string>
 
 #include "fusefs/link.h"
 #include "fusefs/link_connection.h"
 #include "fusefs/link_options.h"
+#include "protocol/login_messages.h"
 
 namespace homefs {
 
 /// What a login has made.
 struct LinkSession {
-  std::string id;  ///< 128 bits in hex
-  std::string secret;
-  std::uint64_t incarnation = 0;  ///< differs when the server has lost its nodes
+  SessionId id{};
+  SessionSecret secret{};
+  std::uint64_t incarnation = 0;     ///< differs when the server does not know our nodes any more
+  std::chrono::seconds keepalive{};  ///< that the server asks for; 0: it does not
+  std::uint32_t bulk_connections = 0;
+  HomeInfo home;
+  std::optional<TokenGrant> token;  ///< when LinkOptions::wants_token
 };
 
 struct LoginStep {
@@ -29,13 +32,17 @@ struct LoginStep {
   std::chrono::milliseconds deadline;
 };
 
+/// Agrees on a version; the first thing said on a connection. kVersionMismatch.
+Result<> say_hello(const LoginStep& step);
+
 /// A new session. Errors: kLoginRefused, kUnknownUser, kAccountDisabled, kLockedOut,
-/// kVersionMismatch, kTooManySessions, kServerKeyChanged (the server does not know the user's
-/// verifier), those of the exchange.
+/// kTooManySessions, kServerKeyChanged (the server does not know the user's verifier), those of the
+/// exchange.
 Result<LinkSession> log_in(const LoginStep& step);
 
-/// Joins `session` with this connection. kSessionUnknown: the server has forgotten it; log_in() on
-/// the same connection may follow.
-Result<LinkSession> resume_session(const LoginStep& step, const LinkSession& session, Lane lane);
+/// Joins `session` with this connection; replies up to `seq_done` have arrived. kSessionUnknown:
+/// the server has forgotten it; log_in() on the same connection may follow.
+Result<LinkSession> resume_session(const LoginStep& step, const LinkSession& session,
+                                   ConnectionKind kind, std::uint64_t seq_done);
 
 }  // namespace homefs

@@ -5,19 +5,22 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 
 #include "fusefs/connect_socket.h"
+#include "protocol/ids.h"
 #include "protocol/limits.h"
 
 namespace homefs {
 
-/// What to log in with: the token if there is one, else the password.
+/// What to log in with: the device token if there is one, else the password.
 struct Credentials {
   std::string user;
   std::string password;
-  std::string token;  ///< of the device, as the token store keeps it
+  std::string token_id;  ///< empty: none
+  std::string token_secret;
 };
 
 /// Which server key is accepted.
@@ -42,10 +45,15 @@ struct LinkOptions {
   ConnectTarget server;
   Credentials credentials;
   ServerTrust trust;
-  std::string client_id;  ///< stays the same for one profile on one machine
-  std::string subdir;     ///< the folder of the home that becomes the root; empty: the home
-  bool is_read_only = false;
+  std::string client_id;     ///< stays the same for one profile on one machine
+  std::string device;        ///< how the user calls this machine
+  std::string subdir;        ///< the folder of the home that becomes the root; empty: the home
+  bool wants_token = false;  ///< ServerLink::session() has a device token then
+  /// A block of a write arrived damaged and is sent again; on an io thread.
+  std::function<void(NodeId node, std::uint64_t offset, int attempt)> on_write_mismatch;
   unsigned bulk_connections = 1;
+  /// A connection is up again after a break; on the thread that connects.
+  std::function<void()> on_reconnected;
   LinkTimes times;
 };
 

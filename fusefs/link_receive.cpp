@@ -23,6 +23,10 @@ bool ends_connection(Status status) {
 }
 
 Error error_of(const InFrame& frame) {
+  if (frame.header.op <= Op::kPing) {
+    auto refusal = decode_json<Refusal>(frame.bytes());
+    return {frame.header.status, refusal ? std::move(refusal->text) : std::string()};
+  }
   auto reply = decode_all<ErrorReply>(frame.bytes());
   return {frame.header.status, reply ? std::move(reply->text) : std::string()};
 }
@@ -93,6 +97,12 @@ bool ServerLink::wants_another_try(PendingCall& call, Status status) {
   }
   spdlog::warn("a block reached the server damaged, sending it again: op={} node={} attempt={}",
                name_of(call.call.op), node, call.block_retries);
+  if (options_.on_write_mismatch) {
+    ByteReader fields(call.call.fields);
+    const auto write = decode<WriteRequest>(fields);
+    const bool has_offset = call.call.op == Op::kWrite && write;
+    options_.on_write_mismatch(NodeId{node}, has_offset ? write->offset : 0, call.block_retries);
+  }
   counters_.note_trouble("a block reached the server damaged and was sent again");
   return true;
 }

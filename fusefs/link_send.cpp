@@ -36,7 +36,11 @@ std::size_t room_for_introductions(const Call& call) {
   return room > taken ? room - taken : 0;
 }
 
+// Requests of the session itself (tokens) are JSON and name no nodes.
+bool takes_introductions(Op op) { return op > Op::kPing; }
+
 std::vector<std::byte> fields_of(const Call& call, std::vector<Introduction>& introductions) {
+  if (!takes_introductions(call.op)) return call.fields;
   Introductions message{std::move(introductions)};
   std::vector<std::byte> fields;
   fields.reserve(sizeof(std::uint32_t) + call.fields.size());

@@ -1,4 +1,5 @@
 // ServerLink's clockwork: pings, connections that are given up, calls whose time is over.
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -27,7 +28,9 @@ void ServerLink::on_tick(bool was_suspended) {
   }
   std::vector<ConnectionPtr> connections;
   for (const auto& [id, tended] : *tended_.lock()) connections.push_back(tended.connection);
-  for (const ConnectionPtr& connection : connections) tend(connection, was_suspended, now);
+  for (const ConnectionPtr& connection : connections) {
+    tend(connection, was_suspended, keepalive());
+  }
   if (options_.times.timeo) fail_expired(now - *options_.times.timeo);
   bool has_held = false;
   {
@@ -37,7 +40,16 @@ void ServerLink::on_tick(bool was_suspended) {
   if (has_held) reconnector_.forget_failures();
 }
 
-void ServerLink::tend(const ConnectionPtr& connection, bool was_suspended, SteadyTime now) {
+// The shorter of what the user and what the server asks for.
+std::chrono::milliseconds ServerLink::keepalive() {
+  const auto state = state_.lock();
+  if (!state->session || state->session->keepalive.count() == 0) return options_.times.keepalive;
+  return std::min<std::chrono::milliseconds>(options_.times.keepalive, state->session->keepalive);
+}
+
+void ServerLink::tend(const ConnectionPtr& connection, bool was_suspended,
+                      std::chrono::milliseconds keepalive) {
+  const SteadyTime now = std::chrono::steady_clock::now();
   const ConnectionHealth::Signs signs{.last_received = connection->last_received(),
                                       .bytes_acknowledged = connection->bytes_acknowledged()};
   auto verdict = ConnectionHealth::Verdict::kFine;
@@ -48,7 +60,7 @@ void ServerLink::tend(const ConnectionPtr& connection, bool was_suspended, Stead
     const auto found = tended->find(connection->id());
     if (found == tended->end()) return;
     if (was_suspended) found->second.health.on_suspend();
-    verdict = found->second.health.check(now, signs, options_.times.keepalive);
+    verdict = found->second.health.check(now, signs, keepalive);
     if (verdict == ConnectionHealth::Verdict::kPing) {
       // Never below kPingTagFirst: the highest bit stays set.
       ping.header.tag = kPingTagFirst | last_ping_tag_.fetch_add(1, std::memory_order_relaxed);

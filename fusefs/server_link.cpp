@@ -11,6 +11,17 @@ namespace {
 // How long an orderly end may take; the server does not need it, it only frees things earlier.
 constexpr std::chrono::milliseconds kGoodbyeDeadline{1000};
 
+// The first 8 hex digits: enough to find it in the server's log.
+std::string short_name(const SessionId& id) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string name;
+  for (const std::byte byte : std::span(id).first<4>()) {
+    name += kDigits[std::to_integer<unsigned>(byte) >> 4];
+    name += kDigits[std::to_integer<unsigned>(byte) & 15];
+  }
+  return name;
+}
+
 }  // namespace
 
 ServerLink::ServerLink(boost::asio::any_io_executor executor, TlsContext tls, LinkOptions options)
@@ -18,10 +29,7 @@ ServerLink::ServerLink(boost::asio::any_io_executor executor, TlsContext tls, Li
       executor_(executor),
       dialer_(std::move(executor), std::move(tls), options_, *this),
       reconnector_({options_.times.backoff_first, options_.times.backoff_max},
-                   [this] { return connect_missing(); }) {
-  state_.lock()->is_bulk_refused = options_.bulk_connections == 0;
-  state_.lock()->is_bulk_over_control = options_.bulk_connections == 0;
-}
+                   [this] { return connect_missing(); }) {}
 
 ServerLink::~ServerLink() {
   close();
@@ -32,7 +40,7 @@ ServerLink::~ServerLink() {
 Result<> ServerLink::connect_and_login() {
   HOMEFS_CHECK(!is_started_);
   const auto begin = std::chrono::steady_clock::now();
-  auto dialed = dialer_.dial_control(std::nullopt);
+  auto dialed = dialer_.dial_control(std::nullopt, 0);
   if (!dialed) return std::unexpected(dialed.error());
   spdlog::info("logged in: server={}:{} user={} took_ms={}", options_.server.host,
                options_.server.port, options_.credentials.user,
@@ -83,6 +91,7 @@ void ServerLink::close(bool end_session) {
     if (end_session && connection == connections.front()) {
       OutFrame goodbye;
       goodbye.header.op = Op::kGoodbye;
+      goodbye.fields = encode_json(Goodbye{});
       goodbye.header.tag = kPingTagFirst;
       (void)connection->send(std::move(goodbye), /*is_bulk=*/false);  // a courtesy
     }
@@ -93,6 +102,8 @@ void ServerLink::close(bool end_session) {
   lock.unlock();
   for (const ConnectionPtr& connection : connections) connection->close(why);
 }
+
+std::optional<LinkSession> ServerLink::session() { return state_.lock()->session; }
 
 LinkStatus ServerLink::status() {
   LinkStatus status;
@@ -110,7 +121,7 @@ LinkStatus ServerLink::status() {
     status.queued_bytes = state->window.waiting_payload_bytes();
     if (state->session) {
       status.incarnation = state->session->incarnation;
-      status.session = state->session->id.substr(0, 8);
+      status.session = short_name(state->session->id);
     }
     connections = state->bulk;
     if (state->control != nullptr) connections.push_back(state->control);
@@ -162,8 +173,9 @@ Result<> ServerLink::connect_missing() {
       auto state = state_.lock();
       if (state->is_closed) return {};
       needs_control = state->control == nullptr;
-      const bool needs_bulk =
-          !state->is_bulk_refused && state->bulk.size() < options_.bulk_connections;
+      const bool needs_bulk = !state->is_bulk_refused &&
+                              state->bulk.size() < std::min(options_.bulk_connections,
+                                                            state->session->bulk_connections);
       if (!needs_control && !needs_bulk) return {};
     }
     const Result<> connected = needs_control ? connect_control() : connect_bulk();
@@ -172,8 +184,14 @@ Result<> ServerLink::connect_missing() {
 }
 
 Result<> ServerLink::connect_control() {
-  std::optional<LinkSession> session = state_.lock()->session;
-  auto dialed = dialer_.dial_control(session);
+  std::optional<LinkSession> session;
+  std::uint64_t seq_done = 0;
+  {
+    auto state = state_.lock();
+    session = state->session;
+    seq_done = state->window.seq_done();
+  }
+  auto dialed = dialer_.dial_control(session, seq_done);
   if (!dialed) {
     if (dialed.error().status == Status::kInterrupted) return std::unexpected(dialed.error());
     spdlog::warn("no connection, trying again: server={}:{} why=\"{}\"", options_.server.host,
@@ -185,6 +203,7 @@ Result<> ServerLink::connect_control() {
   spdlog::info("connected again: server={}:{} same_session={}", options_.server.host,
                options_.server.port, dialed->is_same_session);
   adopt_control(std::move(*dialed), /*is_first=*/false);
+  if (options_.on_reconnected) options_.on_reconnected();
   return {};
 }
 
@@ -235,7 +254,7 @@ void ServerLink::adopt_control(LinkDialer::Dialed dialed, bool is_first) {
     orphaned.swap(state->bulk);
     for (const ConnectionPtr& bulk : orphaned) state->window.on_break(bulk->id());
     doubtful = state->window.on_new_session();
-    state->is_bulk_refused = options_.bulk_connections == 0;
+    state->is_bulk_refused = false;
   }
   for (const ConnectionPtr& bulk : orphaned) {
     bulk->close({Status::kSessionUnknown, "the server has begun a new session"});
@@ -246,6 +265,9 @@ void ServerLink::adopt_control(LinkDialer::Dialed dialed, bool is_first) {
   {
     auto state = state_.lock();
     state->session = std::move(dialed.session);
+    state->is_bulk_over_control =
+        state->bulk.empty() &&
+        std::min(options_.bulk_connections, state->session->bulk_connections) == 0;
     state->is_blocked.fill(false);
     state->connected_since = std::chrono::steady_clock::now();
     if (!state->is_closed) state->control = connection;

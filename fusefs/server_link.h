@@ -77,6 +77,8 @@ class ServerLink final : public Link, private ConnectionOwner {
 
   /// The server's key as it was shown last, "SHA256:...": also after kServerKeyUnknown.
   [[nodiscard]] std::string offered_fingerprint() { return dialer_.offered_fingerprint(); }
+  /// What the login has made; nothing before it.
+  [[nodiscard]] std::optional<LinkSession> session();
   [[nodiscard]] LinkStatus status();
   [[nodiscard]] LinkCounters& counters() { return counters_; }
   [[nodiscard]] const LinkOptions& options() const { return options_; }
@@ -148,7 +150,9 @@ class ServerLink final : public Link, private ConnectionOwner {
   // Keeping alive (link_tend.cpp).
   void start_tending(const ConnectionPtr& connection);
   void on_tick(bool was_suspended);
-  void tend(const ConnectionPtr& connection, bool was_suspended, SteadyTime now);
+  [[nodiscard]] std::chrono::milliseconds keepalive();
+  void tend(const ConnectionPtr& connection, bool was_suspended,
+            std::chrono::milliseconds keepalive);
   void fail_expired(SteadyTime limit);
 
   const LinkOptions options_;

@@ -170,7 +170,7 @@ Result<Message> decode_json(std::span<const std::byte> body) {
   if (!reader) return std::unexpected(reader.error());
   Message message;
   JsonMembers<Message>::visit(*reader, message);
-  if (!reader->status()) return std::unexpected(reader->status().error());
+  if (!reader->problem().empty()) return fail(Status::kProtocolError, reader->problem());
   return message;
 }
 

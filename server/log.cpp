@@ -60,7 +60,7 @@ void write(spdlog::level::level_enum level, std::string_view event, LogFields fi
 }  // namespace
 
 LogField::LogField(std::string_view field_key, std::string_view field_value)
-    : key(field_key), value(quoted(field_value)) {}
+    : key(field_key), value(homefs::quoted(field_value)) {}
 
 LogField::LogField(std::string_view field_key, std::uint64_t number)
     : key(field_key), value(std::to_string(number)) {}

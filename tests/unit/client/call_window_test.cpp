@@ -1,0 +1,217 @@
+#include "fusefs/call_window.h"
+
+#include <gtest/gtest.h>
+
+#include <optional>
+
+namespace homefs {
+namespace {
+
+constexpr std::uint64_t kConnection = 7;
+
+class CallWindowTest : public ::testing::Test {
+ protected:
+  std::uint64_t add(Op op, Lane lane = Lane::kControl) {
+    auto call = std::make_shared<PendingCall>();
+    call->number = ++last_number_;
+    call->call = make_call(op, {}, NodeRequest{});
+    call->call.lane = lane;
+    call->done = [this, number = call->number](Result<InFrame> reply) {
+      answered_.push_back(number);
+      last_status_ = reply ? Status::kOk : reply.error().status;
+    };
+    EXPECT_TRUE(window_.add(std::move(call)));
+    return last_number_;
+  }
+  PendingPtr take(Lane lane = Lane::kControl) { return window_.take_next(lane, kConnection); }
+  void answer(const PendingPtr& call) {
+    EXPECT_EQ(window_.take_answered(call->tag, kConnection), call);
+  }
+
+  CallWindow window_;
+  std::uint64_t last_number_ = 0;
+  std::vector<std::uint64_t> answered_;
+  Status last_status_ = Status::kOk;
+};
+
+TEST_F(CallWindowTest, GivesSeqsInTheOrderOfSendingToSequencedCallsOnly) {
+  add(Op::kMkdir);
+  add(Op::kGetattr);
+  add(Op::kCreate);
+  EXPECT_EQ(take()->seq, 1U);
+  EXPECT_EQ(take()->seq, 0U);
+  EXPECT_EQ(take()->seq, 2U);
+  EXPECT_EQ(take(), nullptr);
+}
+
+TEST_F(CallWindowTest, SendsAppendsOnTheControlLaneThoughTheyAskForTheBulkOne) {
+  add(Op::kAppend, Lane::kBulk);
+  EXPECT_EQ(take(Lane::kBulk), nullptr);
+  EXPECT_EQ(take(Lane::kControl)->seq, 1U);
+}
+
+TEST_F(CallWindowTest, AcknowledgesASeqOnlyWhenAllBeforeItAreAnswered) {
+  for (int i = 0; i < 3; ++i) add(Op::kMkdir);
+  const auto first = take();
+  const auto second = take();
+  const auto third = take();
+  answer(second);
+  EXPECT_EQ(window_.seq_done(), 0U);
+  answer(first);
+  EXPECT_EQ(window_.seq_done(), 2U);
+  answer(third);
+  EXPECT_EQ(window_.seq_done(), 3U);
+}
+
+TEST_F(CallWindowTest, KeepsSeqAndOrderAcrossABreak) {
+  for (int i = 0; i < 3; ++i) add(Op::kMkdir);
+  const auto first = take();
+  const auto second = take();
+  window_.on_break(kConnection);
+  EXPECT_EQ(window_.under_way(), 0U);
+  EXPECT_EQ(window_.take_next(Lane::kControl, 8), first);
+  EXPECT_EQ(first->seq, 1U);
+  EXPECT_EQ(window_.take_next(Lane::kControl, 8), second);
+  EXPECT_EQ(window_.take_next(Lane::kControl, 8)->seq, 3U);
+}
+
+TEST_F(CallWindowTest, ResendsOnlyWhatTheBrokenConnectionCarried) {
+  add(Op::kRead, Lane::kBulk);
+  add(Op::kMkdir);
+  const auto bulk = window_.take_next(Lane::kBulk, 1);
+  const auto control = window_.take_next(Lane::kControl, 2);
+  window_.on_break(1);
+  EXPECT_EQ(window_.under_way(), 1U);
+  EXPECT_EQ(window_.take_next(Lane::kBulk, 3), bulk);
+}
+
+TEST_F(CallWindowTest, PutsARefusedCallBackToTheHeadOfItsLane) {
+  add(Op::kMkdir);
+  add(Op::kMkdir);
+  const auto first = take();
+  window_.put_back(first);
+  EXPECT_EQ(take(), first);
+  EXPECT_EQ(first->seq, 1U);
+}
+
+TEST_F(CallWindowTest, IgnoresARefusalThatABreakHasOvertaken) {
+  add(Op::kMkdir);
+  const auto call = take();
+  window_.on_break(kConnection);
+  window_.put_back(call);
+  EXPECT_EQ(window_.waiting(), 1U);
+}
+
+TEST_F(CallWindowTest, SendsACallAgainWithANewSeqBehindThoseThatHaveOne) {
+  for (int i = 0; i < 3; ++i) add(Op::kMkdir);
+  const auto first = take();
+  const auto second = take();
+  const auto third = take();
+  window_.on_break(kConnection);
+  const auto resent = take();
+  ASSERT_EQ(resent, first);
+  answer(resent);
+  window_.send_again(first);
+  add(Op::kMkdir);
+  EXPECT_EQ(take(), second);
+  EXPECT_EQ(take(), third);
+  EXPECT_EQ(take(), first);
+  EXPECT_EQ(first->seq, 4U);
+  EXPECT_EQ(take()->seq, 5U);
+}
+
+TEST_F(CallWindowTest, HoldsBulkCallsBackSoThatControlCallsFindRoom) {
+  for (std::size_t i = 0; i < kCallsInFlightMax; ++i) add(Op::kRead, Lane::kBulk);
+  std::size_t taken = 0;
+  while (take(Lane::kBulk) != nullptr) ++taken;
+  EXPECT_EQ(taken, kBulkInFlightMax);
+  add(Op::kGetattr);
+  EXPECT_NE(take(Lane::kControl), nullptr);
+}
+
+TEST_F(CallWindowTest, FillsTheWindowAndNoMore) {
+  for (std::size_t i = 0; i < kCallsInFlightMax + 10; ++i) add(Op::kGetattr);
+  std::vector<PendingPtr> taken;
+  while (auto call = take()) taken.push_back(std::move(call));
+  EXPECT_EQ(taken.size(), kCallsInFlightMax);
+  EXPECT_EQ(window_.waiting(), 10U);
+  answer(taken[5]);
+  EXPECT_NE(take(), nullptr);
+  EXPECT_EQ(take(), nullptr);
+}
+
+TEST_F(CallWindowTest, RefusesWhatGoesOverItsBound) {
+  for (std::size_t i = 0; i < kCallsWaitingMax; ++i) add(Op::kGetattr);
+  auto call = std::make_shared<PendingCall>();
+  call->call = make_call(Op::kGetattr, {}, NodeRequest{});
+  EXPECT_FALSE(window_.add(call));
+}
+
+TEST_F(CallWindowTest, DropsAnInterruptedCallThatHasNotLeft) {
+  const auto number = add(Op::kMkdir);
+  add(Op::kMkdir);
+  EXPECT_TRUE(window_.abandon(number));
+  EXPECT_FALSE(window_.abandon(number));
+  EXPECT_EQ(take()->seq, 1U);
+  EXPECT_EQ(take(), nullptr);
+}
+
+TEST_F(CallWindowTest, ResendsAnInterruptedSequencedCallSoThatNoSeqIsMissing) {
+  const auto number = add(Op::kMkdir);
+  add(Op::kGetattr);
+  const auto change = take();
+  const auto look = take();
+  EXPECT_TRUE(window_.abandon(number));
+  EXPECT_TRUE(window_.abandon(look->number));
+  window_.on_break(kConnection);
+  EXPECT_EQ(take(), change);
+  EXPECT_EQ(take(), nullptr) << "nobody waits for the getattr any more";
+}
+
+TEST_F(CallWindowTest, StartsSeqsAnewInANewSessionAndDoubtsAppendsThatWereSent) {
+  add(Op::kMkdir);
+  add(Op::kAppend);
+  add(Op::kMkdir);
+  add(Op::kAppend);
+  (void)take();
+  const auto append = take();
+  (void)take();
+  window_.on_break(kConnection);
+  const auto doubtful = window_.on_new_session();
+  ASSERT_EQ(doubtful.size(), 1U);
+  EXPECT_EQ(doubtful[0], append);
+  EXPECT_EQ(take()->seq, 1U);
+  EXPECT_EQ(take()->seq, 2U);
+  const auto unsent_append = take();
+  EXPECT_EQ(unsent_append->seq, 3U);
+  EXPECT_EQ(unsent_append->call.op, Op::kAppend);
+}
+
+TEST_F(CallWindowTest, ForgetsInterruptedCallsOfASessionThatIsGone) {
+  const auto number = add(Op::kMkdir);
+  (void)take();
+  EXPECT_TRUE(window_.abandon(number));
+  window_.on_break(kConnection);
+  EXPECT_TRUE(window_.on_new_session().empty());
+  EXPECT_EQ(window_.waiting(), 0U);
+}
+
+TEST_F(CallWindowTest, AbandonsOnlyCallsOlderThanTheLimit) {
+  add(Op::kGetattr);
+  const auto call = take();
+  call->since = SteadyTime(std::chrono::seconds(10));
+  EXPECT_TRUE(window_.abandon_older_than(SteadyTime(std::chrono::seconds(10))).empty());
+  EXPECT_EQ(window_.abandon_older_than(SteadyTime(std::chrono::seconds(11))).size(), 1U);
+  answer(call);
+}
+
+TEST_F(CallWindowTest, DoesNotGiveACallToTheWrongConnection) {
+  add(Op::kGetattr);
+  const auto call = take();
+  EXPECT_EQ(window_.take_answered(call->tag, kConnection + 1), nullptr);
+  EXPECT_EQ(window_.take_answered(call->tag + 1, kConnection), nullptr);
+  answer(call);
+}
+
+}  // namespace
+}  // namespace homefs
