@@ -111,12 +111,14 @@ void HomeCoherence::become_sole(const MemberRef& member) {
   member->send_mode(false, [] {});
 }
 
-void HomeCoherence::greet(std::shared_ptr<CoherenceMember> member, bool has_missed) {
-  on_strand([member = std::move(member), has_missed](HomeCoherence& self) {
-    const bool is_shared = self.is_shared();
-    // Whoever is told that the home is shared keeps nothing that it knew before.
-    if (has_missed && !is_shared) member->send_mode(true, [] {});
-    member->send_mode(is_shared, [] {});
+void HomeCoherence::clear() {
+  const std::vector<Joining> joining = std::exchange(joining_, {});
+  const std::vector<MemberRef> members = std::exchange(*members_.lock(), {});
+}
+
+void HomeCoherence::in_order(std::move_only_function<void(bool)> function) {
+  on_strand([function = std::move(function)](HomeCoherence& self) mutable {
+    function(self.is_shared());
   });
 }
 

@@ -54,9 +54,12 @@ class HomeCoherence {
   /// `member` is not told anything any more. Harmless for one that has left already.
   void leave(std::shared_ptr<CoherenceMember> member);
 
-  /// Tells `member`, which is in and has a connection again, the mode; when it `has_missed` events,
-  /// in a way that makes it drop every cache.
-  void greet(std::shared_ptr<CoherenceMember> member, bool has_missed);
+  /// Forgets all sessions. Precondition: the strand does not run any more.
+  void clear();
+
+  /// Calls `function` with the mode, in order with all changes of it: what is begun there with this
+  /// mode is told of the next one afterwards.
+  void in_order(std::move_only_function<void(bool is_shared)> function);
 
   /// Tells all but `from` of `changes`; `done` when they have obeyed, at once when there is nobody.
   void spread(const CoherenceMember& from, const std::vector<Change>& changes,

@@ -60,7 +60,7 @@ void Connection::on_login_frame(InFrame frame) {
     return;
   }
   if (Result<void> legal = dialog_->check(header); !legal) {
-    answer_login(header, {.reply = refusal_reply_for(header.op, legal.error()), .ends = true});
+    answer_login(header, {.reply = refusal_reply(legal.error()), .ends = true});
     return;
   }
   is_stepping_ = true;
@@ -96,19 +96,28 @@ void Connection::send_login_answer(const FrameHeader& request, LoginAnswer answe
   }
 }
 
-/// Makes this a connection of the session. Whatever the session sends waits for the reply, which
-/// tells the client that there is a session.
+/// Makes this a connection of the session; as its control connection, in order with the changes of
+/// the mode of the home.
 void Connection::bind(const FrameHeader& request, LoginAnswer answer) {
-  LoginBinding& binding = *answer.binding;
-  is_control_ = binding.is_control;
-  session_ = binding.session;
+  session_ = answer.binding->session;
+  is_control_ = answer.binding->is_control;
+  // Whatever the session sends waits for the reply, which tells the client that there is one.
   outlet_.hold();
-  Result<Session::Attached> attached;
-  if (binding.is_control) {
-    attached = session_->attach_control(self_.lock());
-  } else if (Result<void> joined = session_->attach_bulk(self_.lock(), binding.place); !joined) {
-    attached = std::unexpected(joined.error());
+  if (!is_control_) {
+    Result<Session::Attached> attached;
+    const Result<void> joined = session_->attach_bulk(self_.lock(), answer.binding->place);
+    if (!joined) attached = std::unexpected(joined.error());
+    finish_bind(request, *answer.binding, attached);
+    return;
   }
+  session_->coherence().in_order([self = self_.lock(), request,
+                                  answer = std::move(answer)](bool is_shared) mutable {
+    self->finish_bind(request, *answer.binding, self->session_->attach_control(self, is_shared));
+  });
+}
+
+void Connection::finish_bind(const FrameHeader& request, LoginBinding& binding,
+                             const Result<Session::Attached>& attached) {
   if (!attached) {
     outlet_.release_with(make_reply_frame(request, refusal_reply(attached.error())));
     close_after_flush(attached.error());
@@ -119,7 +128,7 @@ void Connection::bind(const FrameHeader& request, LoginAnswer answer) {
   timer_.lock()->cancel();
   slot_.release();
   outlet_.release_with(make_reply_frame(request, binding.make_reply(*attached)));
-  if (is_control_) session_->greet(*attached);
+  if (is_control_) session_->tell_quota();
   // It may have been closed before the session knew of it.
   if (is_gone_) session_->detach(*this);
 }
@@ -167,10 +176,15 @@ void Connection::resume_if_calm() {
     const auto flow = flow_.lock();
     const bool is_calm = flow->requests <= kRequestsInFlightMax &&
                          flow->bytes <= kReceivedBytesMax / 2 && !is_congested;
-    if (!flow->is_paused || !is_calm) return;
+    if (!flow->is_paused || !is_calm || flow->is_stopped) return;
     flow->is_paused = false;
   }
   channel_->resume_reading();
+}
+
+void Connection::stop_reading() {
+  flow_.lock()->is_stopped = true;
+  channel_->pause_reading();
 }
 
 void Connection::on_send_space() {

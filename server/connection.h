@@ -49,6 +49,7 @@ class Connection final : public ChannelEvents, public EventSink {
   void send_event(OutFrame frame) override { outlet_.put(std::move(frame)); }
   void close(Error why) override { channel_->close(std::move(why)); }
   void close_after_flush(const Error& why) { channel_->close_after_flush(why); }
+  void stop_reading();
   [[nodiscard]] bool is_control() const { return is_control_; }
   [[nodiscard]] bool is_congested() const { return outlet_.is_congested(); }
   [[nodiscard]] bool is_gone() const { return is_gone_; }
@@ -66,6 +67,7 @@ class Connection final : public ChannelEvents, public EventSink {
     std::size_t requests = 0;
     std::size_t bytes = 0;
     bool is_paused = false;
+    bool is_stopped = false;  // paused for good
   };
 
   Connection(const Setup& setup, LoginSlots::Slot slot);
@@ -74,6 +76,8 @@ class Connection final : public ChannelEvents, public EventSink {
   void answer_login(const FrameHeader& request, LoginAnswer answer);
   void send_login_answer(const FrameHeader& request, LoginAnswer answer);
   void bind(const FrameHeader& request, LoginAnswer answer);
+  void finish_bind(const FrameHeader& request, LoginBinding& binding,
+                   const Result<Session::Attached>& attached);
   void start_login_deadline();
   void begin_request(const FrameHeader& request);
   void end_request(const FrameHeader& request);

@@ -4,6 +4,17 @@
 #include <utility>
 
 namespace homefs {
+namespace {
+
+OutFrame event_frame(Op op, std::vector<std::byte> fields) {
+  OutFrame frame;
+  frame.header.op = op;
+  frame.header.kind = FrameKind::kEvent;
+  frame.fields = std::move(fields);
+  return frame;
+}
+
+}  // namespace
 
 std::shared_ptr<EventOutbox> EventOutbox::make(boost::asio::any_io_executor executor,
                                                std::chrono::milliseconds deadline) {
@@ -18,11 +29,7 @@ void EventOutbox::send(Op op, std::vector<std::byte> fields, Done done) {
 }
 
 void EventOutbox::send_frame(Op op, std::vector<std::byte> fields, Done done, bool is_essential) {
-  OutFrame frame;
-  frame.header.op = op;
-  frame.header.kind = FrameKind::kEvent;
-  frame.fields = std::move(fields);
-
+  OutFrame frame = event_frame(op, std::move(fields));
   std::unique_lock lock(mutex_);
   const bool is_full = sink_ != nullptr && outstanding_.size() >= kEventsOutstandingMax;
   if (sink_ == nullptr || is_full) {
@@ -32,21 +39,26 @@ void EventOutbox::send_frame(Op op, std::vector<std::byte> fields, Done done, bo
     if (done) done(false);
     return;
   }
-  frame.header.tag = ++last_tag_;
   Done done_now;
   if (lagging_ > 0) done_now = std::exchange(done, nullptr);
-  outstanding_.push_back(
-      {last_tag_, std::chrono::steady_clock::now() + deadline_, std::move(done), is_essential});
-  arm_timer();
-  // Sent under the lock, so that events leave in the order of their tags: the client is told of
-  // two modes in the order in which they came about. A sink only queues, or posts its own end.
-  sink_->send_event(std::move(frame));
+  push_event(std::move(frame), std::move(done), is_essential);
   lock.unlock();
   if (done_now) done_now(false);
 }
 
-Result<void> EventOutbox::acknowledge(std::uint32_t tag) {
+// Under the lock, so that events leave in the order of their tags: the client is told of two modes
+// in the order in which they came about. A sink only queues.
+void EventOutbox::push_event(OutFrame frame, Done done, bool is_essential) {
+  frame.header.tag = ++last_tag_;
+  outstanding_.push_back(
+      {last_tag_, std::chrono::steady_clock::now() + deadline_, std::move(done), is_essential});
+  arm_timer();
+  sink_->send_event(std::move(frame));
+}
+
+Result<void> EventOutbox::acknowledge(const EventSink* from, std::uint32_t tag) {
   std::unique_lock lock(mutex_);
+  if (sink_.get() != from) return {};
   const auto found = std::ranges::find(outstanding_, tag, &Outstanding::tag);
   if (found == outstanding_.end()) {
     return fail(Status::kProtocolError, "an acknowledgement of no event");
@@ -59,12 +71,13 @@ Result<void> EventOutbox::acknowledge(std::uint32_t tag) {
   return {};
 }
 
-EventOutbox::Connected EventOutbox::connect(std::shared_ptr<EventSink> sink) {
+EventOutbox::Connected EventOutbox::connect(std::shared_ptr<EventSink> sink, FirstEvent first) {
   Connected connected;
   const std::lock_guard lock(mutex_);
   give_up_outstanding(connected.given_up);
   sink_ = std::move(sink);
   connected.has_missed = std::exchange(has_missed_, false);
+  push_event(event_frame(first.op, std::move(first.fields)), nullptr, /*is_essential=*/true);
   return connected;
 }
 

@@ -56,15 +56,21 @@ class EventOutbox {
     send_frame(op, std::move(fields), nullptr, /*is_essential=*/false);
   }
 
-  /// The client's acknowledgement. kProtocolError for a tag that no event had.
-  Result<void> acknowledge(std::uint32_t tag);
+  /// The client's acknowledgement, which came over `from`. kProtocolError for a tag that no event
+  /// had; over a connection that was replaced anything goes.
+  Result<void> acknowledge(const EventSink* from, std::uint32_t tag);
 
   struct Connected {
     bool has_missed = false;     ///< an event, since this was last asked
     std::vector<Done> given_up;  ///< to be called with false: who waits for the old connection
   };
-  /// Events go to `sink` from now on. Calls nothing, so it can be done under the session's lock.
-  Connected connect(std::shared_ptr<EventSink> sink);
+  struct FirstEvent {
+    Op op{};
+    std::vector<std::byte> fields;
+  };
+  /// Events go to `sink` from now on, `first` before any other. Calls nothing but the sink, so it
+  /// can be done under the session's lock.
+  Connected connect(std::shared_ptr<EventSink> sink, FirstEvent first);
   /// The connection broke; nothing happens if another one took its place already.
   void disconnect(const EventSink* sink);
 
@@ -83,6 +89,7 @@ class EventOutbox {
       : deadline_(deadline), timer_(std::move(executor)) {}
 
   void send_frame(Op op, std::vector<std::byte> fields, Done done, bool is_essential);
+  void push_event(OutFrame frame, Done done, bool is_essential);
   void give_up_outstanding(std::vector<Done>& dones);
   void arm_timer();
   void on_timer();

@@ -134,6 +134,15 @@ void HomeRegistry::stop_all() {
   for (const auto& home : homes) home->files->stop();
 }
 
+void HomeRegistry::let_go_of_sessions() {
+  std::vector<std::shared_ptr<LiveHome>> homes;
+  {
+    const auto entries = entries_.lock();
+    for (const auto& [name, entry] : *entries) homes.push_back(entry.home);
+  }
+  for (const auto& home : homes) home->coherence->clear();
+}
+
 std::size_t HomeRegistry::size() { return entries_.lock()->size(); }
 
 }  // namespace homefs

@@ -63,6 +63,10 @@ class HomeRegistry {
   /// The server stops: ends of sessions delete no orphans from now on, uses are remembered.
   void stop_all();
 
+  /// Breaks the circle of homes and sessions after handlers have stopped: sessions that could not
+  /// leave are forgotten. Precondition: no thread runs handlers.
+  void let_go_of_sessions();
+
   /// Homes that are open.
   [[nodiscard]] std::size_t size();
 

@@ -16,7 +16,7 @@ SessionLimits session_limits(std::size_t threads, std::size_t bulk_connections_m
   const std::size_t running = std::max<std::size_t>(1, threads / 2);
   return {.running_max = running,
           .slow_max = std::max<std::size_t>(1, running / 2),
-          .bulk_connections_max = bulk_connections_max};
+          .bulk_connections_max = std::min<std::size_t>(bulk_connections_max, kBulkConnectionsMax)};
 }
 
 IoThreads::IoThreads(std::size_t count) : count_(count), context_(static_cast<int>(count)) {}

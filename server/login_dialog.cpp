@@ -14,7 +14,9 @@ namespace {
 
 constexpr const char* kSoftware = "homefsd " HOMEFS_VERSION;
 
-LoginAnswer refusal(const Error& why) { return {.reply = refusal_reply(why), .ends = true}; }
+LoginAnswer refusal(const Error& why, std::uint32_t retry_after_seconds = 0) {
+  return {.reply = refusal_reply(why, retry_after_seconds), .ends = true};
+}
 
 LoginAnswer answer_with(std::vector<std::byte> body) {
   return {.reply = Reply{.status = Status::kOk, .fields = std::move(body)}};
@@ -33,7 +35,6 @@ struct LoginDialog::Rule {
 
 const LoginDialog::Rule LoginDialog::kRules[] = {
     {State::kStart, Op::kHello, &LoginDialog::on_hello},
-    {State::kGreeted, Op::kHello, &LoginDialog::on_hello},
     {State::kGreeted, Op::kAuthStart, &LoginDialog::on_auth_start},
     {State::kChallenged, Op::kAuthFinish, &LoginDialog::on_auth_finish},
     {State::kGreeted, Op::kResume, &LoginDialog::on_resume},
@@ -49,12 +50,9 @@ Result<void> LoginDialog::check(const FrameHeader& header) const {
   if (header.kind != FrameKind::kRequest || header.seq != 0) {
     return fail(Status::kProtocolError, "not a request of a login");
   }
-  if (header.op == Op::kPing) return {};
   const bool is_legal = std::ranges::any_of(
       kRules, [&](const Rule& rule) { return rule.state == state_ && rule.op == header.op; });
-  if (is_legal) return {};
-  if (is_login_op(header.op)) return fail(Status::kProtocolError, "out of order");
-  return fail(Status::kNotLoggedIn, "log in first");
+  return is_legal ? Result<void>{} : fail(Status::kNotLoggedIn, "log in first");
 }
 
 void LoginDialog::step(const InFrame& frame, Done done) {
@@ -63,7 +61,7 @@ void LoginDialog::step(const InFrame& frame, Done done) {
     (this->*rule.run)(frame, std::move(done));
     return;
   }
-  done({.reply = Reply{}});  // a ping
+  HOMEFS_CHECK(!"check() let pass what no rule has");
 }
 
 void LoginDialog::on_hello(const InFrame& frame, Done done) {
@@ -97,9 +95,10 @@ void LoginDialog::on_auth_start(const InFrame& frame, Done done) {
   candidate_.token_id = request->token_id;
   candidate_.throttle_key =
       request->token_id.empty() ? request->user : "token/" + request->token_id;
-  if (parts_.throttle.is_locked_out(candidate_.throttle_key, address_,
-                                    LoginThrottle::Clock::now())) {
-    return done(refusal({Status::kLockedOut, "too many failed logins, try again later"}));
+  if (const auto wait = parts_.throttle.locked_out_for(candidate_.throttle_key, address_,
+                                                       LoginThrottle::Clock::now())) {
+    return done(refusal({Status::kLockedOut, "too many failed logins, try again later"},
+                        static_cast<std::uint32_t>(wait->count())));
   }
   if (Result<void> found = find_candidate(*request); !found) return done(refusal(found.error()));
   const Result<std::optional<ScramVerifier>> verifier = find_verifier();
@@ -329,9 +328,11 @@ void LoginDialog::on_resume(const InFrame& frame, Done done) {
       .is_control = request->kind == ConnectionKind::kControl,
       .place = request->place,
       .make_reply = [incarnation = parts_.incarnation](const Session::Attached& attached) {
-        return Reply{.status = Status::kOk,
-                     .fields = encode_json(ResumeReply{.incarnation = incarnation,
-                                                       .seq_applied = attached.last_applied})};
+        return Reply{
+            .status = Status::kOk,
+            .fields = encode_json(ResumeReply{.incarnation = incarnation,
+                                              .seq_applied = attached.last_applied,
+                                              .missed_events = attached.has_missed_events})};
       }};
   done(std::move(answer));
 }

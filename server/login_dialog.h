@@ -76,8 +76,8 @@ class LoginDialog {
 
   void on_open(const ChannelBinding& binding, const std::string& peer);
 
-  /// Whether a frame may come now. kNotLoggedIn for an operation that needs a login, kProtocolError
-  /// for what is out of order.
+  /// Whether a frame may come now. kNotLoggedIn for a request that may not, kProtocolError for what
+  /// is none.
   Result<void> check(const FrameHeader& header) const;
   /// Answers a frame that check() let pass; `done` is called once, on any thread.
   /// The caller keeps this object until then.

@@ -25,20 +25,27 @@ std::string throttle_key_of_peer(std::string_view peer) {
   return boost::asio::ip::address_v6(bytes).to_string() + "/64";
 }
 
-bool LoginThrottle::is_locked(Table& table, const std::string& key, Clock::time_point now) const {
+LoginThrottle::Clock::time_point LoginThrottle::locked_until(Table& table, const std::string& key,
+                                                             Clock::time_point now) const {
   const auto found = table.index.find(key);
-  if (found == table.index.end()) return false;
-  if (now - found->second->last_failure >= options_.lockout) {
+  if (found == table.index.end()) return now;
+  const Entry& entry = *found->second;
+  if (now - entry.last_failure >= options_.lockout) {
     erase(table, found->second);
-    return false;
+    return now;
   }
-  return found->second->failures >= options_.failures_before_lockout;
+  const bool is_locked = entry.failures >= options_.failures_before_lockout;
+  return is_locked ? entry.last_failure + options_.lockout : now;
 }
 
-bool LoginThrottle::is_locked_out(const std::string& user, const std::string& address,
-                                  Clock::time_point now) {
+std::optional<std::chrono::seconds> LoginThrottle::locked_out_for(const std::string& user,
+                                                                  const std::string& address,
+                                                                  Clock::time_point now) {
   const std::lock_guard lock(mutex_);
-  return is_locked(users_, user, now) || is_locked(addresses_, address, now);
+  const Clock::time_point until =
+      std::max(locked_until(users_, user, now), locked_until(addresses_, address, now));
+  if (until <= now) return std::nullopt;
+  return std::chrono::ceil<std::chrono::seconds>(until - now);
 }
 
 std::uint32_t LoginThrottle::add_failure(Table& table, const std::string& key,

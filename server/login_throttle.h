@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <list>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -39,9 +40,11 @@ class LoginThrottle {
 
   explicit LoginThrottle(Options options) : options_(options) {}
 
-  /// Whether a login of `user` from `address` is to be refused unheard.
-  [[nodiscard]] bool is_locked_out(const std::string& user, const std::string& address,
-                                   Clock::time_point now);
+  /// For how long logins of `user` from `address` are to be refused unheard, at least 1 s; nothing
+  /// when they are not.
+  [[nodiscard]] std::optional<std::chrono::seconds> locked_out_for(const std::string& user,
+                                                                   const std::string& address,
+                                                                   Clock::time_point now);
   /// Counts a failed login; returns how long its answer is to be held back.
   std::chrono::milliseconds count_failure(const std::string& user, const std::string& address,
                                           Clock::time_point now);
@@ -63,7 +66,9 @@ class LoginThrottle {
     std::unordered_map<std::string_view, std::list<Entry>::iterator> index;  // keys: the entries'
   };
 
-  [[nodiscard]] bool is_locked(Table& table, const std::string& key, Clock::time_point now) const;
+  // When the lock of `key` ends; `now` when it is not locked.
+  [[nodiscard]] Clock::time_point locked_until(Table& table, const std::string& key,
+                                               Clock::time_point now) const;
   std::uint32_t add_failure(Table& table, const std::string& key, Clock::time_point now) const;
   static void erase(Table& table, std::list<Entry>::iterator entry);
 

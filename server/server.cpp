@@ -79,8 +79,6 @@ Server::Server(ServerConfig config, DataFolder folder, TlsContext tls,
       incarnation_(random_number()),
       buffers_(BufferPool::make(kBuffersKeptMax)),
       connections_(std::make_shared<std::atomic<std::size_t>>(0)),
-      io_(io_thread_count(config_.io_threads)),
-      slow_executor_(boost::asio::make_strand(io_.executor())),
       state_(std::move(state)),
       accounts_(config_.accounts_file,
                 {.check_interval = {},  // a stat a login: an edit is seen by the next one
@@ -91,6 +89,8 @@ Server::Server(ServerConfig config, DataFolder folder, TlsContext tls,
       throttle_({.failures_before_lockout = config_.login.failures_before_lockout,
                  .lockout = config_.login.lockout}),
       legacy_(secret_),
+      io_(io_thread_count(config_.io_threads)),
+      slow_executor_(boost::asio::make_strand(io_.executor())),
       settings_(login_settings(config_, io_.count())),
       sessions_(config_.session.sessions_max),
       homes_({.executor = io_.executor(),
@@ -160,7 +160,10 @@ void Server::stop() {
   if (housekeeper_.joinable()) housekeeper_.join();
   if (listener_) listener_->stop();
   sessions_.refuse_new();
-  for (const auto& session : sessions_.all()) session->tell(Op::kGoingAway, {});
+  for (const auto& session : sessions_.all()) {
+    session->tell(Op::kGoingAway, {});
+    session->stop_reading();
+  }
   wait_until_answered();
   // From here on the end of a session is not the end of its open files: it may be back soon.
   homes_.stop_all();
@@ -168,6 +171,7 @@ void Server::stop() {
                          {Status::kGoingAway, "the server shuts down"});
   wait_until_disconnected();
   io_.stop();
+  homes_.let_go_of_sessions();
   log_info("stopped");
 }
 
@@ -238,6 +242,7 @@ void Server::keep_house() {
       if (is_stopping_) return;
     }
     apply_accounts();
+    prepare_legacy_verifier();
     const Result<std::int64_t> change = state_->change_number();
     if (change && *change != state_change_) {
       state_change_ = *change;
@@ -264,20 +269,24 @@ void Server::apply_accounts() {
   for (const Account& account : accounts_applied_->all()) {
     if (homes_.apply_limits(account)) tell_quota(account.name);
   }
+}
+
+/// One a round, since it takes a good part of a second: then no login has to wait for it.
+void Server::prepare_legacy_verifier() {
+  if (!accounts_applied_) return;
   const std::uint32_t iterations = settings_.lock()->scram_iterations;
   for (const Account& account : accounts_applied_->all()) {
     if (account.password.kind != PasswordKind::kLegacyMd5) continue;
     if (legacy_.find(account.name, account.password.text)) continue;
     (void)legacy_.make(account.name, account.password.text, iterations);  // kept for its login
-    const std::lock_guard lock(stop_mutex_);
-    if (is_stopping_) return;
+    return;
   }
 }
 
 void Server::tell_quota(const std::string& account) {
   for (const auto& session : sessions_.all()) {
     if (session->account() != account) continue;
-    session->tell(Op::kQuotaChanged, encode_fields(QuotaEvent{session->files().grant_state()}));
+    session->tell_quota();
   }
 }
 

@@ -71,11 +71,14 @@ class Server final : public SessionOwner {
   // The housekeeper: once a second, on a thread of its own, since it waits for the disk.
   void keep_house();
   void apply_accounts();
+  void prepare_legacy_verifier();
   void end_sessions_of_revoked_tokens();
   void tell_quota(const std::string& account);
   void wait_until_answered();
   void wait_until_disconnected();
 
+  // Handlers that have not run are dropped with io_, and may be the last owners of sessions, whose
+  // homes write to the database then: what these use stands before io_, what uses io_ behind it.
   const ServerConfig config_;
   const DataFolder folder_;
   const TlsContext tls_;
@@ -83,12 +86,12 @@ class Server final : public SessionOwner {
   const std::uint64_t incarnation_;                              // of this process
   const std::shared_ptr<BufferPool> buffers_;                    // owners: this, and the buffers
   const std::shared_ptr<std::atomic<std::size_t>> connections_;  // how many; owners: they too
-  IoThreads io_;
-  boost::asio::any_io_executor slow_executor_;  // a strand: what computes long, one at a time
-  std::unique_ptr<StateDb> state_;
+  const std::unique_ptr<StateDb> state_;
   AccountsFile accounts_;
   LoginThrottle throttle_;
   LegacyVerifiers legacy_;
+  IoThreads io_;
+  const boost::asio::any_io_executor slow_executor_;  // a strand: what computes long, one by one
   Guarded<LoginSettings> settings_;
   SessionRegistry sessions_;
   HomeRegistry homes_;

@@ -49,15 +49,17 @@ std::string Session::short_id() const { return to_hex(setup_.id).substr(0, 8); }
 
 bool Session::State::owns(const Connection& connection) const {
   if (control.get() == &connection) return true;
-  return std::ranges::any_of(bulk, [&](const auto& one) { return one.get() == &connection; });
+  return std::ranges::any_of(bulk,
+                             [&](const Bulk& one) { return one.connection.get() == &connection; });
 }
 
 bool Session::State::has_connection() const {
   return control != nullptr ||
-         std::ranges::any_of(bulk, [](const auto& one) { return one != nullptr; });
+         std::ranges::any_of(bulk, [](const Bulk& one) { return one.connection != nullptr; });
 }
 
-Result<Session::Attached> Session::attach_control(std::shared_ptr<Connection> connection) {
+Result<Session::Attached> Session::attach_control(std::shared_ptr<Connection> connection,
+                                                  bool is_shared) {
   std::vector<ConnectionRef> replaced;
   Attached attached;
   EventOutbox::Connected connected;
@@ -66,8 +68,9 @@ Result<Session::Attached> Session::attach_control(std::shared_ptr<Connection> co
     const auto state = state_.lock();
     if (state->has_ended) return fail(Status::kSessionUnknown, "the session has ended");
     replaced.push_back(std::exchange(state->control, connection));
-    for (ConnectionRef& bulk : state->bulk) replaced.push_back(std::exchange(bulk, nullptr));
-    connected = outbox_->connect(std::move(connection));
+    for (Bulk& bulk : state->bulk) replaced.push_back(std::exchange(bulk, {}).connection);
+    connected = outbox_->connect(std::move(connection),
+                                 {.op = Op::kMode, .fields = encode_fields(ModeEvent{is_shared})});
     attached.last_applied = state->sequencer.last_applied();
     idle_since_ = kNotIdle;
   }
@@ -85,18 +88,18 @@ Result<void> Session::attach_bulk(std::shared_ptr<Connection> connection, std::u
     if (state->bulk.empty() || place > state->bulk.size()) {
       return fail(Status::kInvalid, "more bulk connections than the server takes");
     }
-    auto chosen =
-        place != 0 ? state->bulk.begin() + (place - 1) : std::ranges::find(state->bulk, nullptr);
-    if (chosen == state->bulk.end()) chosen = state->bulk.begin();
-    replaced.push_back(std::exchange(*chosen, std::move(connection)));
+    // Free ones have order 0; else the oldest.
+    const auto chosen = place != 0 ? state->bulk.begin() + (place - 1)
+                                   : std::ranges::min_element(state->bulk, {}, &Bulk::order);
+    replaced.push_back(std::exchange(chosen->connection, std::move(connection)));
+    chosen->order = ++state->bulk_attached;
     idle_since_ = kNotIdle;
   }
   close_replaced(replaced);
   return {};
 }
 
-void Session::greet(const Attached& attached) {
-  coherence().greet(self_.lock(), attached.has_missed_events);
+void Session::tell_quota() {
   tell(Op::kQuotaChanged, encode_fields(QuotaEvent{setup_.files->grant_state()}));
 }
 
@@ -109,8 +112,8 @@ void Session::detach(const Connection& connection) {
   const auto state = state_.lock();
   if (!state->owns(connection)) return;
   if (state->control.get() == &connection) state->control.reset();
-  for (ConnectionRef& one : state->bulk) {
-    if (one.get() == &connection) one.reset();
+  for (Bulk& bulk : state->bulk) {
+    if (bulk.connection.get() == &connection) bulk = {};
   }
   if (!state->has_connection()) idle_since_ = now();
 }
@@ -126,13 +129,25 @@ std::optional<Session::Clock::time_point> Session::idle_since() const {
   return Clock::time_point(Clock::duration(since));
 }
 
+void Session::stop_reading() {
+  std::vector<ConnectionRef> connections;
+  {
+    const auto state = state_.lock();
+    connections.push_back(state->control);
+    for (const Bulk& bulk : state->bulk) connections.push_back(bulk.connection);
+  }
+  for (const ConnectionRef& connection : connections) {
+    if (connection) connection->stop_reading();
+  }
+}
+
 void Session::close(const Error& why) {
   std::vector<ConnectionRef> connections;
   {
     const auto state = state_.lock();
     if (std::exchange(state->has_ended, true)) return;
     connections.push_back(std::move(state->control));
-    for (ConnectionRef& one : state->bulk) connections.push_back(std::move(one));
+    for (Bulk& bulk : state->bulk) connections.push_back(std::move(bulk.connection));
   }
   for (const ConnectionRef& connection : connections) {
     if (!connection) continue;

@@ -84,15 +84,15 @@ class Session final : public CoherenceMember {
     std::uint64_t last_applied = 0;  ///< the highest seq that took effect
   };
   /// Makes `connection` the control connection. The older ones of both kinds are closed, so that
-  /// nothing arrives over them any more that the client has sent again. kSessionUnknown when the
-  /// session has ended.
-  Result<Attached> attach_control(std::shared_ptr<Connection> connection);
+  /// nothing arrives over them any more that the client has sent again. The first event over it is
+  /// the mode of the home. kSessionUnknown when the session has ended.
+  /// Precondition: called from HomeCoherence::in_order() with `is_shared`.
+  Result<Attached> attach_control(std::shared_ptr<Connection> connection, bool is_shared);
   /// Makes it the bulk connection at `place` (from 1); an older one there is closed. With 0 it
   /// takes a free place, or the first. kInvalid for a place over the limit.
   Result<void> attach_bulk(std::shared_ptr<Connection> connection, std::uint32_t place);
-  /// Tells the client the mode of its home and its share of the quota, after a control connection
-  /// was attached and its reply has left.
-  void greet(const Attached& attached);
+  /// Tells the client its share of the quota.
+  void tell_quota();
   /// The client has the replies up to `seq_done`. kProtocolError when it cannot have them.
   Result<void> acknowledge(std::uint64_t seq_done);
   /// `connection` is gone; nothing happens for one that was replaced.
@@ -107,6 +107,8 @@ class Session final : public CoherenceMember {
   /// A connection can take replies again.
   void on_uncongested() { start_jobs(); }
 
+  /// No more requests are received; what was is answered.
+  void stop_reading();
   /// No more requests are taken, connections end when they have sent what is queued. Idempotent.
   void close(const Error& why);
   /// An event that needs no acknowledgement.
@@ -122,6 +124,10 @@ class Session final : public CoherenceMember {
   void release_grant() override { setup_.files->release_grant(); }
 
  private:
+  struct Bulk {
+    std::shared_ptr<Connection> connection;  // null: none
+    std::uint64_t order = 0;                 // grows from one to the next that came
+  };
   struct State {
     State(std::unique_ptr<ReplayRecord> record, DataQueue::Limits limits)
         : sequencer(std::move(record)), data(limits) {}
@@ -129,7 +135,8 @@ class Session final : public CoherenceMember {
     bool has_ended = false;
     bool is_draining = false;  // a thread applies changes
     std::shared_ptr<Connection> control;
-    std::vector<std::shared_ptr<Connection>> bulk;  // by place - 1; null: none
+    std::vector<Bulk> bulk;  // by place - 1
+    std::uint64_t bulk_attached = 0;
     Sequencer sequencer;
     DataQueue data;
 

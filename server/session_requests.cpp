@@ -24,7 +24,7 @@ void Session::on_frame(const ConnectionRef& connection, InFrame frame) {
       on_request(connection, std::move(frame));
       return;
     case FrameKind::kEventAck:
-      if (Result<void> known = outbox_->acknowledge(frame.header.tag); !known) {
+      if (Result<void> known = outbox_->acknowledge(connection.get(), frame.header.tag); !known) {
         owner_.end_session(*this, known.error());
       }
       return;

@@ -147,18 +147,16 @@ TEST_F(CoherenceTest, SpreadsAChangeToAllOthersAndWaitsForEach) {
   EXPECT_TRUE(is_done);
 }
 
-TEST_F(CoherenceTest, GreetsWithTheMode) {
+TEST_F(CoherenceTest, CallsInOrderWithTheChangesOfTheMode) {
   const Member first = join();
-  coherence_->greet(first, /*has_missed=*/false);
+  std::string order;
+  coherence_->join(std::make_shared<FakeMember>(), [&](bool) { order += "joined "; });
+  coherence_->in_order([&](bool is_shared) { order += is_shared ? "shared " : "sole "; });
   run();
-  EXPECT_EQ(first->log, "sm");
-}
-
-TEST_F(CoherenceTest, MakesWhoeverHasMissedEventsDropItsCachesEvenWhenItIsSoleAgain) {
-  const Member first = join();
-  coherence_->greet(first, /*has_missed=*/true);
+  EXPECT_EQ(order, "shared ") << "the switch has begun";
+  first->acknowledge_all();
   run();
-  EXPECT_EQ(first->log, "sMm");
+  EXPECT_EQ(order, "shared joined ");
 }
 
 TEST_F(CoherenceTest, ToleratesThatSomebodyLeavesTwice) {

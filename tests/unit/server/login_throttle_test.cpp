@@ -21,24 +21,25 @@ class LoginThrottleTest : public testing::Test {
 TEST_F(LoginThrottleTest, LocksAUserOutFromEverywhereAfterTheConfiguredFailures) {
   throttle_.count_failure("alice", "192.0.2.1", now_);
   throttle_.count_failure("alice", "192.0.2.2", now_);
-  EXPECT_FALSE(throttle_.is_locked_out("alice", "192.0.2.9", now_));
+  EXPECT_FALSE(throttle_.locked_out_for("alice", "192.0.2.9", now_));
   throttle_.count_failure("alice", "192.0.2.3", now_);
-  EXPECT_TRUE(throttle_.is_locked_out("alice", "192.0.2.9", now_));
-  EXPECT_FALSE(throttle_.is_locked_out("bob", "192.0.2.9", now_));
+  EXPECT_TRUE(throttle_.locked_out_for("alice", "192.0.2.9", now_));
+  EXPECT_FALSE(throttle_.locked_out_for("bob", "192.0.2.9", now_));
 }
 
 TEST_F(LoginThrottleTest, LocksAnAddressOutForEveryUser) {
   throttle_.count_failure("a", "192.0.2.1", now_);
   throttle_.count_failure("b", "192.0.2.1", now_);
   throttle_.count_failure("c", "192.0.2.1", now_);
-  EXPECT_TRUE(throttle_.is_locked_out("d", "192.0.2.1", now_));
-  EXPECT_FALSE(throttle_.is_locked_out("d", "192.0.2.2", now_));
+  EXPECT_TRUE(throttle_.locked_out_for("d", "192.0.2.1", now_));
+  EXPECT_FALSE(throttle_.locked_out_for("d", "192.0.2.2", now_));
 }
 
 TEST_F(LoginThrottleTest, ForgetsAfterTheLockout) {
   for (int i = 0; i < 3; ++i) throttle_.count_failure("alice", "192.0.2.1", now_);
-  EXPECT_TRUE(throttle_.is_locked_out("alice", "x", now_ + seconds(59)));
-  EXPECT_FALSE(throttle_.is_locked_out("alice", "x", now_ + seconds(60)));
+  EXPECT_EQ(throttle_.locked_out_for("alice", "x", now_), seconds(60));
+  EXPECT_EQ(throttle_.locked_out_for("alice", "x", now_ + seconds(59)), seconds(1));
+  EXPECT_FALSE(throttle_.locked_out_for("alice", "x", now_ + seconds(60)));
   EXPECT_EQ(throttle_.count_failure("alice", "y", now_ + seconds(60)), milliseconds(100));
 }
 
@@ -53,8 +54,8 @@ TEST_F(LoginThrottleTest, DoublesTheDelayUpToItsLimit) {
 TEST_F(LoginThrottleTest, ForgivesTheUserButNotTheAddressAfterASuccess) {
   for (int i = 0; i < 3; ++i) throttle_.count_failure("alice", "192.0.2.1", now_);
   throttle_.count_success("alice");
-  EXPECT_FALSE(throttle_.is_locked_out("alice", "192.0.2.2", now_));
-  EXPECT_TRUE(throttle_.is_locked_out("alice", "192.0.2.1", now_));
+  EXPECT_FALSE(throttle_.locked_out_for("alice", "192.0.2.2", now_));
+  EXPECT_TRUE(throttle_.locked_out_for("alice", "192.0.2.1", now_));
 }
 
 TEST_F(LoginThrottleTest, StaysBounded) {
