@@ -112,8 +112,7 @@ TEST_F(ServeTest, KeepsTheReplyToARefusedChangeToo) {
   EXPECT_EQ(client.ask<EntryReply>(Op::kMkdir, mkdir_of("d", 3), 2).error().status,
             Status::kExists);
   std::filesystem::remove(in_home("d"));
-  EXPECT_EQ(client.ask<EntryReply>(Op::kMkdir, mkdir_of("d", 3), 2).error().status,
-            Status::kExists)
+  EXPECT_EQ(client.ask<EntryReply>(Op::kMkdir, mkdir_of("d", 3), 2).error().status, Status::kExists)
       << "the outcome of seq 2 is what it was";
 }
 
