@@ -387,7 +387,9 @@ TEST_F(ProtocolAttackTest, GarbageInEachOperationEndsTheSessionAndNothingElse) {
     }
     // Answered with an error or not at all; ping and goodbye do not look at their bodies.
     const auto reply = client.call(std::move(frame));
-    if (traits->op != Op::kPing && traits->op != Op::kGoodbye) EXPECT_FALSE(reply) << traits->name;
+    if (traits->op != Op::kPing && traits->op != Op::kGoodbye) {
+      EXPECT_FALSE(reply) << traits->name;
+    }
   }
 }
 
