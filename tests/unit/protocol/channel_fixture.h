@@ -196,6 +196,8 @@ class ChannelPair {
     wait_for([this] { return !is_started_ || (client->is_closed() && server->is_closed()); });
     work_.reset();
     for (std::thread& thread : threads_) thread.join();  // and nothing is left to do
+    client_channel.reset();  // their timers belong to io_, which is destroyed before them
+    server_channel.reset();
   }
   ChannelPair(const ChannelPair&) = delete;
   ChannelPair& operator=(const ChannelPair&) = delete;
