@@ -17,7 +17,9 @@ struct StatusCommand {
   bool is_json = false;
 };
 
-std::uint64_t number(const Json& json, const char* key) { return json.value(key, std::uint64_t{0}); }
+std::uint64_t number(const Json& json, const char* key) {
+  return json.value(key, std::uint64_t{0});
+}
 
 std::string size(const Json& json, const char* key) { return describe_size(number(json, key)); }
 
@@ -62,8 +64,8 @@ void print_mount(const RunningMount& mount) {
   const Json status = Json::parse(mount.status_text);
   const Json link = status.value("link", Json::object());
   const Json files = status.value("files", Json::object());
-  std::printf("%s on %s (%s, process %ld)\n", quoted(mount.source).c_str(),
-              quoted(mount.mountpoint).c_str(), mount.profile.c_str(), mount.pid);
+  std::printf("%s on %s (%s, process %ld)\n", homefs::quoted(mount.source).c_str(),
+              homefs::quoted(mount.mountpoint).c_str(), mount.profile.c_str(), mount.pid);
   line("connection", connection_text(link));
   line("traffic", size(link, "bytes_in") + " in, " + size(link, "bytes_out") + " out, " +
                       std::to_string(number(link, "reconnects")) + " reconnects, " +
@@ -71,9 +73,10 @@ void print_mount(const RunningMount& mount) {
   if (!files.empty()) {
     line("unsent", describe_size(number(files, "dirty_bytes") + number(link, "queued_bytes")));
     line("quota", quota_text(files));
-    line("cache", std::to_string(number(files, "nodes")) + " names, " +
-                      std::to_string(number(files, "open_files")) + " open files" +
-                      (files.value("is_shared", false) ? ", the home is mounted elsewhere too" : ""));
+    line("cache",
+         std::to_string(number(files, "nodes")) + " names, " +
+             std::to_string(number(files, "open_files")) + " open files" +
+             (files.value("is_shared", false) ? ", the home is mounted elsewhere too" : ""));
   }
   print_troubles(link);
 }
