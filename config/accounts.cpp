@@ -83,9 +83,8 @@ Taken take_flag(std::string_view value, bool& out) {
 
 Taken take_count(std::string_view value, std::uint64_t& out) {
   std::uint64_t count = 0;
-  const char* end = value.data() + value.size();
-  const auto [stop, error] = std::from_chars(value.data(), end, count);
-  if (error != std::errc{} || stop != end || count > kSizeMax) {
+  const auto [stop, error] = std::from_chars(value.data(), value.data() + value.size(), count);
+  if (error != std::errc{} || stop != value.data() + value.size() || count > kSizeMax) {
     return std::unexpected("expected a number from 0 to " + std::to_string(kSizeMax) + ", found " +
                            shown(value));
   }
@@ -136,6 +135,7 @@ constexpr std::array kKeys = {
 
 std::vector<std::string> known_keys() {
   std::vector<std::string> keys;
+  keys.reserve(kKeys.size());
   for (const KeyRule& rule : kKeys) keys.emplace_back(rule.key);
   return keys;
 }

@@ -63,8 +63,8 @@ Error config_error(const ConfigPlace& place, std::string_view what) {
 }
 
 std::string shown(std::string_view text) {
-  if (text.size() <= kShownBytesMax) return quoted(text);
-  std::string out = quoted(text.substr(0, kShownBytesMax));
+  if (text.size() <= kShownBytesMax) return homefs::quoted(text);
+  std::string out = homefs::quoted(text.substr(0, kShownBytesMax));
   out.insert(out.size() - 1, "...");
   return out;
 }

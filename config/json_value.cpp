@@ -62,10 +62,14 @@ std::string library_message(std::string_view message) {
 class TreeBuilder {
  public:
   TreeBuilder(std::string_view text, std::string_view file_name)
-      : text_(text), file_name_(file_name), progress_(text.data()), counted_(text.data()) {}
+      : file_name_(file_name),
+        begin_(text.data()),
+        end_(text.data() + text.size()),
+        progress_(begin_),
+        counted_(begin_) {}
 
-  [[nodiscard]] TrackedInput begin() { return {text_.data(), &progress_}; }
-  [[nodiscard]] TrackedInput end() { return {text_.data() + text_.size(), &progress_}; }
+  [[nodiscard]] TrackedInput begin() { return {begin_, &progress_}; }
+  [[nodiscard]] TrackedInput end() { return {end_, &progress_}; }
   [[nodiscard]] const std::optional<Error>& error() const { return error_; }
   [[nodiscard]] JsonValue take_root() { return std::move(root_); }
 
@@ -108,7 +112,7 @@ class TreeBuilder {
   }
   bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception& error) {
     // The last byte read is the one that did not fit; a line break there ends the line it is in.
-    const char* at = progress_ == text_.data() ? progress_ : progress_ - 1;
+    const char* at = progress_ == begin_ ? progress_ : progress_ - 1;
     error_ = config_error({file_name_, line_of(at), ""}, library_message(error.what()));
     return false;
   }
@@ -139,7 +143,7 @@ class TreeBuilder {
 
   bool number(std::optional<std::int64_t> value, std::string written) {
     // The parser knows the end of a number only from the byte behind it, maybe a line break.
-    if (progress_ > text_.data()) --progress_;
+    if (progress_ > begin_) --progress_;
     JsonValue* added = add(JsonValue::Kind::kNumber);
     if (added == nullptr) return false;
     added->integer = value;
@@ -173,8 +177,9 @@ class TreeBuilder {
     return true;
   }
 
-  std::string_view text_;
   std::string_view file_name_;
+  const char* begin_;
+  const char* end_;
   const char* progress_;  // Behind the last byte the parser has read.
   const char* counted_;   // Up to here line_ has counted the line breaks.
   int line_ = 1;

@@ -83,8 +83,9 @@ Result<std::uint64_t> parse_size(std::string_view text) {
   if (!unit || (*unit == 1 && !parts->fraction.empty())) return malformed(text);
 
   std::uint64_t whole = 0;
-  const char* end = parts->whole.data() + parts->whole.size();
-  if (std::from_chars(parts->whole.data(), end, whole).ec != std::errc{}) return too_large(text);
+  const std::string_view digits = parts->whole;
+  const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), whole);
+  if (read.ec != std::errc{}) return too_large(text);
   Wide total = static_cast<Wide>(whole) * *unit;
   if (total > kSizeMax) return too_large(text);
 

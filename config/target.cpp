@@ -121,9 +121,8 @@ Result<std::string> check_subdir(std::string_view text) {
 
 Result<std::uint16_t> parse_port(std::string_view text) {
   std::uint16_t port = 0;
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, port);
-  if (error == std::errc{} && stop == end && port > 0) return port;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (error == std::errc{} && stop == text.data() + text.size() && port > 0) return port;
   return refuse("expected a port from 1 to 65535, found " + shown(text));
 }
 

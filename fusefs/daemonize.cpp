@@ -1,7 +1,6 @@
 #include "fusefs/daemonize.h"
 
 #include <fcntl.h>
-#include <sys/prctl.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -48,6 +47,23 @@ void write_all(int fd, std::string_view text) {
   ::_exit(static_cast<unsigned char>(text[0]));
 }
 
+// Until it is ready the child is part of the command: what ends us ends it, also where it has
+// blocked its signals already. (PR_SET_PDEATHSIG would have to be taken back by the thread that set
+// it, and it is another one that finds the mount ready.)
+volatile pid_t child_to_end = 0;
+
+void on_end_signal(int signal) {
+  (void)::kill(child_to_end, SIGKILL);
+  ::_exit(128 + signal);
+}
+
+void end_child_with_us(pid_t child) {
+  child_to_end = child;
+  struct sigaction action{};
+  action.sa_handler = on_end_signal;
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) (void)::sigaction(signal, &action, nullptr);
+}
+
 void leave_terminal() {
   (void)::setsid();  // fails only for a leader of a group, which a forked process is not
   (void)!::chdir("/");
@@ -64,17 +80,13 @@ Result<Background> Background::fork_off() {
   if (::pipe2(fds, O_CLOEXEC) != 0) return fail_errno(errno, "pipe");
   UniqueFd read_end(fds[0]);
   UniqueFd write_end(fds[1]);
-  const pid_t parent = ::getpid();
   const pid_t child = ::fork();
   if (child < 0) return fail_errno(errno, "fork");
   if (child > 0) {
     write_end.reset();
+    end_child_with_us(child);
     wait_and_exit(read_end, child);
   }
-  // Until it is ready the child is part of the command: Ctrl-C ends both, also where the child has
-  // blocked its signals already.
-  (void)::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != parent) ::_exit(1);
   return Background(std::move(write_end));
 }
 
@@ -87,7 +99,6 @@ void Background::tell(int exit_status, const std::string& text) {
 
 void Background::ready() {
   if (!is_background()) return;
-  (void)::prctl(PR_SET_PDEATHSIG, 0);
   leave_terminal();
   tell(0, {});
 }

@@ -26,9 +26,7 @@ struct Attributes {
   std::uint64_t size = 0;    ///< bytes
   std::uint64_t blocks = 0;  ///< units of 512 bytes that are allocated
   Timestamp atime, mtime, ctime;
-  /// Grows with every change of data or attributes: of two answers about an inode the one with the
-  /// lower version is the older.
-  std::uint64_t version = 0;
+  std::uint64_t version = 0;  ///< differs after every change of data or attributes; only compared
 
   /// Grows from one look of the server at any inode to the next: of two answers about one inode the
   /// one with the greater order is true. Independent of clocks; starts anew with the server.

@@ -32,11 +32,11 @@ Result<JsonReader> JsonReader::parse(std::span<const std::byte> body) {
 }
 
 void JsonReader::set_bad(const char* key, std::string_view what) {
-  if (status_) status_ = fail(Status::kProtocolError, std::string(key) + " " + std::string(what));
+  if (problem_.empty()) problem_ = std::string(key) + " " + std::string(what);
 }
 
 const nlohmann::json* JsonReader::find(const char* key, bool is_required) {
-  if (!status_) return nullptr;
+  if (!problem_.empty()) return nullptr;
   const auto found = object_.find(key);
   if (found != object_.end()) return &*found;
   if (is_required) set_bad(key, "is missing");
@@ -90,7 +90,7 @@ void JsonReader::flag(const char* key, bool& value) {
 
 void JsonReader::take_bytes(const char* key, const std::optional<std::vector<std::byte>>& found,
                             std::span<std::byte> value) {
-  if (!status_) return;
+  if (!problem_.empty()) return;
   if (!found || found->size() != value.size()) {
     set_bad(key, "is not the bytes it should be");
     return;

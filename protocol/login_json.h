@@ -2,8 +2,8 @@
 // once, to a JsonWriter that makes the object or to a JsonReader that takes it apart. For
 // login_messages.cpp.
 //
-// Both are sticky about errors: members after the first bad one are left alone, and status() tells.
-// Owner: a call of encode or decode. Executor: one thread. Blocks: never.
+// The reader is sticky about errors: members after the first bad one are left alone, and problem()
+// tells. Owner: a call of encode or decode. Executor: one thread. Blocks: never.
 #pragma once
 
 #include <array>
@@ -128,7 +128,8 @@ class JsonReader {
   template <class Member>
   void objects(const char* key, std::vector<Member>& values, std::size_t count_max);
 
-  [[nodiscard]] const Result<void>& status() const { return status_; }
+  /// What was bad about the first bad member; empty when all is well.
+  [[nodiscard]] const std::string& problem() const { return problem_; }
 
  private:
   explicit JsonReader(nlohmann::json object) : object_(std::move(object)) {}
@@ -144,7 +145,7 @@ class JsonReader {
   void set_bad(const char* key, std::string_view what);
 
   nlohmann::json object_;
-  Result<void> status_;
+  std::string problem_;
 };
 
 /// The members of a message, for both directions: specialised in login_messages.cpp with
@@ -179,7 +180,7 @@ void JsonReader::take_object(const char* key, const nlohmann::json& found, Membe
   }
   JsonReader inner(found);
   JsonMembers<Member>::visit(inner, value);
-  if (status_ && !inner.status()) status_ = inner.status();
+  if (problem_.empty()) problem_ = inner.problem();
 }
 
 template <class Member>

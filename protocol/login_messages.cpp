@@ -104,6 +104,7 @@ struct JsonMembers<Resume> {
     archive.base64("proof", m.proof);
     archive.choice("kind", m.kind, kKindNames);
     archive.optional_number("seq_done", m.seq_done);
+    archive.optional_number("place", m.place);
   }
 };
 
@@ -112,6 +113,7 @@ struct JsonMembers<ResumeReply> {
   static void visit(auto& archive, auto& m) {
     archive.number("incarnation", m.incarnation);
     archive.optional_number("seq_applied", m.seq_applied);
+    archive.flag("missed_events", m.missed_events);
   }
 };
 
@@ -168,7 +170,7 @@ Result<Message> decode_json(std::span<const std::byte> body) {
   if (!reader) return std::unexpected(reader.error());
   Message message;
   JsonMembers<Message>::visit(*reader, message);
-  if (!reader->status()) return std::unexpected(reader->status().error());
+  if (!reader->problem().empty()) return fail(Status::kProtocolError, reader->problem());
   return message;
 }
 

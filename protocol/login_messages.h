@@ -132,6 +132,9 @@ struct Resume {
   std::array<std::byte, 32> proof{};
   ConnectionKind kind = ConnectionKind::kControl;
   std::uint64_t seq_done = 0;  ///< replies up to here have arrived
+  /// Of a bulk connection, 1 to bulk_connections: it takes the place of the one that had this
+  /// number, from which the server takes nothing more. 0: any free place.
+  std::uint32_t place = 0;
 
   bool operator==(const Resume&) const = default;
 };
@@ -139,6 +142,7 @@ struct Resume {
 struct ResumeReply {
   std::uint64_t incarnation = 0;
   std::uint64_t seq_applied = 0;  ///< requests up to here were applied; what follows is resent
+  bool missed_events = false;     ///< kControl: whatever was cached is void
 
   bool operator==(const ResumeReply&) const = default;
 };

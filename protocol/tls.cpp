@@ -15,7 +15,6 @@ namespace {
 
 // The server's list decides, unless the client has no AES instructions and puts ChaCha first.
 constexpr const char* kCipherSuites = "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256";
-constexpr const char* kGroups = "X25519";
 // Four records of the wire a recv(2): the best of 1, 2, 4 and 8 where others measured it.
 constexpr std::size_t kReadAheadBytes = 4 * 0x401e;
 // A chain of a few certificates; OpenSSL's default of 100 KiB is for the web.
@@ -24,12 +23,13 @@ constexpr long kCertificateListBytesMax = 16 * 1024;
 int accept_any_certificate(X509_STORE_CTX*, void*) { return 1; }  // the caller pins the key
 
 Result<std::shared_ptr<SSL_CTX>> make_context(const SSL_METHOD* method) {
+  char groups[] = "X25519";  // not const: OpenSSL's macro casts that away
   ERR_clear_error();
   std::shared_ptr<SSL_CTX> context(SSL_CTX_new(method), SSL_CTX_free);
   if (context == nullptr || SSL_CTX_set_min_proto_version(context.get(), TLS1_3_VERSION) != 1 ||
       SSL_CTX_set_max_proto_version(context.get(), TLS1_3_VERSION) != 1 ||
       SSL_CTX_set_ciphersuites(context.get(), kCipherSuites) != 1 ||
-      SSL_CTX_set1_groups_list(context.get(), kGroups) != 1) {
+      SSL_CTX_set1_groups_list(context.get(), groups) != 1) {
     return fail(Status::kConfigError, "TLS cannot be set up: " + take_openssl_error());
   }
   // No resumption: a broken connection is re-joined by the session's secret, and a full handshake

@@ -70,7 +70,8 @@ Result<PkeyPtr> load_key(const std::filesystem::path& key_file) {
 }
 
 Result<void> create_key(const std::filesystem::path& key_file) {
-  const PkeyPtr key(EVP_EC_gen("P-256"));
+  char curve[] = "P-256";  // not const: OpenSSL's macro casts that away
+  const PkeyPtr key(EVP_EC_gen(curve));
   if (key == nullptr) return fail(Status::kConfigError, "key: " + take_openssl_error());
   auto pem = pem_of([&key](BIO* out) {
     return PEM_write_bio_PKCS8PrivateKey(out, key.get(), nullptr, nullptr, 0, nullptr, nullptr);

@@ -4,9 +4,8 @@
 It knows nothing of the C++ code: where the two disagree, a test fails. What it makes is committed:
 protocol/vectors/*.txt, and the first inputs of the fuzzers, tests/fuzz/corpus/{codec,name}/vector-*.
 tests/lint/protocol_vectors.sh checks that the committed files are what it makes.
-
-Usage: make_protocol_vectors.py [ROOT]    writes below ROOT (the repository)
 """
+import argparse
 import base64
 import hashlib
 import hmac
@@ -14,7 +13,6 @@ import json
 import pathlib
 import re
 import struct
-import sys
 
 DOCUMENT = pathlib.Path(__file__).resolve().parents[1] / "protocol" / "PROTOCOL.md"
 INTEGERS = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "i64": 8, "node": 8, "inode": 8}
@@ -334,7 +332,7 @@ def login_vectors():
                              "home": home | {"preserves_owners": True, "read_only": True,
                                              "quota_bytes": 2**63, "quota_files": 1}}),
         ("Resume", {"session": "ff" * 16, "proof": digest, "kind": "control", "seq_done": 2**64 - 1}),
-        ("Resume", {"session": "00" * 16, "proof": digest, "kind": "bulk"}),
+        ("Resume", {"session": "00" * 16, "proof": digest, "kind": "bulk", "place": 2}),
         ("ResumeReply", {"incarnation": 9, "seq_applied": 4711}),
         ("ResumeReply", {"incarnation": 9, "missed_events": True}),
         ("TokenRequest", {"action": "make", "name": "laptop"}),
@@ -353,10 +351,10 @@ def login_vectors():
            ("Refusal", '{"x":' + "[" * 9 + "]" * 9 + '}'), ("TokenRequest", '{"action":"steal"}'),
            ("AuthStart", '{"user":"' + "x" * 65 + '","scram":""}'),
            ("Resume", '{"session":"00","proof":"","kind":"bulk"}')]
-    lines = ["# Login: `json NAME TEXT` (keys sorted, no blanks); `refused NAME HEX` is none."]
+    lines = ["# Login: `json NAME HEX` (of the text: keys sorted, no blanks); `refused NAME HEX` is none."]
     for name, value in good:
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        lines.append(f"json {name} {text}")
+        lines += [f"# {text}", f"json {name} {text.encode().hex()}"]
     return lines + [f"refused {name} {hexadecimal(text.encode())}" for name, text in bad]
 
 
@@ -377,7 +375,10 @@ def write_corpus(root, document):
 
 
 def main():
-    root = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else DOCUMENT.parents[1]
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("root", nargs="?", type=pathlib.Path, default=DOCUMENT.parents[1],
+                        help="the folder to write below; the repository when not given")
+    root = parser.parse_args().root
     document = Document()
     files = {"messages": message_vectors(document), "frames": frame_vectors(document),
              "names": name_vectors(), "pieces": piece_vectors(), "scram": scram_vectors(),

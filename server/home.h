@@ -33,13 +33,13 @@
 #include "protocol/name.h"
 #include "protocol/result.h"
 #include "protocol/unique_fd.h"
+#include "server/descriptor_cache.h"
 #include "server/inode.h"
 #include "server/posix_disk.h"
 #include "server/usage_scan.h"
 
 namespace homefs {
 
-class DescriptorCache;
 class Grant;
 class InodeTable;
 class NodeTable;
@@ -157,6 +157,9 @@ class Home : public std::enable_shared_from_this<Home> {
   /// Waits for a recount that runs. Blocks: as long as it takes to stat every file.
   void wait_until_usage_known() const;
   [[nodiscard]] Usage usage() const;
+
+  /// Closes descriptors that no operation uses: the process has none left.
+  void spare_descriptors() { options_.descriptors->shrink(); }
 
   [[nodiscard]] const InodeRef& root() const { return root_; }
   /// The folder at `path` ("a/b", relative to the root; "" is the root): the mount of a subfolder.

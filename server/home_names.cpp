@@ -65,7 +65,17 @@ Result<UniqueFd> make_folder(Orphanage& orphanage, int folder, const char* name,
   if (auto done = disk::make_folder_at(folder, name, target.mode & kModeBits); !done) {
     return std::unexpected(done.error());
   }
-  return disk::open_at(folder, name, O_RDONLY | O_DIRECTORY);
+  auto fd = disk::open_at(folder, name, O_RDONLY | O_DIRECTORY);
+  if (!fd) (void)disk::remove_folder_at(folder, name);  // as if it was never made
+  return fd;
+}
+
+// What was just made under a name, if it was.
+Result<UniqueFd> open_made(const Result<void>& made, int folder, const char* name) {
+  if (!made) return std::unexpected(made.error());
+  auto fd = disk::open_at(folder, name, O_PATH);
+  if (!fd) (void)disk::unlink_at(folder, name);  // as if it was never made
+  return fd;
 }
 
 }  // namespace
@@ -172,12 +182,11 @@ Result<Entry> Home::mknod(const Actor& actor, const InodeRef& parent, const Name
       return fail(Status::kInvalid);
   }
   const std::uint32_t true_mode = mode & (S_IFMT | kModeBits);
-  Making making{.run = [&](int folder) -> Result<UniqueFd> {
-                  if (auto done = disk::make_node_at(folder, name.c_str(), true_mode); !done) {
-                    return std::unexpected(done.error());
-                  }
-                  return disk::open_at(folder, name.c_str(), O_PATH);
-                },
+  Making making{.run =
+                    [&](int folder) {
+                      const auto made = disk::make_node_at(folder, name.c_str(), true_mode);
+                      return open_made(made, folder, name.c_str());
+                    },
                 .mode = true_mode};
   return make(actor, parent, name, making);
 }
@@ -187,11 +196,9 @@ Result<Entry> Home::symlink(const Actor& actor, const InodeRef& parent, const Na
   if (target.empty()) return fail(Status::kNoSuchFile);
   if (target.size() > kSymlinkBytesMax) return fail(Status::kNameTooLong);
   if (target.find('\0') != std::string::npos) return fail(Status::kInvalid);
-  Making making{.run = [&](int folder) -> Result<UniqueFd> {
-    if (auto done = disk::make_symlink_at(folder, name.c_str(), target); !done) {
-      return std::unexpected(done.error());
-    }
-    return disk::open_at(folder, name.c_str(), O_PATH);
+  Making making{.run = [&](int folder) {
+    const auto made = disk::make_symlink_at(folder, name.c_str(), target);
+    return open_made(made, folder, name.c_str());
   }};
   return make(actor, parent, name, making);
 }
@@ -242,6 +249,7 @@ Result<InodeRef> Home::adopt_orphan(InodeNumber number) {
   if (!orphanage_->has(number)) return fail(Status::kStale);
   const auto stat = orphanage_->stat(number);
   if (!stat || stat->attributes.inode != number) return fail(Status::kStale);
+  orphanage_->adopt(number);
   return inodes_->found_orphan(*stat);
 }
 

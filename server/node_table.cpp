@@ -18,7 +18,7 @@ Result<InodeRef> NodeTable::find(NodeId node) {
   const std::lock_guard lock(mutex_);
   const auto entry = entries_.find(number_of(node));
   if (entry == entries_.end()) return fail(Status::kStale);
-  entry->second.is_used = true;
+  entry->second.used_at = binds_;
   return entry->second.inode;
 }
 
@@ -41,7 +41,7 @@ Result<void> NodeTable::bind(NodeId node, const InodeRef& inode) {
       return fail(Status::kProtocolError, "the node number means something else");
     }
     if (entries_.size() >= nodes_max_) make_room(released);
-    entries_.emplace(number_of(node), Entry{.inode = inode, .is_used = true});
+    entries_.emplace(number_of(node), Entry{.inode = inode, .used_at = ++binds_});
     if (++counts_[inode.get()] == 1) home_.inodes().bind(inode);
   }
   hand_over(released);
@@ -67,22 +67,26 @@ void NodeTable::hand_over(const std::vector<InodeRef>& released) {
   }
 }
 
-// The clock algorithm: the hand goes over the buckets, takes back the mark of what was used since
-// it came by last, and drops what has no mark.
+bool NodeTable::may_drop(std::uint64_t node, const Entry& entry, std::uint64_t age) const {
+  return binds_ - entry.used_at > age && NodeId{node} != kRootNode &&
+         !home_.inodes().is_orphan(*entry.inode);
+}
+
+// The hand goes over the buckets and drops what was not used while half the table was bound anew;
+// if there is nothing of that age, what is half as old, and so on.
 void NodeTable::make_room(std::vector<InodeRef>& released) {
   constexpr std::size_t kDroppedAtOnce = 64;
-  std::size_t buckets_left = 2 * entries_.bucket_count();
-  while (released.size() < kDroppedAtOnce && buckets_left-- > 0) {
-    hand_ = (hand_ + 1) % entries_.bucket_count();
-    std::vector<std::uint64_t> unused;
-    for (auto it = entries_.begin(hand_); it != entries_.end(hand_); ++it) {
-      if (std::exchange(it->second.is_used, false) || NodeId{it->first} == kRootNode ||
-          home_.inodes().is_orphan(*it->second.inode)) {
-        continue;
+  for (std::uint64_t age = nodes_max_ / 2; released.empty(); age /= 2) {
+    std::size_t buckets_left = entries_.bucket_count();
+    while (released.size() < kDroppedAtOnce && buckets_left-- > 0) {
+      hand_ = (hand_ + 1) % entries_.bucket_count();
+      std::vector<std::uint64_t> unused;
+      for (auto it = entries_.begin(hand_); it != entries_.end(hand_); ++it) {
+        if (may_drop(it->first, it->second, age)) unused.push_back(it->first);
       }
-      unused.push_back(it->first);
+      for (const std::uint64_t node : unused) unbind(entries_.find(node), released);
     }
-    for (const std::uint64_t node : unused) unbind(entries_.find(node), released);
+    if (age == 0) return;  // all of them orphans
   }
 }
 

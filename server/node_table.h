@@ -50,12 +50,13 @@ class NodeTable {
  private:
   struct Entry {
     InodeRef inode;
-    bool is_used = false;  // since the hand passed
+    std::uint64_t used_at = 0;  // the value of binds_ then
   };
   using Entries = std::unordered_map<std::uint64_t, Entry>;
 
   void unbind(Entries::iterator entry, std::vector<InodeRef>& released);
   void make_room(std::vector<InodeRef>& released);
+  bool may_drop(std::uint64_t node, const Entry& entry, std::uint64_t age) const;
   void hand_over(const std::vector<InodeRef>& released);
 
   Home& home_;
@@ -65,6 +66,7 @@ class NodeTable {
   Entries entries_;
   std::unordered_map<const Inode*, std::uint32_t> counts_;  // numbers that mean the inode
   std::size_t hand_ = 0;                                    // a bucket of entries_
+  std::uint64_t binds_ = 0;
 };
 
 }  // namespace homefs

@@ -49,6 +49,12 @@ Result<void> Orphanage::remove(InodeNumber number) {
   return {};
 }
 
+void Orphanage::adopt(InodeNumber number) {
+  const std::lock_guard lock(mutex_);
+  const auto orphan = kept_until_.find(number_of(number));
+  if (orphan != kept_until_.end()) orphan->second = kNoDate;
+}
+
 bool Orphanage::has(InodeNumber number) const {
   if (size() == 0) return false;
   const std::lock_guard lock(mutex_);

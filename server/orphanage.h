@@ -35,6 +35,9 @@ class Orphanage {
   /// Removes the link. The file is gone then, unless it has other names.
   Result<void> remove(InodeNumber number);
 
+  /// A session knows the leftover `number`: it goes with the last that does, as all others.
+  void adopt(InodeNumber number);
+
   /// Whether it has a link here. Cheap while there are no orphans.
   [[nodiscard]] bool has(InodeNumber number) const;
   Result<disk::Stat> stat(InodeNumber number) const;

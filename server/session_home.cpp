@@ -58,7 +58,13 @@ Reply SessionHome::handle(const InFrame& request) {
   if (auto done = introduce(*introductions); !done) return error_reply(done.error());
   HandlerContext context{
       .home = *home_, .nodes = state_->nodes, .grant = state_->grant, .listings = state_->listings};
-  return row->run(context, in.rest());
+  Reply reply = row->run(context, in.rest());
+  if (reply.status == Status::kTooManyOpen) {
+    // Nothing was applied: a handler that gets no descriptor leaves all as it was.
+    home_->spare_descriptors();
+    reply = row->run(context, in.rest());
+  }
+  return reply;
 }
 
 // What cannot be introduced because it is not there any more is left out: the request hears kStale

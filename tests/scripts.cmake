@@ -5,6 +5,7 @@
 #   # ctest: TIMEOUT 600      seconds, instead of 300
 #   # ctest: RUN_SERIAL       nothing else may run beside it
 #   # ctest: NEEDS nothing    registered also where the programs are not built
+#   # ctest: NOT sanitized     registered only where no sanitizer changes what it looks at
 
 # homefs_script_test(NAME LABEL FILE)
 function(homefs_script_test name label script)
@@ -20,6 +21,10 @@ function(homefs_script_test name label script)
       set(timeout ${CMAKE_MATCH_1})
     elseif(setting MATCHES "RUN_SERIAL")
       set(serial TRUE)
+    elseif(setting MATCHES "NOT sanitized")
+      if(HOMEFS_SANITIZE)
+        return()
+      endif()
     elseif(setting MATCHES "NEEDS nothing")
       set(needs_programs FALSE)
     else()

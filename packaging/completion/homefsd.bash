@@ -5,14 +5,15 @@ _homefsd() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   COMPREPLY=()
   case $previous in
+    token) mapfile -t COMPREPLY < <(compgen -W "list revoke" -- "$current"); return ;;
     --config) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-    user) mapfile -t COMPREPLY < <(compgen -W "add passwd quota disable list" -- "$current"); return ;;
+    user) mapfile -t COMPREPLY < <(compgen -W "add passwd quota disable enable list remove" -- "$current"); return ;;
   esac
   if [[ $current == -* ]]; then
     mapfile -t COMPREPLY < <(
-      compgen -W "--config --quota --password-stdin --help --version" -- "$current")
+      compgen -W "--config --quota --files --display-name --password-stdin --delete-files --help --version" -- "$current")
   else
-    mapfile -t COMPREPLY < <(compgen -W "serve user" -- "$current")
+    mapfile -t COMPREPLY < <(compgen -W "serve check-config user token" -- "$current")
   fi
 }
 

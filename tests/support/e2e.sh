@@ -27,13 +27,19 @@ E2E_SERVER_PID=
 E2E_MOUNTS=()
 E2E_PORT=
 
-# Nothing of the person who runs the tests is read or changed.
-export HOME="$E2E_DIR/home" XDG_CONFIG_HOME="$E2E_DIR/config" XDG_STATE_HOME="$E2E_DIR/state"
-export XDG_CACHE_HOME="$E2E_DIR/cache" XDG_RUNTIME_DIR="$E2E_DIR/run"
+if [ -z "${HOMEFS_USER_MANAGER:-}" ]; then
+  # Nothing of the person who runs the tests is read or changed.
+  export HOME="$E2E_DIR/home" XDG_CONFIG_HOME="$E2E_DIR/config" XDG_STATE_HOME="$E2E_DIR/state"
+  export XDG_CACHE_HOME="$E2E_DIR/cache" XDG_DATA_HOME="$E2E_DIR/share" XDG_RUNTIME_DIR="$E2E_DIR/run"
+  mkdir -m 0700 "$XDG_RUNTIME_DIR"
+else
+  # The user is made for the test, and the units of its manager look at the usual places.
+  export XDG_CONFIG_HOME="$HOME/.config" XDG_STATE_HOME="$HOME/.local/state"
+  export XDG_CACHE_HOME="$HOME/.cache" XDG_DATA_HOME="$HOME/.local/share"
+fi
 unset NOTIFY_SOCKET CREDENTIALS_DIRECTORY
-mkdir "$HOME" "$XDG_CONFIG_HOME" "$XDG_STATE_HOME" "$XDG_CACHE_HOME" "$E2E_DIR/secrets" \
-  "$E2E_DIR/server" "$E2E_DIR/logs"
-mkdir -m 0700 "$XDG_RUNTIME_DIR"
+mkdir -p "$HOME" "$XDG_CONFIG_HOME" "$XDG_STATE_HOME" "$XDG_CACHE_HOME" "$XDG_DATA_HOME" \
+  "$E2E_DIR/secrets" "$E2E_DIR/server" "$E2E_DIR/logs"
 
 # The reports of a sanitizer go to files, as a daemon has no stderr; any such file is a failure.
 for _options in ASAN_OPTIONS UBSAN_OPTIONS LSAN_OPTIONS TSAN_OPTIONS; do

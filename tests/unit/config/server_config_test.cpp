@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include <regex>
 #include <set>
+#include <sstream>
 
 #include "tests/unit/config/temporary_folder.h"
 
@@ -202,37 +202,59 @@ TEST(ServerConfig, SampleSaysNothingButTheDefaults) {
   EXPECT_EQ(sample->log.to, defaults->log.to);
 }
 
+// The texts in quotes of `text`.
+std::vector<std::string> quoted_texts(std::string_view text) {
+  std::vector<std::string> texts;
+  for (std::size_t at = text.find('"'); at != text.npos; at = text.find('"', at)) {
+    const std::size_t end = text.find('"', at + 1);
+    if (end == text.npos) break;
+    texts.emplace_back(text.substr(at + 1, end - at - 1));
+    at = end + 1;
+  }
+  return texts;
+}
+
 // The keys that the code asks for, learnt from its own answers to an unknown one.
 std::set<std::string> keys_in_code() {
   std::set<std::string> keys;
-  const std::regex name("\"([a-z_]+)\"");
   for (const std::string section : {"", "listen", "tls", "login", "session", "log"}) {
     const std::string object = R"({"?": 1})";
     const std::string text = section.empty() ? object : "{\"" + section + "\": " + object + "}";
-    std::string error = parse(text).error().context;
-    error.erase(0, error.find("known are"));
-    for (std::sregex_iterator match(error.begin(), error.end(), name), end; match != end; ++match) {
-      keys.insert(section.empty() ? (*match)[1].str() : section + "." + (*match)[1].str());
+    const std::string error = parse(text).error().context;
+    for (const std::string& key : quoted_texts(error.substr(error.find("known are")))) {
+      keys.insert(section.empty() ? key : section + "." + key);
     }
   }
   for (const char* section : {"listen", "tls", "login", "session", "log"}) keys.erase(section);
   return keys;
 }
 
+// Whether a line of the man page describes `key`: ".It Cm tls.key_file , tls.certificate_file".
+bool is_described(const std::string& man, const std::string& key) {
+  std::istringstream lines(man);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with(".It Cm ") && (line + " ").find(" " + key + " ") != std::string::npos)
+      return true;
+  }
+  return false;
+}
+
 TEST(ServerConfig, ManPageAndSampleKnowEveryKey) {
-  const auto read = [](const std::string& path) {
-    std::ifstream in(path);
-    return std::string(std::istreambuf_iterator<char>(in), {});
-  };
-  const std::string man = read(source_file("man/homefsd.json.5"));
-  const std::string sample = read(source_file("config/homefsd.json.sample"));
+  const std::string man = read_source("man/homefsd.json.5");
+  const std::string sample = read_source("config/homefsd.json.sample");
   const std::set<std::string> keys = keys_in_code();
   EXPECT_EQ(keys.size(), 20u);
   for (const std::string& key : keys) {
-    EXPECT_TRUE(std::regex_search(man, std::regex("\\.It Cm .*\\b" + key + "\\b"))) << key;
+    EXPECT_TRUE(is_described(man, key)) << key;
     const std::string last = key.substr(key.rfind('.') + 1);
     EXPECT_NE(sample.find("\"" + last + "\": "), std::string::npos) << key;
   }
+}
+
+TEST(ServerConfig, ReadsTheFileThatPackagesPutInPlace) {
+  const Result<ServerConfig> config = ServerConfig::load(source_file("packaging/homefsd.json"));
+  ASSERT_TRUE(config) << config.error().context;
+  EXPECT_EQ(config->accounts_file, "/var/lib/homefs/accounts.ini");
 }
 
 }  // namespace

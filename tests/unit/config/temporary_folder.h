@@ -47,8 +47,15 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
+/// A file of the repository.
 inline std::string source_file(std::string_view name) {
   return std::string(HOMEFS_SOURCE_DIR) + "/" + std::string(name);
+}
+
+inline std::string read_source(std::string_view name) {
+  std::ifstream in(source_file(name), std::ios::binary);
+  EXPECT_TRUE(in) << name;
+  return {std::istreambuf_iterator<char>(in), {}};
 }
 
 }  // namespace homefs

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 #include "protocol/block.h"
+#include "protocol/codec.h"
 #include "protocol/limits.h"
 #include "protocol/op.h"
 #include "protocol/status.h"
@@ -61,6 +62,16 @@ TEST(ProtocolDocument, CutsFilesIntoTheBlocksOfTheCode) {
   EXPECT_NE(read_source("protocol/PROTOCOL.md").find("A **block** is 65,536 bytes"),
             std::string::npos);
   EXPECT_EQ(kBlockBytes, 65536u);
+}
+
+TEST(ProtocolDocument, SaysHowLongTheTypesAre) {
+  std::map<std::string, std::string> documented;
+  for (const auto& row : table_of_document("Encoding")) documented.emplace(row.at(0), row.at(1));
+  EXPECT_EQ(documented.at("attributes"), std::to_string(encode_fields(AttributesReply{}).size()));
+  EXPECT_EQ(documented.at("grant"), std::to_string(encode_fields(QuotaEvent{}).size()));
+  const std::size_t without = encode_fields(DigestReply{}).size();
+  const std::size_t with = encode_fields(DigestReply{.digests = {Md5Digest{}}}).size();
+  EXPECT_EQ(documented.at("digest"), std::to_string(with - without));
 }
 
 // The errnos of the table, by their names.

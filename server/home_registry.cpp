@@ -1,0 +1,148 @@
+#include "server/home_registry.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <utility>
+
+namespace homefs {
+namespace {
+
+// Beside the homes: an account's name never begins with a dot.
+constexpr const char* kOrphansFolder = ".orphans";
+
+Result<void> make_folder(const std::filesystem::path& folder) {
+  std::error_code error;
+  if (std::filesystem::create_directories(folder, error)) {
+    std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error);
+  }
+  if (!error && !std::filesystem::is_directory(folder, error) && !error) {
+    return fail(Status::kConfigError, folder.string() + " is no folder");
+  }
+  if (error) return fail_errno(error.value(), "make " + folder.string());
+  return {};
+}
+
+}  // namespace
+
+Result<void> delete_home(const std::filesystem::path& homes_dir, const std::string& name) {
+  for (const auto& folder : {homes_dir / name, homes_dir / kOrphansFolder / name}) {
+    std::error_code error;
+    if (!std::filesystem::exists(std::filesystem::symlink_status(folder, error))) continue;
+    // Renamed first: an account that is made anew under this name begins with an empty home.
+    const std::filesystem::path doomed =
+        homes_dir / (".removed." + name + "." + std::to_string(::getpid()) +
+                     (folder.parent_path() == homes_dir ? "" : ".orphans"));
+    std::filesystem::rename(folder, doomed, error);
+    if (!error) std::filesystem::remove_all(doomed, error);
+    if (error) return fail_errno(error.value(), "delete " + folder.string());
+  }
+  return {};
+}
+
+HomeRegistry::HomeRegistry(HomeRegistryOptions options) : options_(std::move(options)) {}
+
+std::shared_ptr<LiveHome> HomeRegistry::find(const Account& account) {
+  const auto entries = entries_.lock();
+  const auto found = entries->find(account.name);
+  return found == entries->end() ? nullptr : found->second.home;
+}
+
+Result<std::shared_ptr<LiveHome>> HomeRegistry::acquire(const Account& account) {
+  if (auto home = find(account)) {
+    (void)apply_limits(account);  // whether they changed does not matter here
+    return home;
+  }
+  const std::lock_guard opening(opening_mutex_);
+  if (auto home = find(account)) return home;  // another login was faster
+  return open(account);
+}
+
+// Precondition: opening_mutex_ is held.
+Result<std::shared_ptr<LiveHome>> HomeRegistry::open(const Account& account) {
+  const std::filesystem::path root = options_.homes_dir / account.name;
+  const std::filesystem::path orphans = options_.homes_dir / kOrphansFolder;
+  for (const auto& folder : {options_.homes_dir, root, orphans}) {
+    if (Result<void> made = make_folder(folder); !made) return std::unexpected(made.error());
+  }
+  HomeOptions home;
+  home.root = root.string();
+  home.orphan_folder = (orphans / account.name).string();
+  home.bytes_max = account.total_space;
+  home.files_max = account.files_max;
+  home.preserve_owners = account.preserve_owners;
+  home.orphan_linger = options_.orphan_linger;
+  home.descriptors = options_.descriptors;
+  home.buffers = options_.buffers;
+  home.usage = options_.usage_of(account.name);
+  Result<std::shared_ptr<Home>> files = Home::open(std::move(home));
+  if (!files) return std::unexpected(files.error());
+
+  auto live = std::make_shared<LiveHome>(
+      LiveHome{account.name, std::move(*files), HomeCoherence::make(options_.executor)});
+  (*entries_.lock())[account.name] = Entry{live, account.total_space, account.files_max};
+  return live;
+}
+
+std::shared_ptr<LiveHome> HomeRegistry::apply_limits(const Account& account) {
+  std::shared_ptr<LiveHome> home;
+  {
+    const auto entries = entries_.lock();
+    const auto found = entries->find(account.name);
+    if (found == entries->end()) return nullptr;
+    Entry& entry = found->second;
+    if (entry.bytes_max == account.total_space && entry.files_max == account.files_max) {
+      return nullptr;
+    }
+    entry.bytes_max = account.total_space;
+    entry.files_max = account.files_max;
+    home = entry.home;
+  }
+  home->files->set_limits(account.total_space, account.files_max);
+  return home;
+}
+
+void HomeRegistry::tidy() {
+  const std::lock_guard opening(opening_mutex_);
+  std::vector<std::shared_ptr<LiveHome>> unused;
+  std::vector<std::shared_ptr<LiveHome>> used;
+  {
+    const auto entries = entries_.lock();
+    std::erase_if(*entries, [&](auto& item) {
+      // Whoever acquires a home takes its reference under this lock, so 1 means: only we have it.
+      const bool is_unused = item.second.home.use_count() == 1;
+      (is_unused ? unused : used).push_back(item.second.home);
+      return is_unused;
+    });
+  }
+  const auto now = std::chrono::steady_clock::now();
+  for (const auto& home : used) (void)home->files->sweep_orphans(now);
+  for (const auto& home : unused) {
+    (void)home->files->sweep_orphans(now);
+    home->files->stop();
+  }
+  unused.clear();  // closed while opening_mutex_ is held: nobody opens it before that is done
+}
+
+void HomeRegistry::stop_all() {
+  const std::lock_guard opening(opening_mutex_);
+  std::vector<std::shared_ptr<LiveHome>> homes;
+  {
+    const auto entries = entries_.lock();
+    for (const auto& [name, entry] : *entries) homes.push_back(entry.home);
+  }
+  for (const auto& home : homes) home->files->stop();
+}
+
+void HomeRegistry::let_go_of_sessions() {
+  std::vector<std::shared_ptr<LiveHome>> homes;
+  {
+    const auto entries = entries_.lock();
+    for (const auto& [name, entry] : *entries) homes.push_back(entry.home);
+  }
+  for (const auto& home : homes) home->coherence->clear();
+}
+
+std::size_t HomeRegistry::size() { return entries_.lock()->size(); }
+
+}  // namespace homefs

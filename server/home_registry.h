@@ -1,0 +1,90 @@
+// The homes that are in use: each is opened once, however many sessions it has, and closed a little
+// after the last of them has ended.
+//
+// Owner: the server. Executor: thread-safe. Blocks: acquire() and close_unused() on the disk, one
+// at a time; a home that is open already is acquired without waiting.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "config/accounts.h"
+#include "protocol/buffer.h"
+#include "protocol/guarded.h"
+#include "protocol/result.h"
+#include "server/coherence.h"
+#include "server/home.h"
+#include "server/usage_store.h"
+
+namespace homefs {
+
+/// A home and what its sessions share.
+struct LiveHome {
+  std::string name;                          ///< the account's
+  std::shared_ptr<Home> files;               ///< owners: this, and the home's own background work
+  std::shared_ptr<HomeCoherence> coherence;  ///< owners: this, and handlers on its strand
+};
+
+struct HomeRegistryOptions {
+  boost::asio::any_io_executor executor;
+  std::filesystem::path homes_dir;
+  std::chrono::seconds orphan_linger{600};
+  std::shared_ptr<BufferPool> buffers;           ///< of the process
+  std::shared_ptr<DescriptorCache> descriptors;  ///< of the process
+  /// What is remembered of a home's use.
+  std::function<std::shared_ptr<UsageStore>(const std::string& home)> usage_of;
+};
+
+/// Deletes the home of an account that is no more, and its orphans. It is out of the way at once,
+/// also for a server that runs: what sessions have open stays readable until they end.
+/// Precondition: check_account_name(name).
+Result<void> delete_home(const std::filesystem::path& homes_dir, const std::string& name);
+
+class HomeRegistry {
+ public:
+  explicit HomeRegistry(HomeRegistryOptions options);
+
+  /// The home of `account`, opened or made if necessary, with the account's limits in force.
+  /// Errors: those of Home::open and of making the folder.
+  Result<std::shared_ptr<LiveHome>> acquire(const Account& account);
+
+  /// Puts the account's limits in force; null when its home is not open or they are unchanged.
+  std::shared_ptr<LiveHome> apply_limits(const Account& account);
+
+  /// Closes homes that no session has any more, and deletes orphans whose time has come.
+  void tidy();
+  /// The server stops: ends of sessions delete no orphans from now on, uses are remembered.
+  void stop_all();
+
+  /// Breaks the circle of homes and sessions after handlers have stopped: sessions that could not
+  /// leave are forgotten. Precondition: no thread runs handlers.
+  void let_go_of_sessions();
+
+  /// Homes that are open.
+  [[nodiscard]] std::size_t size();
+
+ private:
+  struct Entry {
+    std::shared_ptr<LiveHome> home;
+    std::uint64_t bytes_max = 0;
+    std::uint64_t files_max = 0;
+  };
+  using Entries = std::unordered_map<std::string, Entry>;
+
+  std::shared_ptr<LiveHome> find(const Account& account);
+  Result<std::shared_ptr<LiveHome>> open(const Account& account);
+
+  const HomeRegistryOptions options_;
+  // Held while a home is opened or closed, so that it is never open twice. Taken before entries_.
+  std::mutex opening_mutex_;
+  Guarded<Entries> entries_;
+};
+
+}  // namespace homefs

@@ -1,0 +1,96 @@
+#include "server/serve.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <string>
+
+#include "server/log.h"
+#include "server/server.h"
+#include "server/service_notify.h"
+
+namespace homefs {
+namespace {
+
+constexpr std::chrono::milliseconds kSignalInterval{1000};
+
+// Blocked in all threads (they inherit it), and taken one by one by the main thread.
+sigset_t block_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  (void)::pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // fails for bad arguments only
+  (void)::signal(SIGPIPE, SIG_IGN);                       // sockets say EPIPE instead
+  return signals;
+}
+
+// Two descriptors a connection and those of the open files: as many as the system allows.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) log_warn("descriptor-limit-not-raised");
+}
+
+int wait_for_signal(const sigset_t& signals, std::chrono::nanoseconds wait) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(wait);
+  const timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (wait - seconds).count()};
+  return ::sigtimedwait(&signals, nullptr, &timeout);
+}
+
+void reload(Server& server, const std::function<Result<ServerConfig>()>& reload_config) {
+  notify_reloading();
+  const Result<ServerConfig> config = reload_config();
+  if (config) {
+    server.reload(*config);
+  } else {
+    log_error("reload-failed", {{"error", config.error().message()}});
+  }
+  notify_ready("serving");
+}
+
+void run_until_stopped(Server& server, const sigset_t& signals,
+                       const std::function<Result<ServerConfig>()>& reload_config) {
+  const auto watchdog = watchdog_interval();
+  const auto interval = std::min<std::chrono::nanoseconds>(
+      kSignalInterval, watchdog.value_or(std::chrono::microseconds(kSignalInterval)));
+  for (;;) {
+    const int signal = wait_for_signal(signals, interval);
+    if (signal == SIGHUP) {
+      reload(server, reload_config);
+    } else if (signal > 0) {
+      log_info("stopping", {{"signal", signal == SIGTERM ? "SIGTERM" : "SIGINT"}});
+      return;
+    }
+    if (watchdog && server.is_alive()) notify_alive();
+  }
+}
+
+}  // namespace
+
+ExitStatus serve(ServerConfig config, const std::function<Result<ServerConfig>()>& reload_config) {
+  const sigset_t signals = block_signals();
+  if (Result<void> started = start_log(config.log); !started) {
+    return print_failure(started.error());
+  }
+  raise_descriptor_limit();
+  Result<std::unique_ptr<Server>> server = Server::make(std::move(config));
+  if (!server) return print_failure(server.error());
+  if (Result<void> started = (*server)->start(); !started) {
+    (void)print_failure(started.error());
+    return ExitStatus::kCannotListen;
+  }
+  log_info("serving", {{"port", (*server)->port()}, {"fingerprint", (*server)->fingerprint()}});
+  notify_ready("serving on port " + std::to_string((*server)->port()));
+  run_until_stopped(**server, signals, reload_config);
+  notify_stopping();
+  (*server)->stop();
+  return ExitStatus::kOk;
+}
+
+}  // namespace homefs

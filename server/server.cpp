@@ -1,0 +1,303 @@
+#include "server/server.h"
+
+#include <pthread.h>
+
+#include <array>
+#include <atomic>
+#include <boost/asio/post.hpp>
+#include <boost/asio/strand.hpp>
+#include <utility>
+
+#include "protocol/base64.h"
+#include "protocol/codec.h"
+#include "protocol/scram_crypto.h"
+#include "server/connection.h"
+#include "server/descriptor_cache.h"
+#include "server/device_tokens.h"
+#include "server/log.h"
+#include "server/refusal.h"
+
+namespace homefs {
+namespace {
+
+constexpr std::chrono::seconds kHouseInterval{1};
+constexpr int kTidyEvery = 10;  // of these intervals
+constexpr std::chrono::milliseconds kStopPoll{20};
+constexpr std::chrono::seconds kFlushDeadline{5};
+// Large buffers that are kept for further requests: what a few connections at full speed turn over.
+constexpr std::size_t kBuffersKeptMax = 64;
+
+LoginSettings login_settings(const ServerConfig& config, std::size_t threads) {
+  return {.reveals_unknown_users = config.login.reveal_unknown_users,
+          .scram_iterations = config.login.scram_iterations,
+          .keepalive = config.keepalive,
+          .linger = config.session.linger,
+          .limits = session_limits(threads, config.session.bulk_connections_max)};
+}
+
+std::uint64_t random_number() {
+  std::uint64_t number = 0;
+  fill_random(std::as_writable_bytes(std::span(&number, 1)));
+  return number;
+}
+
+/// The secret behind the answers to names that no account has: stays the same over restarts.
+Result<std::vector<std::byte>> login_secret(StateDb& state) {
+  Sha256Digest fresh{};
+  fill_random(fresh);
+  const Result<std::string> kept = state.constant("login-secret", to_hex(fresh));
+  if (!kept) return std::unexpected(kept.error());
+  const auto bytes = std::as_bytes(std::span(*kept));
+  return std::vector<std::byte>(bytes.begin(), bytes.end());
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Server>> Server::make(ServerConfig config) {
+  Result<DataFolder> folder = DataFolder::open(config.data_dir);
+  if (!folder) return std::unexpected(folder.error());
+  const auto& [key_file, certificate_file] = config.tls;
+  if (Result<void> made = make_server_identity(key_file, certificate_file); !made) {
+    return std::unexpected(made.error());
+  }
+  Result<TlsContext> tls = TlsContext::server(key_file, certificate_file);
+  if (!tls) return std::unexpected(tls.error());
+  Result<std::unique_ptr<StateDb>> state = StateDb::open(config.data_dir / "state.db");
+  if (!state) return std::unexpected(state.error());
+  Result<std::vector<std::byte>> secret = login_secret(**state);
+  if (!secret) return std::unexpected(secret.error());
+  return std::unique_ptr<Server>(new Server(std::move(config), std::move(*folder), std::move(*tls),
+                                            std::move(*state), std::move(*secret)));
+}
+
+Server::Server(ServerConfig config, DataFolder folder, TlsContext tls,
+               std::unique_ptr<StateDb> state, std::vector<std::byte> secret)
+    : config_(std::move(config)),
+      folder_(std::move(folder)),
+      tls_(std::move(tls)),
+      secret_(std::move(secret)),
+      incarnation_(random_number()),
+      buffers_(BufferPool::make(kBuffersKeptMax)),
+      connections_(std::make_shared<std::atomic<std::size_t>>(0)),
+      state_(std::move(state)),
+      accounts_(config_.accounts_file,
+                {.check_interval = {},  // a stat a login: an edit is seen by the next one
+                 .on_problem =
+                     [](const std::string& problem) {
+                       log_warn("accounts-file", {{"problem", problem}});
+                     }}),
+      throttle_({.failures_before_lockout = config_.login.failures_before_lockout,
+                 .lockout = config_.login.lockout}),
+      legacy_(secret_),
+      io_(io_thread_count(config_.io_threads)),
+      slow_executor_(boost::asio::make_strand(io_.executor())),
+      settings_(login_settings(config_, io_.count())),
+      sessions_(config_.session.sessions_max),
+      homes_({.executor = io_.executor(),
+              .homes_dir = config_.homes_dir,
+              .orphan_linger = config_.session.linger,
+              .buffers = buffers_,
+              .descriptors = std::make_shared<DescriptorCache>(),
+              .usage_of = [this](const std::string& home) {
+                return std::make_shared<StateDbUsage>(*state_, home);
+              }}) {}
+
+Server::~Server() { stop(); }
+
+LoginParts Server::login_parts() {
+  return {.executor = io_.executor(),
+          .slow_executor = slow_executor_,
+          .accounts = accounts_,
+          .state = *state_,
+          .throttle = throttle_,
+          .legacy = legacy_,
+          .sessions = sessions_,
+          .homes = homes_,
+          .owner = *this,
+          .settings = settings_,
+          .secret = secret_,
+          .incarnation = incarnation_};
+}
+
+Result<void> Server::start() {
+  ListenerOptions options;
+  options.addresses = config_.listen.addresses;
+  options.port = config_.listen.port;
+  options.logins_max = config_.login.handshakes_max;
+  options.keepalive = config_.keepalive;
+  listener_ = Listener::make(io_.executor(), std::move(options),
+                             [this](UniqueFd socket, LoginSlots::Slot slot) {
+                               take_socket(std::move(socket), std::move(slot));
+                             });
+  if (Result<void> opened = listener_->open(); !opened) return opened;
+  io_.start();
+  housekeeper_ = std::jthread([this] {
+    (void)::pthread_setname_np(::pthread_self(), "housekeeper");  // only for people
+    keep_house();
+  });
+  return {};
+}
+
+void Server::take_socket(UniqueFd socket, LoginSlots::Slot slot) {
+  ChannelOptions channel;
+  channel.pool = buffers_;
+  Connection::start({.executor = io_.executor(),
+                     .tls = tls_,
+                     .login = login_parts(),
+                     .channel = std::move(channel),
+                     .count = connections_},
+                    std::move(socket), std::move(slot));
+}
+
+// ---- The end ----------------------------------------------------------------------------------
+
+void Server::stop() {
+  {
+    const std::lock_guard lock(stop_mutex_);
+    if (std::exchange(is_stopping_, true)) return;
+  }
+  stop_changed_.notify_all();
+  if (housekeeper_.joinable()) housekeeper_.join();
+  if (listener_) listener_->stop();
+  sessions_.refuse_new();
+  for (const auto& session : sessions_.all()) {
+    session->tell(Op::kGoingAway, {});
+    session->stop_reading();
+  }
+  wait_until_answered();
+  // From here on the end of a session is not the end of its open files: it may be back soon.
+  homes_.stop_all();
+  (void)sessions_.end_if([](const Session&) { return true; },
+                         {Status::kGoingAway, "the server shuts down"});
+  wait_until_disconnected();
+  io_.stop();
+  homes_.let_go_of_sessions();
+  log_info("stopped");
+}
+
+void Server::wait_until_answered() {
+  const auto deadline = std::chrono::steady_clock::now() + kStopDeadline;
+  const auto is_busy = [this] {
+    for (const auto& session : sessions_.all()) {
+      if (session->unanswered() > 0) return true;
+    }
+    return false;
+  };
+  while (is_busy() && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(kStopPoll);
+  }
+}
+
+/// What is queued for a client that reads gets there; a client that does not is not waited for.
+void Server::wait_until_disconnected() {
+  const auto deadline = std::chrono::steady_clock::now() + kFlushDeadline;
+  while (*connections_ > 0 && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(kStopPoll);
+  }
+}
+
+void Server::reload(const ServerConfig& config) {
+  *settings_.lock() = login_settings(config, io_.count());
+  log_info("reloaded");
+}
+
+bool Server::is_alive() {
+  if (!has_answered_ || has_answered_->load()) {
+    has_answered_ = std::make_shared<std::atomic<bool>>(false);
+    boost::asio::post(io_.executor(), [answered = has_answered_] { answered->store(true); });
+    return true;
+  }
+  return false;
+}
+
+// ---- Sessions ---------------------------------------------------------------------------------
+
+void Server::end_session(Session& session, Error why) {
+  if (is_success(why.status)) {
+    log_info("goodbye", {{"user", session.account()}, {"session", session.short_id()}});
+  } else {
+    log_warn(
+        "session-ended",
+        {{"user", session.account()}, {"session", session.short_id()}, {"why", why.message()}});
+  }
+  sessions_.end(session, why);
+}
+
+Reply Server::handle_token(Session& session, const InFrame& frame) {
+  const Result<TokenRequest> request = decode_json<TokenRequest>(frame.bytes());
+  if (!request) return refusal_reply(request.error());
+  const Result<TokenReply> reply = handle_token_request(*state_, session.account(), *request);
+  if (!reply) return refusal_reply(reply.error());
+  if (request->action == TokenAction::kRevoke) end_sessions_of_revoked_tokens();
+  return Reply{.status = Status::kOk, .fields = encode_json(*reply)};
+}
+
+// ---- Housekeeping -----------------------------------------------------------------------------
+
+void Server::keep_house() {
+  for (int round = 0;; ++round) {
+    {
+      std::unique_lock lock(stop_mutex_);
+      stop_changed_.wait_for(lock, kHouseInterval, [this] { return is_stopping_; });
+      if (is_stopping_) return;
+    }
+    apply_accounts();
+    prepare_legacy_verifier();
+    const Result<std::int64_t> change = state_->change_number();
+    if (change && *change != state_change_) {
+      state_change_ = *change;
+      end_sessions_of_revoked_tokens();
+    }
+    const auto linger = settings_.lock()->linger;
+    (void)sessions_.end_idle_since_before(Session::Clock::now() - linger);
+    if (round % kTidyEvery == 0) homes_.tidy();
+  }
+}
+
+/// accounts.ini may have changed: new quotas are in force, and who may not log in any more is
+/// logged out.
+void Server::apply_accounts() {
+  const Result<std::shared_ptr<const Accounts>> accounts = accounts_.current();
+  if (!accounts || *accounts == accounts_applied_) return;
+  accounts_applied_ = *accounts;
+  (void)sessions_.end_if(
+      [&](const Session& session) {
+        const Account* account = accounts_applied_->find(session.account());
+        return account == nullptr || account->disabled;
+      },
+      {Status::kAccountDisabled, "the account is switched off"});
+  for (const Account& account : accounts_applied_->all()) {
+    if (homes_.apply_limits(account)) tell_quota(account.name);
+  }
+}
+
+/// One a round, since it takes a good part of a second: then no login has to wait for it.
+void Server::prepare_legacy_verifier() {
+  if (!accounts_applied_) return;
+  const std::uint32_t iterations = settings_.lock()->scram_iterations;
+  for (const Account& account : accounts_applied_->all()) {
+    if (account.password.kind != PasswordKind::kLegacyMd5) continue;
+    if (legacy_.find(account.name, account.password.text)) continue;
+    (void)legacy_.make(account.name, account.password.text, iterations);  // kept for its login
+    return;
+  }
+}
+
+void Server::tell_quota(const std::string& account) {
+  for (const auto& session : sessions_.all()) {
+    if (session->account() != account) continue;
+    session->tell_quota();
+  }
+}
+
+void Server::end_sessions_of_revoked_tokens() {
+  (void)sessions_.end_if(
+      [&](const Session& session) {
+        if (session.token_id().empty()) return false;
+        const auto token = state_->find_token(session.token_id());
+        return token.has_value() && !token->has_value();
+      },
+      {Status::kSessionUnknown, "its device token was revoked"});
+}
+
+}  // namespace homefs

@@ -1,0 +1,175 @@
+#include "server/session.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "protocol/base64.h"
+#include "protocol/codec.h"
+#include "server/connection.h"
+
+namespace homefs {
+namespace {
+
+constexpr Session::Clock::rep kNotIdle = std::numeric_limits<Session::Clock::rep>::max();
+
+Session::Clock::rep now() { return Session::Clock::now().time_since_epoch().count(); }
+
+void close_replaced(const std::vector<std::shared_ptr<Connection>>& connections) {
+  for (const auto& connection : connections) {
+    if (connection) connection->close({Status::kDisconnected, "replaced by a newer connection"});
+  }
+}
+
+}  // namespace
+
+std::shared_ptr<Session> Session::make(boost::asio::any_io_executor executor, SessionOwner& owner,
+                                       SessionSetup setup) {
+  std::shared_ptr<Session> session(new Session(std::move(executor), owner, std::move(setup)));
+  session->self_ = session;
+  return session;
+}
+
+Session::Session(boost::asio::any_io_executor executor, SessionOwner& owner, SessionSetup setup)
+    : executor_(std::move(executor)),
+      owner_(owner),
+      setup_(std::move(setup)),
+      outbox_(EventOutbox::make(executor_)),
+      idle_since_(now()),
+      state_(std::make_unique<MemoryReplayRecord>(),
+             DataQueue::Limits{.running_max = setup_.limits.running_max,
+                               .slow_max = setup_.limits.slow_max}) {
+  state_.lock()->bulk.resize(setup_.limits.bulk_connections_max);
+}
+
+Session::~Session() = default;
+
+// Enough to find its lines in a log.
+std::string Session::short_id() const { return to_hex(setup_.id).substr(0, 8); }
+
+bool Session::State::owns(const Connection& connection) const {
+  if (control.get() == &connection) return true;
+  return std::ranges::any_of(bulk,
+                             [&](const Bulk& one) { return one.connection.get() == &connection; });
+}
+
+bool Session::State::has_connection() const {
+  return control != nullptr ||
+         std::ranges::any_of(bulk, [](const Bulk& one) { return one.connection != nullptr; });
+}
+
+Result<Session::Attached> Session::attach_control(std::shared_ptr<Connection> connection,
+                                                  bool is_shared) {
+  std::vector<ConnectionRef> replaced;
+  Attached attached;
+  EventOutbox::Connected connected;
+  {
+    // One step with the outbox: of two that come at once, the same one has to win in both.
+    const auto state = state_.lock();
+    if (state->has_ended) return fail(Status::kSessionUnknown, "the session has ended");
+    replaced.push_back(std::exchange(state->control, connection));
+    for (Bulk& bulk : state->bulk) replaced.push_back(std::exchange(bulk, {}).connection);
+    connected = outbox_->connect(std::move(connection),
+                                 {.op = Op::kMode, .fields = encode_fields(ModeEvent{is_shared})});
+    attached.last_applied = state->sequencer.last_applied();
+    idle_since_ = kNotIdle;
+  }
+  attached.has_missed_events = connected.has_missed;
+  for (EventOutbox::Done& done : connected.given_up) done(false);
+  close_replaced(replaced);
+  return attached;
+}
+
+Result<void> Session::attach_bulk(std::shared_ptr<Connection> connection, std::uint32_t place) {
+  std::vector<ConnectionRef> replaced;
+  {
+    const auto state = state_.lock();
+    if (state->has_ended) return fail(Status::kSessionUnknown, "the session has ended");
+    if (state->bulk.empty() || place > state->bulk.size()) {
+      return fail(Status::kInvalid, "more bulk connections than the server takes");
+    }
+    // Free ones have order 0; else the oldest.
+    const auto chosen = place != 0 ? state->bulk.begin() + (place - 1)
+                                   : std::ranges::min_element(state->bulk, {}, &Bulk::order);
+    replaced.push_back(std::exchange(chosen->connection, std::move(connection)));
+    chosen->order = ++state->bulk_attached;
+    idle_since_ = kNotIdle;
+  }
+  close_replaced(replaced);
+  return {};
+}
+
+void Session::tell_quota() {
+  tell(Op::kQuotaChanged, encode_fields(QuotaEvent{setup_.files->grant_state()}));
+}
+
+Result<void> Session::acknowledge(std::uint64_t seq_done) {
+  return state_.lock()->sequencer.acknowledge(seq_done);
+}
+
+void Session::detach(const Connection& connection) {
+  outbox_->disconnect(&connection);
+  const auto state = state_.lock();
+  if (!state->owns(connection)) return;
+  if (state->control.get() == &connection) state->control.reset();
+  for (Bulk& bulk : state->bulk) {
+    if (bulk.connection.get() == &connection) bulk = {};
+  }
+  if (!state->has_connection()) idle_since_ = now();
+}
+
+void Session::on_connection_closed(const Connection& connection, const Error& why) {
+  detach(connection);
+  if (why.status == Status::kProtocolError) owner_.end_session(*this, why);
+}
+
+std::optional<Session::Clock::time_point> Session::idle_since() const {
+  const Clock::rep since = idle_since_;
+  if (since == kNotIdle) return std::nullopt;
+  return Clock::time_point(Clock::duration(since));
+}
+
+void Session::stop_reading() {
+  std::vector<ConnectionRef> connections;
+  {
+    const auto state = state_.lock();
+    connections.push_back(state->control);
+    for (const Bulk& bulk : state->bulk) connections.push_back(bulk.connection);
+  }
+  for (const ConnectionRef& connection : connections) {
+    if (connection) connection->stop_reading();
+  }
+}
+
+void Session::close(const Error& why) {
+  std::vector<ConnectionRef> connections;
+  {
+    const auto state = state_.lock();
+    if (std::exchange(state->has_ended, true)) return;
+    connections.push_back(std::move(state->control));
+    for (Bulk& bulk : state->bulk) connections.push_back(std::move(bulk.connection));
+  }
+  for (const ConnectionRef& connection : connections) {
+    if (!connection) continue;
+    connection->close_after_flush(why);
+    outbox_->disconnect(connection.get());
+  }
+  coherence().leave(self_.lock());
+}
+
+std::size_t Session::unanswered() {
+  const auto state = state_.lock();
+  return state->sequencer.unsettled() + state->data.unfinished();
+}
+
+void Session::send_mode(bool is_shared, std::move_only_function<void()> done) {
+  outbox_->send(Op::kMode, encode_fields(ModeEvent{is_shared}),
+                [done = std::move(done)](bool) mutable { done(); });
+}
+
+void Session::send_changes(const std::vector<std::byte>& fields,
+                           std::move_only_function<void()> done) {
+  outbox_->send(Op::kChanged, fields, [done = std::move(done)](bool) mutable { done(); });
+}
+
+}  // namespace homefs

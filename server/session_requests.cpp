@@ -1,0 +1,271 @@
+// How a session runs its requests.
+
+#include <boost/asio/post.hpp>
+#include <utility>
+
+#include "protocol/codec.h"
+#include "server/connection.h"
+#include "server/refusal.h"
+#include "server/request_class.h"
+#include "server/session.h"
+
+namespace homefs {
+namespace {
+
+// Requests that one job runs before it lets other sessions have the thread.
+constexpr int kJobsPerTurn = 8;
+constexpr int kChangesPerTurn = 32;
+
+}  // namespace
+
+void Session::on_frame(const ConnectionRef& connection, InFrame frame) {
+  switch (frame.header.kind) {
+    case FrameKind::kRequest:
+      on_request(connection, std::move(frame));
+      return;
+    case FrameKind::kEventAck:
+      if (Result<void> known = outbox_->acknowledge(connection.get(), frame.header.tag); !known) {
+        owner_.end_session(*this, known.error());
+      }
+      return;
+    case FrameKind::kReply:
+    case FrameKind::kEvent:
+      owner_.end_session(*this, {Status::kProtocolError, "a frame that only servers send"});
+      return;
+  }
+}
+
+void Session::on_request(const ConnectionRef& connection, InFrame frame) {
+  if (!take_acknowledgement(connection, frame.header)) return;
+  switch (class_of(frame.header.op)) {
+    case RequestClass::kRefused:
+      refuse(connection, frame.header, {Status::kProtocolError, "not an operation of a session"});
+      return;
+    case RequestClass::kChange:
+      on_change(connection, std::move(frame));
+      return;
+    case RequestClass::kQuick: {
+      const Reply reply = setup_.files->handle(frame);
+      connection->reply(frame.header, reply);
+      note_reply(reply);
+      return;
+    }
+    case RequestClass::kData:
+      queue_job(connection, std::move(frame), /*is_slow=*/false);
+      return;
+    case RequestClass::kSlow:
+      queue_job(connection, std::move(frame), /*is_slow=*/true);
+      return;
+    case RequestClass::kSession:
+      on_session_request(connection, frame);
+      return;
+  }
+}
+
+/// Takes seq_done, and checks that the connection is (still) one of the session's. False: the
+/// frame is not to be looked at any further.
+bool Session::take_acknowledgement(const ConnectionRef& connection, const FrameHeader& header) {
+  Result<void> taken;
+  {
+    const auto state = state_.lock();
+    if (state->has_ended || !state->owns(*connection)) return false;
+    if (header.seq_done != 0) taken = state->sequencer.acknowledge(header.seq_done);
+  }
+  if (!taken) refuse(connection, header, taken.error());
+  return taken.has_value();
+}
+
+void Session::on_session_request(const ConnectionRef& connection, const InFrame& frame) {
+  if (frame.header.op == Op::kPing) {
+    connection->reply(frame.header, Reply{});
+    return;
+  }
+  if (!connection->is_control()) {
+    refuse(connection, frame.header, {Status::kProtocolError, "belongs on the control connection"});
+    return;
+  }
+  if (frame.header.op == Op::kGoodbye) {
+    connection->reply(frame.header, Reply{.fields = encode_json(Goodbye{})});
+    owner_.end_session(*this, {Status::kOk, "goodbye"});
+    return;
+  }
+  queue_job(connection, frame, /*is_slow=*/true);
+}
+
+// ---- Changes --------------------------------------------------------------------------------
+
+void Session::on_change(const ConnectionRef& connection, InFrame frame) {
+  if (!connection->is_control()) {
+    refuse(connection, frame.header, {Status::kProtocolError, "belongs on the control connection"});
+    return;
+  }
+  const FrameHeader header = frame.header;
+  const std::uint64_t fingerprint = fingerprint_of(header.op, frame.bytes());
+  Result<std::shared_ptr<const Reply>> accepted;
+  bool is_mine_to_apply = false;
+  bool is_long = false;
+  {
+    const auto state = state_.lock();
+    if (state->has_ended || !state->owns(*connection)) return;
+    accepted = state->sequencer.accept(std::move(frame), fingerprint, {connection, header});
+    const InFrame* next = state->sequencer.next();
+    if (next != nullptr && !state->is_draining) {
+      state->is_draining = is_mine_to_apply = true;
+      is_long = is_long_change(next->header.op);
+    }
+  }
+  if (!accepted) {
+    refuse(connection, header, accepted.error());
+  } else if (*accepted != nullptr) {
+    connection->reply(header, **accepted);
+  }
+  if (!is_mine_to_apply) return;
+  if (is_long) {
+    post_apply_changes();
+  } else {
+    apply_changes();
+  }
+}
+
+void Session::post_apply_changes() {
+  boost::asio::post(executor_, [session = self_.lock()] { session->apply_changes(); });
+}
+
+/// Applies what waits. Precondition: is_draining was set by the caller.
+void Session::apply_changes() {
+  for (int turn = 0;; ++turn) {
+    std::optional<InFrame> frame;
+    {
+      const auto state = state_.lock();
+      const InFrame* next = state->has_ended ? nullptr : state->sequencer.next();
+      if (next == nullptr) {
+        state->is_draining = false;
+        return;
+      }
+      const bool leaves = turn == kChangesPerTurn || (turn > 0 && is_long_change(next->header.op));
+      if (!leaves) frame = state->sequencer.begin_next();
+    }
+    if (!frame) {
+      post_apply_changes();
+      return;
+    }
+    apply_change(*frame);
+  }
+}
+
+void Session::apply_change(const InFrame& frame) {
+  const auto reply = std::make_shared<const Reply>(setup_.files->handle(frame));
+  std::uint64_t seq = 0;
+  {
+    const auto state = state_.lock();
+    seq = state->sequencer.finish(reply);
+  }
+  coherence().spread(*this, reply->changes,
+                     [session = self_.lock(), seq, reply] { session->settle(seq, *reply); });
+}
+
+void Session::settle(std::uint64_t seq, const Reply& reply) {
+  ReplyTarget target;
+  {
+    const auto state = state_.lock();
+    target = state->sequencer.settle(seq);
+  }
+  if (const ConnectionRef connection = target.connection.lock()) {
+    connection->reply(target.request, reply);
+  }
+  note_reply(reply);
+}
+
+// ---- Everything else ------------------------------------------------------------------------
+
+void Session::queue_job(const ConnectionRef& connection, InFrame frame, bool is_slow) {
+  DataJob job;
+  job.range = written_range(frame);
+  job.target = {connection, frame.header};
+  job.frame = std::move(frame);
+  job.is_slow = is_slow;
+  {
+    const auto state = state_.lock();
+    if (state->has_ended || !state->owns(*connection)) return;
+    state->data.push(std::move(job));
+  }
+  start_jobs();
+}
+
+std::vector<DataJob> Session::begin_jobs() {
+  std::vector<DataJob> jobs;
+  const auto state = state_.lock();
+  const auto is_wanted = [](const DataJob& job) {
+    const ConnectionRef connection = job.target.connection.lock();
+    return connection == nullptr || !connection->is_congested();
+  };
+  while (std::optional<DataJob> job = state->data.begin_next(is_wanted)) {
+    jobs.push_back(std::move(*job));
+  }
+  return jobs;
+}
+
+void Session::start_jobs() {
+  for (DataJob& job : begin_jobs()) {
+    boost::asio::post(executor_, [session = self_.lock(), job = std::move(job)]() mutable {
+      session->run_jobs(std::move(job));
+    });
+  }
+}
+
+/// Runs `job`, and then what may run next, for a while.
+void Session::run_jobs(DataJob job) {
+  for (int turn = 1;; ++turn) {
+    run_job(job);
+    {
+      const auto state = state_.lock();
+      state->data.finish(job.number);
+    }
+    if (turn == kJobsPerTurn) {
+      start_jobs();
+      return;
+    }
+    std::vector<DataJob> next = begin_jobs();
+    if (next.empty()) return;
+    for (std::size_t i = 1; i < next.size(); ++i) {
+      boost::asio::post(executor_, [session = self_.lock(), one = std::move(next[i])]() mutable {
+        session->run_jobs(std::move(one));
+      });
+    }
+    job = std::move(next.front());
+  }
+}
+
+void Session::run_job(const DataJob& job) {
+  const ConnectionRef connection = job.target.connection.lock();
+  // The client sends again what a broken connection did not answer, so this is not wanted any more.
+  if (connection == nullptr || connection->is_gone()) return;
+  const auto reply = std::make_shared<const Reply>(answer(job.frame));
+  coherence().spread(*this, reply->changes, [connection, request = job.target.request, reply] {
+    connection->reply(request, *reply);
+  });
+  note_reply(*reply);
+}
+
+Reply Session::answer(const InFrame& frame) {
+  if (frame.header.op == Op::kToken) return owner_.handle_token(*this, frame);
+  return setup_.files->handle(frame);
+}
+
+/// Says why and closes the connection; whoever broke the protocol loses the session too.
+void Session::refuse(const ConnectionRef& connection, const FrameHeader& request,
+                     const Error& error) {
+  connection->reply(request, refusal_reply_for(request.op, error));
+  connection->close_after_flush(error);
+  // After a gap the client may resume, and send what it left out.
+  if (error.status != Status::kSequenceGap) owner_.end_session(*this, error);
+}
+
+/// A handler that finds a request malformed says so in its reply.
+void Session::note_reply(const Reply& reply) {
+  if (reply.status == Status::kProtocolError) {
+    owner_.end_session(*this, {Status::kProtocolError, "a malformed request"});
+  }
+}
+
+}  // namespace homefs

@@ -1,0 +1,195 @@
+// Files that are open somewhere when their last name goes.
+
+#include "server/orphanage.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/server/test_home.h"
+
+namespace homefs {
+namespace {
+
+using test::TestHome;
+using test::TestSession;
+
+class Orphans : public testing::Test {
+ protected:
+  std::size_t on_disk() {
+    return static_cast<std::size_t>(
+        std::distance(std::filesystem::directory_iterator(home_.orphans()), {}));
+  }
+
+  TestHome home_;
+  TestSession session_{home_};
+};
+
+TEST_F(Orphans, AFileKeptOpenLivesOnWithoutAName) {
+  const NodeId file = session_.make_file(kRootNode, "f", "data");
+  const auto removed = session_.unlink(kRootNode, "f", /*keep=*/true);
+  ASSERT_EQ(removed.status, Status::kOk);
+  EXPECT_EQ(removed->attributes.links, 0u);
+  EXPECT_EQ(session_.getattr(file)->attributes.links, 0u);
+  EXPECT_EQ(session_.read(file, 0, 10).payload, "data");
+  EXPECT_EQ(session_.write(file, 4, "more")->attributes.size, 8u);
+  EXPECT_EQ(session_.chmod(file, 0400)->attributes.mode & 0777u, 0400u);
+  EXPECT_EQ(session_.truncate(file, 2).status, Status::kOk);
+  EXPECT_EQ(on_disk(), 1u);
+  session_.forget({file});
+  EXPECT_EQ(on_disk(), 0u);
+  EXPECT_EQ(home_->usage(), Usage{});
+}
+
+TEST_F(Orphans, WithoutNeedNothingIsKept) {
+  const NodeId file = session_.make_file(kRootNode, "f", "data");
+  session_.unlink(kRootNode, "f");
+  EXPECT_EQ(on_disk(), 0u);
+  EXPECT_EQ(session_.read(file, 0, 10).status, Status::kStale);
+}
+
+TEST_F(Orphans, AnOrphanGetsNoNameAgain) {
+  const NodeId file = session_.make_file(kRootNode, "f", "data");
+  session_.unlink(kRootNode, "f", /*keep=*/true);
+  EXPECT_EQ(session_.link(file, kRootNode, "g").status, Status::kNoSuchFile);
+}
+
+TEST_F(Orphans, AFileKnownToAnotherSessionIsKeptForIt) {
+  session_.make_file(kRootNode, "f", "data");
+  TestSession other(home_);
+  const NodeId theirs = other.find(kRootNode, "f");
+  session_.unlink(kRootNode, "f");
+  EXPECT_EQ(other.read(theirs, 0, 10).payload, "data");
+  session_->close();
+  EXPECT_EQ(on_disk(), 1u);
+  other.forget({theirs});
+  EXPECT_EQ(on_disk(), 0u);
+}
+
+TEST_F(Orphans, AReplacedFileIsKeptLikeAnUnlinkedOne) {
+  const NodeId old = session_.make_file(kRootNode, "f", "old");
+  session_.make_file(kRootNode, "g", "new");
+  const auto moved =
+      session_.rename(kRootNode, "g", kRootNode, "f", RenameMode::kReplace, /*keep=*/true);
+  ASSERT_TRUE(moved->other);
+  EXPECT_EQ(moved->other->links, 0u);
+  EXPECT_EQ(session_.read(old, 0, 10).payload, "old");
+  EXPECT_EQ(session_.read(session_.find(kRootNode, "f"), 0, 10).payload, "new");
+  EXPECT_EQ(home_->usage(), (Usage{.bytes = 6, .files = 2}));
+  session_.forget({old});
+  EXPECT_EQ(home_->usage(), (Usage{.bytes = 3, .files = 1}));
+}
+
+TEST_F(Orphans, ARenameThatFailsKeepsNothing) {
+  session_.make_file(kRootNode, "f");
+  session_.make_folder(kRootNode, "d");
+  EXPECT_EQ(
+      session_.rename(kRootNode, "d", kRootNode, "f", RenameMode::kReplace, /*keep=*/true).status,
+      Status::kNotDirectory);
+  EXPECT_EQ(on_disk(), 0u);
+  EXPECT_EQ(session_.lookup(kRootNode, "f", NodeId{2})->attributes.links, 1u);
+}
+
+TEST_F(Orphans, WithAnotherNameLeftTheCountIsRightAllTheTime) {
+  const NodeId file = session_.make_file(kRootNode, "a", "data");
+  session_.link(file, kRootNode, "b");
+  // "a" is the only way the server knows to the file.
+  EXPECT_EQ(session_.unlink(kRootNode, "a", /*keep=*/true)->attributes.links, 1u);
+  EXPECT_EQ(session_.getattr(file)->attributes.links, 1u);
+  EXPECT_EQ(session_.lookup(kRootNode, "b", session_.next_node())->attributes.links, 1u);
+  EXPECT_EQ(session_.list({.folder = kRootNode, .bytes_max = 1000})
+                ->folders[0]
+                .entries[0]
+                .attributes.links,
+            1u);
+  while (home_.descriptors().size() > 0) home_.descriptors().shrink();
+  EXPECT_EQ(session_.read(file, 0, 10).payload, "data");
+  EXPECT_EQ(session_.link(file, kRootNode, "c")->attributes.links, 2u);
+  EXPECT_EQ(session_.unlink(kRootNode, "b", /*keep=*/true)->attributes.links, 1u);
+  EXPECT_EQ(session_.unlink(kRootNode, "c", /*keep=*/true)->attributes.links, 0u);
+  EXPECT_EQ(session_.read(file, 0, 10).payload, "data");
+  EXPECT_EQ(home_->usage(), (Usage{.bytes = 4, .files = 1}));
+  session_->close();
+  EXPECT_EQ(on_disk(), 0u);
+  EXPECT_EQ(home_->usage(), Usage{});
+}
+
+TEST_F(Orphans, AHeldFileWithNamesLosesOnlyItsHold) {
+  const NodeId file = session_.make_file(kRootNode, "a", "data");
+  session_.link(file, kRootNode, "b");
+  session_.unlink(kRootNode, "a", /*keep=*/true);
+  EXPECT_EQ(on_disk(), 1u);
+  session_.forget({file});
+  EXPECT_EQ(on_disk(), 0u);
+  const auto found = session_.lookup(kRootNode, "b", session_.next_node());
+  EXPECT_EQ(found->attributes.links, 1u);
+  EXPECT_EQ(home_->usage(), (Usage{.bytes = 4, .files = 1}));
+}
+
+TEST_F(Orphans, OnlyFilesAreKept) {
+  session_.symlink(kRootNode, "l", session_.next_node(), "x");
+  session_.unlink(kRootNode, "l", /*keep=*/true);
+  EXPECT_EQ(on_disk(), 0u);
+}
+
+TEST_F(Orphans, SurviveAKillAndAreIntroducedAgain) {
+  const NodeId file = session_.make_file(kRootNode, "f", "data");
+  session_.chmod(file, 0);
+  const InodeNumber inode = session_.getattr(file)->attributes.inode;
+  session_.unlink(kRootNode, "f", /*keep=*/true);
+  session_.kill(home_);
+  home_.restart(/*is_clean=*/false);
+  TestSession again(home_);
+  const auto introduced = [&](Introduction introduction) {
+    return again.call<ReadReply>(Op::kRead,
+                                 ReadRequest{.node = introduction.node, .offset = 0, .length = 10},
+                                 {}, {.list = {introduction}});
+  };
+  EXPECT_EQ(introduced({.node = NodeId{5}, .parent = kNoNode, .inode = InodeNumber{1}}).status,
+            Status::kStale);
+  EXPECT_EQ(introduced({.node = file, .parent = kNoNode, .inode = inode}).payload, "data");
+  // A session that had it under a name looks there first.
+  EXPECT_EQ(
+      introduced({.node = NodeId{6}, .parent = kRootNode, .name = "f", .inode = inode}).payload,
+      "data");
+  EXPECT_EQ(again.getattr(file)->attributes.links, 0u);
+  EXPECT_EQ(again.getattr(file)->attributes.mode & 07777u, 0u);
+  home_->wait_until_usage_known();
+  EXPECT_EQ(home_->usage(), (Usage{.bytes = 4, .files = 1}));
+  again->close();
+  EXPECT_EQ(on_disk(), 0u);
+}
+
+TEST_F(Orphans, AnOrderlyStopKeepsThemForTheRestart) {
+  session_.make_file(kRootNode, "f", "data");
+  session_.unlink(kRootNode, "f", /*keep=*/true);
+  home_->stop();
+  session_->close();
+  EXPECT_EQ(on_disk(), 1u);
+  home_.restart(/*is_clean=*/true);
+  home_->wait_until_usage_known();
+  EXPECT_EQ(home_->usage(), (Usage{.bytes = 4, .files = 1}));
+}
+
+TEST_F(Orphans, LeftoversAreSweptWhenTheirTimeIsOver) {
+  const NodeId adopted = session_.make_file(kRootNode, "a", "data");
+  const InodeNumber inode = session_.getattr(adopted)->attributes.inode;
+  session_.make_file(kRootNode, "b", "leftover");
+  session_.unlink(kRootNode, "a", /*keep=*/true);
+  session_.unlink(kRootNode, "b", /*keep=*/true);
+  std::filesystem::create_directory(home_.orphans() / "making-3");
+  session_.kill(home_);
+  home_.restart(/*is_clean=*/false);
+  EXPECT_EQ(on_disk(), 2u);
+  TestSession again(home_);
+  again.call<AttributesReply>(Op::kGetattr, NodeRequest{.node = adopted}, {},
+                              {.list = {{.node = adopted, .parent = kNoNode, .inode = inode}}});
+  const auto now = std::chrono::steady_clock::now();
+  EXPECT_EQ(home_->sweep_orphans(now), 0u);
+  EXPECT_EQ(home_->sweep_orphans(now + std::chrono::hours(1)), 1u);
+  EXPECT_EQ(on_disk(), 1u);
+  EXPECT_EQ(again.read(adopted, 0, 10).payload, "data");
+  home_->wait_until_usage_known();
+  EXPECT_EQ(home_->usage(), (Usage{.bytes = 4, .files = 1}));
+}
+
+}  // namespace
+}  // namespace homefs
