@@ -59,14 +59,13 @@ TEST(Progress, ForgetsTransfersOfProcessesThatAreGone) {
 TEST(Progress, DrawsBarsIn80Columns) {
   auto down = record(TransferEvent::kProgress, 2, "b", 27 * kMiB, 27 * kMiB, 100 * kMiB);
   down.direction = TransferDirection::kDown;
-  const auto lines = drawn({record(TransferEvent::kStarted, 1, "photos/holiday.jpg"),
-                            record(TransferEvent::kProgress, 1, "photos/holiday.jpg", 10 * kMiB,
-                                   40 * kMiB, 3 * kMiB),
-                            down},
-                           80);
+  const auto lines = drawn(
+      {record(TransferEvent::kStarted, 1, "photos/holiday.jpg"),
+       record(TransferEvent::kProgress, 1, "photos/holiday.jpg", 10 * kMiB, 40 * kMiB, 3 * kMiB),
+       down},
+      80);
   const Lines expected{
-      "-> ...day.jpg\"       [##.......]  25%        10MiB of 40MiB    3.0MiB/s     0:10",
-      "x"};
+      "-> ...day.jpg\"       [##.......]  25%        10MiB of 40MiB    3.0MiB/s     0:10", "x"};
   ASSERT_EQ(lines.size(), 3U);
   for (const std::string& line : lines) EXPECT_LE(line.size(), 80U) << line;
   EXPECT_EQ(lines[0], "");
@@ -75,9 +74,9 @@ TEST(Progress, DrawsBarsIn80Columns) {
 }
 
 TEST(Progress, DrawsWiderBarsIn200Columns) {
-  const auto lines = drawn({record(TransferEvent::kProgress, 1, "photos/holiday.jpg", 10 * kMiB,
-                                   40 * kMiB, 3 * kMiB)},
-                           200);
+  const auto lines = drawn(
+      {record(TransferEvent::kProgress, 1, "photos/holiday.jpg", 10 * kMiB, 40 * kMiB, 3 * kMiB)},
+      200);
   ASSERT_EQ(lines.size(), 2U);
   EXPECT_EQ(lines[0].size(), 200U);
   EXPECT_EQ(lines[0], "");
@@ -104,10 +103,10 @@ TEST(Progress, NeverDividesByWhatIsNotThere) {
 }
 
 TEST(Progress, SumsUpSmallFilesOfTheLastSeconds) {
-  EXPECT_EQ(drawn({batch(7, kMiB, seconds(60)), batch(3, kMiB, seconds(5)),
-                   batch(4, kMiB, seconds(1))},
-                  80),
-            Lines{"-> 7 small files, 2MiB in the last 10 s"});
+  EXPECT_EQ(
+      drawn({batch(7, kMiB, seconds(60)), batch(3, kMiB, seconds(5)), batch(4, kMiB, seconds(1))},
+            80),
+      Lines{"-> 7 small files, 2MiB in the last 10 s"});
 }
 
 }  // namespace
