@@ -12,7 +12,6 @@
 
 #include "fusefs/control_socket.h"
 #include "fusefs/file_system.h"
-#include "fusefs/files_status.h"
 #include "fusefs/fuse_ops.h"
 #include "fusefs/fuse_session.h"
 #include "fusefs/io_threads.h"
@@ -136,9 +135,6 @@ Result<int> run_mount(const MountOptions& options, const MountParts& parts,
   Notifier notifier;
   files.attach(parts.link, notifier, parts.transfers);
   parts.link.attach(files, files);
-  if (parts.control != nullptr) {
-    parts.control->add_status("files", [&files] { return files_status_json(files); });
-  }
 
   std::promise<Result<>> started;
   TaskGroup starting;
@@ -149,7 +145,6 @@ Result<int> run_mount(const MountOptions& options, const MountParts& parts,
     result = serve(options, files, notifier, parts.control, std::move(on_ready));
   }
   files.wait_idle();
-  if (parts.control != nullptr) parts.control->remove_status("files");
   parts.link.detach();
   if (!result) return std::unexpected(result.error());
   return 0;
