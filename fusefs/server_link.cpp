@@ -206,10 +206,10 @@ Result<> ServerLink::connect_control() {
     counters_.note_trouble(dialed.error().message());
     return std::unexpected(dialed.error());
   }
-  counters_.count_reconnect();
   spdlog::info("connected again: server={}:{} same_session={}", options_.server.host,
                options_.server.port, dialed->is_same_session);
   adopt_control(std::move(*dialed), /*is_first=*/false);
+  counters_.count_reconnect();
   if (options_.on_reconnected) options_.on_reconnected();
   return {};
 }
