@@ -4,7 +4,10 @@
 #include <fuse_lowlevel.h>
 #include <linux/fuse.h>
 #include <pthread.h>
+#include <spawn.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -48,6 +51,19 @@ class FuseArguments {
   fuse_args arguments_ = FUSE_ARGS_INIT(0, nullptr);
 };
 
+// A daemon that was killed leaves its mount point behind, on which every call fails with ENOTCONN.
+// Takes it away, as the user who mounted it may.
+void remove_dead_mount(const std::string& mountpoint) {
+  struct stat found{};
+  if (::stat(mountpoint.c_str(), &found) == 0 || errno != ENOTCONN) return;
+  const char* arguments[] = {"fusermount3", "-u", "-z", "-q", "--", mountpoint.c_str(), nullptr};
+  pid_t child = 0;
+  // posix_spawn() does not change the arguments; its interface is older than const.
+  const int error = ::posix_spawnp(&child, arguments[0], nullptr, nullptr,
+                                   const_cast<char* const*>(arguments), environ);
+  if (error == 0) (void)::waitpid(child, nullptr, 0);  // what is left, mounting complains about
+}
+
 }  // namespace
 
 Result<std::unique_ptr<FuseSession>> FuseSession::mount(const FuseSessionOptions& options,
@@ -69,6 +85,7 @@ Result<std::unique_ptr<FuseSession>> FuseSession::mount(const FuseSessionOptions
   if (options.debug) arguments.add("-d");
   for (const std::string& option : options.kernel_options) arguments.option(option);
 
+  remove_dead_mount(options.mountpoint);
   // The session's user data serves the operations and the hooks.
   ops.attach(*made);
   made->session_ =

@@ -131,8 +131,11 @@ Reply lookup(HandlerContext& context, const LookupRequest& request) {
   if (!name) return error_reply(name.error());
   const auto entry = context.home.lookup(*parent, *name);
   if (!entry) return error_reply(entry.error());
-  if (auto done = context.nodes.bind(request.node, entry->inode); !done) {
-    return error_reply(done.error());
+  // Number 0: the client does not know yet whether it has one for this inode, and introduces it.
+  if (request.node != kNoNode) {
+    if (auto done = context.nodes.bind(request.node, entry->inode); !done) {
+      return error_reply(done.error());
+    }
   }
   return reply_with(LookupReply{.attributes = entry->attributes, .target = entry->target});
 }

@@ -264,7 +264,9 @@ void Session::refuse(const ConnectionRef& connection, const FrameHeader& request
 /// A handler that finds a request malformed says so in its reply.
 void Session::note_reply(const Reply& reply) {
   if (reply.status == Status::kProtocolError) {
-    owner_.end_session(*this, {Status::kProtocolError, "a malformed request"});
+    const auto said = decode_all<ErrorReply>(reply.fields);
+    owner_.end_session(*this, {Status::kProtocolError,
+                               "a malformed request: " + (said ? said->text : std::string())});
   }
 }
 

@@ -6,8 +6,9 @@
 set -euo pipefail
 support=$(cd "$(dirname "$0")/../support" && pwd)
 if [ -z "${HOMEFS_USER_MANAGER:-}" ]; then
-  exec "$support/user_manager.sh" "$(readlink -f "$0")"
+  exec "$support/user_manager.sh" --installed "$(readlink -f "$0")"
 fi
+HOMEFS_BIN=/usr/bin/homefs HOMEFSD_BIN=/usr/bin/homefsd
 # shellcheck source=../support/e2e.sh
 . "$support/e2e.sh"
 
