@@ -88,7 +88,7 @@ TEST(Progress, EscapesNamesThatWouldTalkToTheTerminal) {
   const auto lines = drawn({record(TransferEvent::kProgress, 1, "\x1b[2J\n", 1, 2)}, 120);
   EXPECT_EQ(lines[0].find('\x1b'), std::string::npos);
   EXPECT_EQ(lines[0].find('\n'), std::string::npos);
-  EXPECT_NE(lines[0].find(R"("\x1B[2J\x0A")"), std::string::npos) << lines[0];
+  EXPECT_NE(lines[0].find(R"("\x1b[2J\x0a")"), std::string::npos) << lines[0];
 }
 
 TEST(Progress, CutsLongNamesAtTheirBeginningAndBetweenLetters) {
