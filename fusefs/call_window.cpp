@@ -1,6 +1,7 @@
 #include "fusefs/call_window.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 namespace homefs {
@@ -8,6 +9,25 @@ namespace {
 
 // The higher half is for the pings of ServerLink.
 constexpr std::uint32_t kCallTagMax = 0x7fffffff;
+
+// What must not be asked for twice when nobody knows whether it was done (PROTOCOL.md, "Sessions
+// and connections").
+bool is_repeatable(Op op) {
+  switch (op) {
+    case Op::kCreate:
+    case Op::kMkdir:
+    case Op::kMknod:
+    case Op::kSymlink:
+    case Op::kLink:
+    case Op::kUnlink:
+    case Op::kRmdir:
+    case Op::kRename:
+    case Op::kAppend:
+      return false;
+    default:
+      return true;
+  }
+}
 
 std::uint64_t payload_bytes(const Call& call) {
   std::uint64_t bytes = 0;
@@ -33,9 +53,13 @@ bool CallWindow::add(PendingPtr call) {
 
 PendingPtr CallWindow::take_next(Lane lane, std::uint64_t connection) {
   if (queue(lane).empty() || !has_room(lane)) return nullptr;
+  const bool needs_seq =
+      queue(lane).front()->seq == 0 && is_sequenced(queue(lane).front()->call.op);
+  // The server keeps the replies from the first that we have not got: a bounded number of them.
+  if (needs_seq && answered_.size() >= kCallsInFlightMax) return nullptr;
   PendingPtr call = std::move(queue(lane).front());
   queue(lane).pop_front();
-  if (call->seq == 0 && is_sequenced(call->call.op)) {
+  if (needs_seq) {
     call->seq = ++last_seq_;
     answered_.push_back(false);
   }
@@ -50,7 +74,7 @@ void CallWindow::put_under_way(const PendingPtr& call, std::uint64_t connection)
   call->tag = last_tag_;
   call->connection = connection;
   call->sent_order = ++last_sent_order_;
-  call->was_sent = true;
+  ++call->sendings;
   if (call->lane == Lane::kBulk) ++bulk_under_way_;
   under_way_.emplace(call->tag, call);
 }
@@ -67,6 +91,7 @@ void CallWindow::put_back(const PendingPtr& call) {
   if (found == under_way_.end() || found->second != call) return;
   under_way_.erase(found);
   leave_under_way(call);
+  --call->sendings;
   queue(call->lane).push_front(call);
 }
 
@@ -91,7 +116,7 @@ void CallWindow::fill_seq(std::uint64_t seq) {
 
 void CallWindow::send_again(PendingPtr call) {
   call->seq = 0;
-  call->was_sent = false;
+  call->sendings = 0;
   call->introductions.clear();
   // Behind those that hold a seq already: their numbers are lower than the one it will get.
   Queue& calls = queue(call->lane);
@@ -111,8 +136,19 @@ void CallWindow::on_break(std::uint64_t connection) {
     broken.push_back(entry.second);
     return true;
   });
-  std::sort(broken.begin(), broken.end(),
-            [](const PendingPtr& a, const PendingPtr& b) { return a->sent_order > b->sent_order; });
+  wait_again(std::move(broken));
+}
+
+void CallWindow::on_break_all() {
+  std::vector<PendingPtr> broken;
+  for (auto& [tag, call] : under_way_) broken.push_back(std::move(call));
+  under_way_.clear();
+  wait_again(std::move(broken));
+}
+
+// At the head of their lanes, in the order in which they were sent.
+void CallWindow::wait_again(std::vector<PendingPtr> broken) {
+  std::ranges::sort(broken, std::ranges::greater(), &PendingCall::sent_order);
   for (PendingPtr& call : broken) {
     leave_under_way(call);
     queue(call->lane).push_front(std::move(call));
@@ -127,14 +163,13 @@ std::vector<PendingPtr> CallWindow::on_new_session() {
   seq_done_ = 0;
   answered_.clear();
   for (Queue& calls : waiting_) {
-    for (const PendingPtr& call : calls) {
-      if (call->was_sent && call->call.op == Op::kAppend && call->done) doubtful.push_back(call);
+    std::erase_if(calls, [&](const PendingPtr& call) {
+      const bool is_doubtful = call->sendings > 0 && !is_repeatable(call->call.op);
+      if (is_doubtful && call->done) doubtful.push_back(call);
       call->seq = 0;
-    }
-    std::erase_if(calls, [](const PendingPtr& call) {
-      return !call->done || (call->was_sent && call->call.op == Op::kAppend);
+      call->sendings = 0;
+      return is_doubtful || !call->done;
     });
-    for (const PendingPtr& call : calls) call->was_sent = false;
   }
   return doubtful;
 }
@@ -173,6 +208,11 @@ std::vector<Link::Done> CallWindow::clear() {
   bulk_under_way_ = 0;
   for (Queue& calls : waiting_) calls.clear();
   return taken;
+}
+
+bool CallWindow::has_resends(Lane lane) const {
+  return std::any_of(queue(lane).begin(), queue(lane).end(),
+                     [](const PendingPtr& call) { return call->sendings > 0; });
 }
 
 std::uint64_t CallWindow::seq_done() const { return seq_done_; }

@@ -43,7 +43,7 @@ struct PendingCall {
   std::uint32_t tag = 0;         ///< while it is under way
   std::uint64_t connection = 0;  ///< while it is under way
   std::uint64_t sent_order = 0;  ///< grows with every sending
-  bool was_sent = false;         ///< in this session: may have been applied
+  int sendings = 0;              ///< in this session; over 0: it may have been applied
   int block_retries = 0;
   bool was_introduced_again = false;
   std::vector<Introduction> introductions;  ///< sent with it
@@ -76,8 +76,11 @@ class CallWindow {
 
   /// All calls under way on `connection` wait again.
   void on_break(std::uint64_t connection);
+  /// The same of every connection.
+  void on_break_all();
   /// The server knows nothing of what was sent: seqs start from 1. Returns calls that must not be
-  /// sent twice (appends that may have been applied); the caller fails them.
+  /// sent twice, since they may have been applied (appends, changes of names, which would now mean
+  /// something else); the caller fails them.
   [[nodiscard]] std::vector<PendingPtr> on_new_session();
 
   /// Takes the `done` of a call away; empty when it was answered already. A call that may have
@@ -93,6 +96,8 @@ class CallWindow {
   [[nodiscard]] std::size_t under_way() const { return under_way_.size(); }
   [[nodiscard]] std::size_t waiting() const { return waiting_[0].size() + waiting_[1].size(); }
   [[nodiscard]] bool is_waiting(Lane lane) const { return !queue(lane).empty(); }
+  /// Whether calls wait in `lane` that have been sent on a connection that is broken now.
+  [[nodiscard]] bool has_resends(Lane lane) const;
   [[nodiscard]] std::uint64_t waiting_payload_bytes() const;
 
  private:
@@ -106,6 +111,7 @@ class CallWindow {
   void leave_under_way(const PendingPtr& call);
   void fill_seq(std::uint64_t seq);
   void drop_abandoned(Queue& calls);
+  void wait_again(std::vector<PendingPtr> broken);
 
   std::array<Queue, 2> waiting_;
   std::unordered_map<std::uint32_t, PendingPtr> under_way_;

@@ -91,11 +91,16 @@ Result<LinkDialer::Dialed> LinkDialer::dial_control(const std::optional<LinkSess
                                                     std::uint64_t seq_done) {
   auto connection = open();
   if (!connection) return std::unexpected(connection.error());
-  Dialed dialed{.connection = *connection, .session = {}, .is_same_session = false};
+  Dialed dialed{.connection = *connection};
   Result<LinkSession> joined = fail(Status::kSessionUnknown);
   if (session) {
-    joined = resume_session(step_of(**connection), *session, ConnectionKind::kControl, seq_done);
-    dialed.is_same_session = joined.has_value();
+    auto resumed = resume_control(step_of(**connection), *session, seq_done);
+    dialed.is_same_session = resumed.has_value();
+    // After a restart the server counts its looks at inodes anew: what we have cannot be compared.
+    dialed.are_caches_valid = resumed && !resumed->has_missed_events &&
+                              resumed->session.incarnation == session->incarnation;
+    joined = resumed ? Result<LinkSession>(std::move(resumed->session))
+                     : std::unexpected(resumed.error());
   }
   if (!joined && joined.error().status == Status::kSessionUnknown) {
     joined = log_in(step_of(**connection));
@@ -110,10 +115,11 @@ Result<LinkDialer::Dialed> LinkDialer::dial_control(const std::optional<LinkSess
   return dialed;
 }
 
-Result<std::shared_ptr<LinkConnection>> LinkDialer::dial_bulk(const LinkSession& session) {
+Result<std::shared_ptr<LinkConnection>> LinkDialer::dial_bulk(const LinkSession& session,
+                                                              std::uint32_t place) {
   auto connection = open();
   if (!connection) return connection;
-  const auto joined = resume_session(step_of(**connection), session, ConnectionKind::kBulk, 0);
+  const auto joined = resume_bulk(step_of(**connection), session, place);
   set_current(nullptr);
   if (joined) return connection;
   (*connection)->close(joined.error());

@@ -27,6 +27,7 @@ class LinkDialer {
     std::shared_ptr<LinkConnection> connection;  ///< not adopted yet
     LinkSession session;
     bool is_same_session = false;
+    bool are_caches_valid = false;  ///< the server has told us of all changes so far
   };
 
   /// The control connection: re-joins `session`, or logs in where there is none or the server has
@@ -34,8 +35,9 @@ class LinkDialer {
   /// kServerKeyChanged; those of the login (kLoginRefused, ...).
   /// Replies to the session's seqs up to `seq_done` have arrived.
   Result<Dialed> dial_control(const std::optional<LinkSession>& session, std::uint64_t seq_done);
-  /// A further connection for `session`.
-  Result<std::shared_ptr<LinkConnection>> dial_bulk(const LinkSession& session);
+  /// The bulk connection number `place`, from 1 on, of `session`.
+  Result<std::shared_ptr<LinkConnection>> dial_bulk(const LinkSession& session,
+                                                    std::uint32_t place);
 
   /// Breaks what is under way and what comes, until reset_interrupt(). Thread-safe.
   void interrupt();

@@ -43,6 +43,14 @@ Result<std::string> new_verifier(const Credentials& credentials) {
   return verifier->to_string();
 }
 
+Resume resume_of(const LoginStep& step, const LinkSession& session, ConnectionKind kind) {
+  Resume resume;
+  resume.session_id = session.id;
+  resume.proof = resume_proof(session.secret, step.connection.channel()->channel_binding(), kind);
+  resume.kind = kind;
+  return resume;
+}
+
 LinkSession session_of(AuthFinishReply reply) {
   return LinkSession{.id = reply.session_id,
                      .secret = reply.session_secret,
@@ -105,18 +113,23 @@ Result<LinkSession> log_in(const LoginStep& step) {
   return session_of(std::move(*finished));
 }
 
-Result<LinkSession> resume_session(const LoginStep& step, const LinkSession& session,
-                                   ConnectionKind kind, std::uint64_t seq_done) {
-  const Resume resume{
-      .session_id = session.id,
-      .proof = resume_proof(session.secret, step.connection.channel()->channel_binding(), kind),
-      .kind = kind,
-      .seq_done = seq_done};
+Result<Resumed> resume_control(const LoginStep& step, const LinkSession& session,
+                               std::uint64_t seq_done) {
+  Resume resume = resume_of(step, session, ConnectionKind::kControl);
+  resume.seq_done = seq_done;
   const auto reply = ask<ResumeReply>(step, Op::kResume, resume);
   if (!reply) return std::unexpected(reply.error());
-  LinkSession joined = session;
-  joined.incarnation = incarnation_of(reply->incarnation, session.id);
-  return joined;
+  Resumed resumed{.session = session, .has_missed_events = reply->missed_events};
+  resumed.session.incarnation = incarnation_of(reply->incarnation, session.id);
+  return resumed;
+}
+
+Result<> resume_bulk(const LoginStep& step, const LinkSession& session, std::uint32_t place) {
+  Resume resume = resume_of(step, session, ConnectionKind::kBulk);
+  resume.place = place;
+  const auto reply = ask<ResumeReply>(step, Op::kResume, resume);
+  if (!reply) return std::unexpected(reply.error());
+  return {};
 }
 
 }  // namespace homefs

@@ -40,9 +40,17 @@ Result<> say_hello(const LoginStep& step);
 /// exchange.
 Result<LinkSession> log_in(const LoginStep& step);
 
-/// Joins `session` with this connection; replies up to `seq_done` have arrived. kSessionUnknown:
-/// the server has forgotten it; log_in() on the same connection may follow.
-Result<LinkSession> resume_session(const LoginStep& step, const LinkSession& session,
-                                   ConnectionKind kind, std::uint64_t seq_done);
+struct Resumed {
+  LinkSession session;             ///< its incarnation may be another one
+  bool has_missed_events = false;  ///< what was cached may be untrue
+};
+
+/// Joins `session` with this connection, as its control connection; replies up to `seq_done` have
+/// arrived. kSessionUnknown: the server has forgotten it; log_in() on the same connection may
+/// follow.
+Result<Resumed> resume_control(const LoginStep& step, const LinkSession& session,
+                               std::uint64_t seq_done);
+/// The same as bulk connection number `place`, from 1 on, instead of the one that was it before.
+Result<> resume_bulk(const LoginStep& step, const LinkSession& session, std::uint32_t place);
 
 }  // namespace homefs

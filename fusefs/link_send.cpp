@@ -209,7 +209,7 @@ void ServerLink::on_refused(const Departure& departure, const Error& why) {
   }
   // Closed, and its on_closed is still to come: nothing more is offered to it.
   if (state->control == departure.connection) state->control = nullptr;
-  std::erase(state->bulk, departure.connection);
+  std::ranges::replace(state->bulk, departure.connection, ConnectionPtr());
 }
 
 void ServerLink::on_connection_space(LinkConnection&) {

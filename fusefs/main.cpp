@@ -1,9 +1,11 @@
 // homefs: the client's command line. Each command is a file in cli/.
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <string>
 #include <vector>
 
+#include "config/config_error.h"
 #include "fusefs/cli/arguments.h"
 #include "fusefs/cli/command.h"
 #include "fusefs/cli/terminal.h"
@@ -41,6 +43,12 @@ int run(std::string_view program, const std::vector<std::string>& arguments) {
   for (const CLI::App* each : app.get_subcommands({})) commands.push_back(each->get_name());
   std::vector<std::string> normal = normalize_arguments(program, arguments, commands);
   std::vector<std::string> reversed(normal.rbegin(), normal.rend());  // as CLI11 wants them
+  if (normal.empty())
+    return report(ExitStatus::kUsage, "no command is given; \"homefs --help\" lists them");
+  if (!normal[0].starts_with('-') && std::ranges::find(commands, normal[0]) == commands.end()) {
+    return report(ExitStatus::kUsage,
+                  "there is no command " + shown(normal[0]) + suggestion(normal[0], commands));
+  }
   try {
     app.parse(std::move(reversed));
   } catch (const CLI::ParseError& error) {

@@ -29,7 +29,9 @@ ServerLink::ServerLink(boost::asio::any_io_executor executor, TlsContext tls, Li
       executor_(executor),
       dialer_(std::move(executor), std::move(tls), options_, *this),
       reconnector_({options_.times.backoff_first, options_.times.backoff_max},
-                   [this] { return connect_missing(); }) {}
+                   [this] { return connect_missing(); }) {
+  state_.lock()->bulk_connections_max = options_.bulk_connections;
+}
 
 ServerLink::~ServerLink() {
   close();
@@ -76,19 +78,21 @@ void ServerLink::close(bool end_session) {
   reconnector_.stop();
   std::vector<Done> unanswered;
   std::vector<ConnectionPtr> connections;
+  ConnectionPtr control;
   {
     auto state = state_.lock();
     if (state->is_closed) return;
     state->is_closed = true;
-    if (state->control != nullptr) connections.push_back(std::exchange(state->control, nullptr));
-    connections.insert(connections.end(), state->bulk.begin(), state->bulk.end());
-    state->bulk.clear();
+    control = std::exchange(state->control, nullptr);
+    connections = std::exchange(state->bulk, {});
     unanswered = state->window.clear();
   }
+  std::erase(connections, nullptr);
+  if (control != nullptr) connections.push_back(control);
   for (Done& done : unanswered) done(fail(Status::kDisconnected, "the link was closed"));
   const Error why{Status::kDisconnected, "the link was closed"};
   for (const ConnectionPtr& connection : connections) {
-    if (end_session && connection == connections.front()) {
+    if (end_session && connection == control) {
       OutFrame goodbye;
       goodbye.header.op = Op::kGoodbye;
       goodbye.fields = encode_json(Goodbye{});
@@ -115,7 +119,6 @@ LinkStatus ServerLink::status() {
   {
     auto state = state_.lock();
     status.is_connected = state->control != nullptr;
-    status.bulk_connections = state->bulk.size();
     status.calls_under_way = state->window.under_way();
     status.calls_waiting = state->window.waiting();
     status.queued_bytes = state->window.waiting_payload_bytes();
@@ -124,6 +127,8 @@ LinkStatus ServerLink::status() {
       status.session = short_name(state->session->id);
     }
     connections = state->bulk;
+    std::erase(connections, nullptr);
+    status.bulk_connections = connections.size();
     if (state->control != nullptr) connections.push_back(state->control);
   }
   if (status.is_connected) status.round_trip = connections.back()->round_trip();
@@ -160,7 +165,9 @@ bool ServerLink::drop_connection(LinkConnection& connection) {
   const bool was_tended = tended_.lock()->erase(connection.id()) != 0;
   auto state = state_.lock();
   if (state->control.get() == &connection) state->control = nullptr;
-  std::erase_if(state->bulk, [&](const ConnectionPtr& each) { return each.get() == &connection; });
+  for (ConnectionPtr& each : state->bulk) {
+    if (each.get() == &connection) each = nullptr;
+  }
   state->window.on_break(connection.id());
   return was_tended && !state->is_closed;
 }
@@ -169,16 +176,16 @@ Result<> ServerLink::connect_missing() {
   dialer_.reset_interrupt();
   for (;;) {
     bool needs_control = false;
+    std::size_t place = 0;
     {
       auto state = state_.lock();
       if (state->is_closed) return {};
       needs_control = state->control == nullptr;
-      const bool needs_bulk = !state->is_bulk_refused &&
-                              state->bulk.size() < std::min(options_.bulk_connections,
-                                                            state->session->bulk_connections);
-      if (!needs_control && !needs_bulk) return {};
+      const auto missing = std::ranges::find(state->bulk, nullptr);
+      if (!needs_control && missing == state->bulk.end()) return {};
+      place = static_cast<std::size_t>(missing - state->bulk.begin());
     }
-    const Result<> connected = needs_control ? connect_control() : connect_bulk();
+    const Result<> connected = needs_control ? connect_control() : connect_bulk(place);
     if (!connected) return connected;
   }
 }
@@ -199,44 +206,27 @@ Result<> ServerLink::connect_control() {
     counters_.note_trouble(dialed.error().message());
     return std::unexpected(dialed.error());
   }
-  counters_.count_reconnect();
   spdlog::info("connected again: server={}:{} same_session={}", options_.server.host,
                options_.server.port, dialed->is_same_session);
   adopt_control(std::move(*dialed), /*is_first=*/false);
+  counters_.count_reconnect();
   if (options_.on_reconnected) options_.on_reconnected();
   return {};
 }
 
-Result<> ServerLink::connect_bulk() {
+Result<> ServerLink::connect_bulk(std::size_t place) {
   const std::optional<LinkSession> session = state_.lock()->session;
-  if (!session) return fail(Status::kNotLoggedIn);
-  auto connection = dialer_.dial_bulk(*session);
-  if (!connection) {
-    const Status status = connection.error().status;
-    const bool is_network = status == Status::kDisconnected || status == Status::kTimedOut ||
-                            status == Status::kInterrupted;
-    {
-      auto state = state_.lock();
-      // The control connection notices for itself when the server is gone, or has a new session.
-      state->is_bulk_over_control = state->bulk.empty();
-      if (!is_network && status != Status::kSessionUnknown) state->is_bulk_refused = true;
-    }
-    if (!is_network)
-      spdlog::warn("no bulk connection, going on without: why=\"{}\"",
-                   connection.error().message());
-    pump(Lane::kBulk);
-    if (is_network || status == Status::kSessionUnknown) return std::unexpected(connection.error());
-    return {};
-  }
+  auto connection = dialer_.dial_bulk(*session, static_cast<std::uint32_t>(place + 1));
+  if (!connection) return on_no_bulk(place, connection.error());
   start_tending(*connection);
   {
     auto state = state_.lock();
-    const bool is_current = state->session && state->session->id == session->id;
+    const bool is_current = state->session->id == session->id && place < state->bulk.size();
     if (state->is_closed || !is_current) {
       (*connection)->close({Status::kDisconnected, "the session has ended"});
       return {};
     }
-    state->bulk.push_back(*connection);
+    state->bulk[place] = *connection;
     state->is_bulk_over_control = false;
   }
   (*connection)->adopt();
@@ -245,29 +235,70 @@ Result<> ServerLink::connect_bulk() {
   return {};
 }
 
+// Without a bulk connection its calls go over the control connection; but not those that a broken
+// one has carried: the network may still hold some of its writes, which the server would do after
+// what is written there next. A resume of the place, or of the control connection, rules that out.
+Result<> ServerLink::on_no_bulk(std::size_t place, const Error& why) {
+  const bool is_refusal = why.status == Status::kInvalid || why.status == Status::kTooManySessions;
+  ConnectionPtr control_to_resume;
+  {
+    auto state = state_.lock();
+    const bool has_resends = state->window.has_resends(Lane::kBulk);
+    const bool is_none =
+        std::ranges::all_of(state->bulk, [](const ConnectionPtr& each) { return !each; });
+    if (is_refusal) {
+      state->bulk_connections_max = static_cast<unsigned>(place);
+      state->bulk.resize(place);  // the places behind it were not dialed yet, or are refused too
+      if (has_resends) control_to_resume = state->control;
+    }
+    state->is_bulk_over_control = (is_none || state->bulk.empty()) && !has_resends;
+  }
+  pump(Lane::kBulk);
+  if (!is_refusal) return std::unexpected(why);
+  spdlog::warn("the server refuses bulk connections, going on with {}: why=\"{}\"", place,
+               why.message());
+  if (control_to_resume != nullptr) control_to_resume->close(why);
+  return {};
+}
+
+// Whatever the connections of before carried waits to be sent again: the server closes them when
+// the control connection is resumed, and so do we.
+std::vector<PendingPtr> ServerLink::break_all(bool is_same_session) {
+  std::vector<ConnectionPtr> before;
+  std::vector<PendingPtr> doubtful;
+  {
+    auto state = state_.lock();
+    before.swap(state->bulk);
+    state->window.on_break_all();
+    if (!is_same_session) {
+      doubtful = state->window.on_new_session();
+      state->bulk_connections_max = options_.bulk_connections;
+    }
+  }
+  std::erase(before, nullptr);
+  for (const ConnectionPtr& bulk : before) {
+    (void)tended_.lock()->erase(bulk->id());  // it does not break, it is replaced
+    bulk->close({Status::kDisconnected, "the control connection was resumed"});
+  }
+  return doubtful;
+}
+
 void ServerLink::adopt_control(LinkDialer::Dialed dialed, bool is_first) {
   const ConnectionPtr& connection = dialed.connection;
-  std::vector<ConnectionPtr> orphaned;
   std::vector<PendingPtr> doubtful;
-  if (!is_first && !dialed.is_same_session) {
-    auto state = state_.lock();
-    orphaned.swap(state->bulk);
-    for (const ConnectionPtr& bulk : orphaned) state->window.on_break(bulk->id());
-    doubtful = state->window.on_new_session();
-    state->is_bulk_refused = false;
+  if (!is_first) {
+    doubtful = break_all(dialed.is_same_session);
+    // Before anything is sent, and before the first event is read.
+    relay_.on_reconnected(dialed.is_same_session && dialed.are_caches_valid);
   }
-  for (const ConnectionPtr& bulk : orphaned) {
-    bulk->close({Status::kSessionUnknown, "the server has begun a new session"});
-  }
-  // Before anything is sent in the new session, and before its first event is read.
-  if (!is_first) relay_.on_reconnected(dialed.is_same_session);
   start_tending(connection);
   {
     auto state = state_.lock();
     state->session = std::move(dialed.session);
-    state->is_bulk_over_control =
-        state->bulk.empty() &&
-        std::min(options_.bulk_connections, state->session->bulk_connections) == 0;
+    const std::size_t bulk =
+        std::min(state->bulk_connections_max, state->session->bulk_connections);
+    if (!state->is_closed) state->bulk.resize(bulk);
+    state->is_bulk_over_control = bulk == 0;
     state->is_blocked.fill(false);
     state->connected_since = std::chrono::steady_clock::now();
     if (!state->is_closed) state->control = connection;
@@ -276,7 +307,8 @@ void ServerLink::adopt_control(LinkDialer::Dialed dialed, bool is_first) {
   // It may have been closed before the state knew of it; then nobody has taken it out yet.
   if (connection->is_closed() && drop_connection(*connection)) reconnector_.wake();
   for (const PendingPtr& call : doubtful) {
-    call->done(fail(Status::kIoError, "the server restarted: unknown whether data was appended"));
+    call->done(
+        fail(Status::kIoError, "the server has lost the session: unknown whether it was done"));
   }
   pump_all();
 }

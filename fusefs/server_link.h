@@ -96,13 +96,13 @@ class ServerLink final : public Link, private ConnectionOwner {
     CallWindow window;
     std::optional<LinkSession> session;
     ConnectionPtr control;
-    std::vector<ConnectionPtr> bulk;
+    std::vector<ConnectionPtr> bulk;  // by place; null: broken, or not dialed yet
+    unsigned bulk_connections_max = 0;
     std::array<bool, kLanes> is_pumping{};
     std::array<bool, kLanes> is_blocked{};  // the channel has refused; on_connection_space follows
     std::uint64_t space_count = 0;          // calls of on_connection_space
     SteadyTime connected_since{};
     bool is_bulk_over_control = false;  // until there is a bulk connection (again)
-    bool is_bulk_refused = false;       // the server does not want (more of) them
     bool is_closed = false;
   };
 
@@ -143,7 +143,9 @@ class ServerLink final : public Link, private ConnectionOwner {
   // Connecting (server_link.cpp).
   Result<> connect_missing();
   Result<> connect_control();
-  Result<> connect_bulk();
+  Result<> connect_bulk(std::size_t place);
+  Result<> on_no_bulk(std::size_t place, const Error& why);
+  [[nodiscard]] std::vector<PendingPtr> break_all(bool is_same_session);
   void adopt_control(LinkDialer::Dialed dialed, bool is_first);
   bool drop_connection(LinkConnection& connection);
 

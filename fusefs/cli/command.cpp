@@ -28,6 +28,6 @@ int report(ExitStatus status, const std::string& text) {
   return number_of(status);
 }
 
-int report(const Error& error) { return report(exit_status_of(error), error.message()); }
+int report(const Error& error) { return report(exit_status_of(error), text_for_person(error)); }
 
 }  // namespace homefs

@@ -7,6 +7,7 @@ ExitStatus exit_status_of(const Error& error) {
     case Status::kInvalid:
     case Status::kConfigError:
       return ExitStatus::kUsage;
+    case Status::kNotLoggedIn:
     case Status::kUnknownUser:
     case Status::kLoginRefused:
     case Status::kAccountDisabled:

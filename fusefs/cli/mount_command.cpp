@@ -42,7 +42,7 @@ struct MountPlan {
 };
 
 Failure failure_of(const Error& error) {
-  return {number_of(exit_status_of(error)), error.message()};
+  return {number_of(exit_status_of(error)), text_for_person(error)};
 }
 
 Failure bad_usage(const std::string& text) { return {number_of(ExitStatus::kUsage), text}; }
@@ -85,6 +85,12 @@ std::expected<MountPlan, Failure> plan_mount(const ClientPaths& paths,
   if (plan.login.profile.empty()) plan.login.profile = from_line.profile.value_or("");
   settle_flags(from_line, plan.login);
   const std::size_t count = command.positionals.size();
+  const bool is_alone = count == 1 && plan.login.host.empty() && plan.login.profile.empty();
+  if (is_alone) {
+    return std::unexpected(
+        bad_usage("a server or a folder is missing: homefs mount "
+                  "[USER@]HOST FOLDER, or --profile NAME"));
+  }
   if (count == 2) plan.target_text = without_program(command.positionals[0]);
   auto connect = make_connect_plan(paths, plan.login, plan.target_text, {.credentials = false});
   if (!connect) return std::unexpected(failure_of(connect.error()));
@@ -218,7 +224,7 @@ Failure serve_mount(const ClientPaths& paths, MountPlan& plan, Background& backg
   const auto ended = run_mount(
       plan.settings.mount,
       {.link = link, .io = io, .transfers = side_log, .control = control.get()}, on_ready);
-  if (!ended) return {number_of(ExitStatus::kMountFailed), ended.error().message()};
+  if (!ended) return {number_of(ExitStatus::kMountFailed), text_for_person(ended.error())};
   return {*ended, {}};
 }
 
@@ -239,8 +245,10 @@ int carry_out(const ClientPaths& paths, MountPlan& plan) {
   if (end.text.empty()) return end.exit_status;
   if (background.is_background()) {
     background.failed(end.exit_status, end.text);
+  } else if (plan.settings.is_foreground) {
+    print_error(end.text);
   } else {
-    spdlog::error("{}", end.text);  // stderr, or the log file when the terminal is left behind
+    spdlog::error("{}", end.text);  // the terminal is left behind
   }
   return end.exit_status;
 }

@@ -17,7 +17,7 @@ using Records = std::vector<TransferRecord>;
 
 constexpr int kColumnsMin = 60;
 constexpr int kNameColumnsMax = 60;
-constexpr int kFiguresColumns = 48;  // " 100%  1023.9MiB of 1023.9MiB  1023.9MiB/s  9:59:59"
+constexpr int kFiguresColumns = 49;  // of figures_of()
 
 Records records_of_tail(const std::filesystem::path& path) {
   Records records;

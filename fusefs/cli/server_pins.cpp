@@ -5,6 +5,7 @@
 
 #include "config/config_error.h"
 #include "config/known_servers.h"
+#include "fusefs/cli/terminal.h"
 #include "protocol/base64.h"
 
 namespace homefs {
@@ -82,7 +83,7 @@ std::string explain_connect_error(const Error& error, const Target& target,
     case Status::kVersionMismatch:
       return server + ": " + error.message() + "; update the older of the two";
     default:
-      return "no connection to " + server + ": " + error.message() +
+      return "no connection to " + server + ": " + text_for_person(error) +
              "; check the name, the port and the network";
   }
 }

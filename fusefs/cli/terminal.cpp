@@ -83,6 +83,22 @@ void print_error(std::string_view text) {
   (void)!::write(STDERR_FILENO, line.data(), line.size());  // nowhere else to say it
 }
 
+std::string text_for_person(const Error& error) {
+  switch (error.status) {
+    case Status::kInvalid:
+    case Status::kConfigError:
+    case Status::kDisconnected:
+    case Status::kNotLoggedIn:
+    case Status::kBusy:
+      // Their own text is a whole sentence; the status would only repeat it in other words.
+      if (!error.context.empty()) return error.context;
+      break;
+    default:
+      break;
+  }
+  return error.message();
+}
+
 bool has_terminal() { return open_terminal().has_value(); }
 
 Result<std::string> ask_password(const std::string& prompt) {

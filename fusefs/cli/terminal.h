@@ -19,6 +19,9 @@ struct Failure {
 /// "homefs: TEXT" on stderr; control bytes in `text` are escaped.
 void print_error(std::string_view text);
 
+/// What an error says, without the status where its own text is a whole sentence.
+[[nodiscard]] std::string text_for_person(const Error& error);
+
 /// True when there is a terminal to ask on.
 [[nodiscard]] bool has_terminal();
 

@@ -27,25 +27,32 @@ SideLog::~SideLog() {
 void SideLog::on_started(NodeId node, TransferDirection direction, const std::string& path,
                          std::uint64_t bytes_total) {
   table_.lock()->start(node, direction, path, bytes_total, now());
+  wake();
 }
 
 void SideLog::on_verified(NodeId node, TransferDirection direction, std::uint64_t bytes) {
   table_.lock()->move(node, direction, bytes, now());
+  wake();
 }
 
 void SideLog::on_finished(NodeId node, TransferDirection direction, const Result<>& result) {
   table_.lock()->finish(node, direction, result, now());
+  wake();
 }
 
 void SideLog::on_block_mismatch(const std::string& path, TransferDirection direction,
                                 std::uint64_t offset, int attempt) {
   table_.lock()->note_mismatch(path, direction, offset, attempt, now());
+  wake();
 }
 
 void SideLog::on_write_mismatch(NodeId node, std::uint64_t offset, int attempt) {
-  auto table = table_.lock();
-  const std::string path = table->path_of(node, TransferDirection::kUp);
-  table->note_mismatch(path, TransferDirection::kUp, offset, attempt, now());
+  {
+    auto table = table_.lock();
+    const std::string path = table->path_of(node, TransferDirection::kUp);
+    table->note_mismatch(path, TransferDirection::kUp, offset, attempt, now());
+  }
+  wake();
 }
 
 void SideLog::on_file_verified(NodeId node, TransferDirection direction, const Md5Digest& md5) {
@@ -83,8 +90,19 @@ void SideLog::run() {
       !stopping_.wait_for(lock, TransferTable::kProgressEvery, [this] { return is_stopping_; })) {
     lock.unlock();
     write_records(/*is_end=*/false);
+    // A mount that transfers nothing wakes nobody. What is reported from here on either is seen by
+    // is_idle(), or finds that it has to wake us.
+    is_awake_ = false;
+    if (!table_.lock()->is_idle()) is_awake_ = true;
     lock.lock();
+    stopping_.wait(lock, [this] { return is_stopping_ || is_awake_; });
   }
+}
+
+void SideLog::wake() {
+  if (is_awake_.exchange(true)) return;
+  const std::lock_guard lock(mutex_);  // or the thread could miss it between looking and waiting
+  stopping_.notify_all();
 }
 
 }  // namespace homefs

@@ -8,6 +8,7 @@
 // the destructor, on the disk; nothing else.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <filesystem>
@@ -55,6 +56,7 @@ class SideLog final : public TransferEvents {
  private:
   [[nodiscard]] static TransferTable::Time now() { return std::chrono::system_clock::now(); }
   void run();
+  void wake();
   void write_records(bool is_end);
 
   const SideLogOptions options_;
@@ -67,7 +69,8 @@ class SideLog final : public TransferEvents {
 
   std::mutex mutex_;
   std::condition_variable stopping_;
-  bool is_stopping_ = false;  // guarded by mutex_
+  bool is_stopping_ = false;          // guarded by mutex_
+  std::atomic<bool> is_awake_{true};  // false: the thread sleeps until something is reported
   std::thread thread_;
 };
 

@@ -115,6 +115,10 @@ void TransferTable::note_mismatch(const std::string& path, TransferDirection dir
   add_end(std::move(record));
 }
 
+bool TransferTable::is_idle() const {
+  return transfers_.empty() && ends_.empty() && batches_[0].files == 0 && batches_[1].files == 0;
+}
+
 void TransferTable::note_resumed() {
   for (auto& [key, transfer] : transfers_) transfer.is_resumed = transfer.is_told;
 }

@@ -54,6 +54,8 @@ class TransferTable {
   /// The path of a transfer under way; empty when there is none.
   [[nodiscard]] std::string path_of(NodeId node, TransferDirection direction) const;
   [[nodiscard]] std::size_t under_way() const { return transfers_.size(); }
+  /// Nothing to record, now or later, unless more is reported.
+  [[nodiscard]] bool is_idle() const;
 
  private:
   using Key = std::pair<NodeId, TransferDirection>;

@@ -179,7 +179,8 @@ void FakeServer::on_login_step(const std::shared_ptr<FakeConnection>& connection
   connection->channel->set_body_bytes_max(kBodyBytesMax);
   connection->reply(frame.header, Status::kOk,
                     encode_json(ResumeReply{.incarnation = state_.incarnation,
-                                            .seq_applied = found->second->seq_applied}));
+                                            .seq_applied = found->second->seq_applied,
+                                            .missed_events = state_.has_missed_events}));
 }
 
 // The stored reply of a seq that was applied; `is_new` when it is to be applied now.
@@ -303,6 +304,10 @@ void FakeServer::change_incarnation() {
 void FakeServer::refuse_connections(bool is_refusing) {
   const std::lock_guard lock(mutex_);
   state_.is_refusing = is_refusing;
+}
+void FakeServer::set_missed_events(bool has_missed) {
+  const std::lock_guard lock(mutex_);
+  state_.has_missed_events = has_missed;
 }
 void FakeServer::set_bulk_connections(std::uint32_t count) {
   const std::lock_guard lock(mutex_);

@@ -73,6 +73,8 @@ class FakeServer {
   void change_incarnation();
   /// Connections are closed as they come.
   void refuse_connections(bool is_refusing);
+  /// As after events that could not be sent.
+  void set_missed_events(bool has_missed);
   /// A session takes this many; more are refused.
   void set_bulk_connections(std::uint32_t count);
 
@@ -105,6 +107,7 @@ class FakeServer {
     int cut_before = 0;
     int cut_after = 0;
     bool is_refusing = false;
+    bool has_missed_events = false;
     std::uint64_t incarnation = 1;
     std::uint32_t bulk_connections = 1;
     std::map<SessionId, std::shared_ptr<Session>> sessions;

@@ -168,23 +168,54 @@ TEST_F(CallWindowTest, ResendsAnInterruptedSequencedCallSoThatNoSeqIsMissing) {
   EXPECT_EQ(take(), nullptr) << "nobody waits for the getattr any more";
 }
 
-TEST_F(CallWindowTest, StartsSeqsAnewInANewSessionAndDoubtsAppendsThatWereSent) {
-  add(Op::kMkdir);
+TEST_F(CallWindowTest, StartsSeqsAnewInANewSessionAndDoubtsWhatMustNotBeDoneTwice) {
+  add(Op::kSetattr);
   add(Op::kAppend);
-  add(Op::kMkdir);
+  add(Op::kUnlink);
   add(Op::kAppend);
-  (void)take();
+  const auto repeatable = take();
   const auto append = take();
-  (void)take();
+  const auto unlink = take();
   window_.on_break(kConnection);
   const auto doubtful = window_.on_new_session();
-  ASSERT_EQ(doubtful.size(), 1U);
-  EXPECT_EQ(doubtful[0], append);
-  EXPECT_EQ(take()->seq, 1U);
-  EXPECT_EQ(take()->seq, 2U);
-  const auto unsent_append = take();
-  EXPECT_EQ(unsent_append->seq, 3U);
-  EXPECT_EQ(unsent_append->call.op, Op::kAppend);
+  EXPECT_EQ(doubtful, (std::vector{append, unlink}));
+  EXPECT_EQ(take(), repeatable);
+  EXPECT_EQ(repeatable->seq, 1U);
+  const auto unsent = take();
+  EXPECT_EQ(unsent->seq, 2U);
+  EXPECT_EQ(unsent->call.op, Op::kAppend);
+}
+
+TEST_F(CallWindowTest, DoesNotDoubtWhatNoChannelHasTaken) {
+  add(Op::kUnlink);
+  const auto call = take();
+  window_.put_back(call);
+  EXPECT_FALSE(window_.has_resends(Lane::kControl));
+  EXPECT_TRUE(window_.on_new_session().empty());
+  EXPECT_EQ(take(), call);
+}
+
+TEST_F(CallWindowTest, KeepsTheSeqsThatAreNotAcknowledgedBounded) {
+  std::vector<PendingPtr> taken;
+  for (std::size_t i = 0; i <= kCallsInFlightMax; ++i) add(Op::kMkdir);
+  while (auto call = take()) taken.push_back(std::move(call));
+  ASSERT_EQ(taken.size(), kCallsInFlightMax);
+  for (std::size_t i = 1; i < taken.size(); ++i) answer(taken[i]);
+  EXPECT_EQ(take(), nullptr) << "the first has no answer yet";
+  answer(taken[0]);
+  EXPECT_NE(take(), nullptr);
+}
+
+TEST_F(CallWindowTest, TakesEverythingBackWhenAllConnectionsAreGone) {
+  add(Op::kRead, Lane::kBulk);
+  add(Op::kMkdir);
+  const auto bulk = window_.take_next(Lane::kBulk, 1);
+  const auto control = window_.take_next(Lane::kControl, 2);
+  window_.on_break_all();
+  EXPECT_EQ(window_.under_way(), 0U);
+  EXPECT_TRUE(window_.has_resends(Lane::kBulk));
+  EXPECT_EQ(window_.take_next(Lane::kBulk, 3), bulk);
+  EXPECT_EQ(window_.take_next(Lane::kControl, 4), control);
 }
 
 TEST_F(CallWindowTest, ForgetsInterruptedCallsOfASessionThatIsGone) {

@@ -343,12 +343,12 @@ TEST_F(ServerLinkTest, LogsInAgainWhenTheServerHasForgottenTheSession) {
   EXPECT_EQ(send(Op::kMkdir, 1, {kNode}).status(), Status::kOk);
   server_.forget_sessions();
   server_.cut_all();
-  EXPECT_EQ(send(Op::kMkdir, 2, {kNode}).status(), Status::kOk);
+  EXPECT_EQ(send(Op::kSetattr, 2, {kNode}).status(), Status::kOk);
   EXPECT_EQ(server_.logins(), 2);
   EXPECT_EQ(core_.look([](FakeCore& core) { return core.reconnected; }), std::vector{false});
-  const auto made = requests_of(Op::kMkdir);
-  EXPECT_EQ(made.back().header.seq, 1U) << "a new session has a new sequence";
-  EXPECT_EQ(made.back().introductions.size(), 1U) << "and knows no nodes";
+  const auto changed = requests_of(Op::kSetattr);
+  EXPECT_EQ(changed.back().header.seq, 1U) << "a new session has a new sequence";
+  EXPECT_EQ(changed.back().introductions.size(), 1U) << "and knows no nodes";
 }
 
 TEST_F(ServerLinkTest, DoesNotAppendTwiceWhenTheServerHasForgottenTheSession) {
@@ -365,6 +365,15 @@ TEST_F(ServerLinkTest, DoesNotAppendTwiceWhenTheServerHasForgottenTheSession) {
   EXPECT_EQ(requests_of(Op::kAppend).size(), 1U);
 }
 
+TEST_F(ServerLinkTest, TellsTheCoreThatItHasMissedChanges) {
+  connect();
+  server_.set_missed_events(true);
+  server_.cut_all();
+  ASSERT_TRUE(server_.wait_until([&] { return link_->counters().reconnects() == 1; }));
+  EXPECT_EQ(core_.look([](FakeCore& core) { return core.reconnected; }), std::vector{false});
+  EXPECT_EQ(server_.logins(), 1);
+}
+
 TEST_F(ServerLinkTest, IntroducesNodesAgainToAServerThatWasRestarted) {
   connect();
   EXPECT_EQ(send(Op::kGetattr, 1, {kNode}).status(), Status::kOk);
@@ -377,6 +386,8 @@ TEST_F(ServerLinkTest, IntroducesNodesAgainToAServerThatWasRestarted) {
   EXPECT_EQ(asked.at(1).introductions.size(), 0U);
   EXPECT_EQ(asked.back().introductions.size(), 1U);
   EXPECT_EQ(server_.logins(), 1);
+  EXPECT_EQ(core_.look([](FakeCore& core) { return core.reconnected; }), std::vector{false})
+      << "what is cached cannot be compared with what a restarted server says";
 }
 
 // ---- Single calls -------------------------------------------------------------------------------
