@@ -133,7 +133,9 @@ ExitStatus check_config(const ServerConfig& config) {
 
 void add_other_commands(CLI::App& app, CommandLine& line) {
   const auto serve_until_stopped = [&line](const ServerConfig& config) {
-    return serve(config, [&line] { return load_config(line.config_file); });
+    return serve({.config = config,
+                  .config_file = line.config_file.empty() ? kConfigFile : line.config_file,
+                  .reload_config = [&line] { return load_config(line.config_file); }});
   };
   line.run = serve_until_stopped;
   app.add_subcommand("serve", "Serve the homes (the default)")

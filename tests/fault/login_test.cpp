@@ -174,8 +174,7 @@ TEST_F(LoginTest, TellsANewQuotaToTheSessionsOfTheHome) {
   ASSERT_TRUE(event);
   EXPECT_EQ(decode_all<QuotaEvent>(event->bytes())->grant.limit, 4096u);
   ASSERT_TRUE(client.ask<EntryReply>(Op::kCreate, create_of("f", 2), 1));
-  EXPECT_EQ(client.call(write_of(2, 0, std::string(4097, 'x'))).error().status,
-            Status::kOverQuota);
+  EXPECT_EQ(client.call(write_of(2, 0, std::string(4097, 'x'))).error().status, Status::kOverQuota);
   EXPECT_TRUE(client.call(write_of(2, 0, std::string(4096, 'x'))));
 }
 
@@ -187,9 +186,8 @@ TEST(LoginDelays, DoNotHoldUpOthers) {
   std::vector<std::jthread> threads;
   for (int i = 0; i < 8; ++i) failing.push_back(std::make_unique<TestClient>(server.port()));
   for (auto& client : failing) {
-    threads.emplace_back([&client] {
-      (void)client->log_in({.user = "mallory", .secret = "x", .finish = {}});
-    });
+    threads.emplace_back(
+        [&client] { (void)client->log_in({.user = "mallory", .secret = "x", .finish = {}}); });
   }
   TestClient good(server.port());
   EXPECT_TRUE(good.log_in(alice()));

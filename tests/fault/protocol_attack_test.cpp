@@ -44,15 +44,14 @@ class ProtocolAttackTest : public ServeTest {
     return session.value_or(AuthFinishReply{});
   }
   [[nodiscard]] InodeNumber inode_of(const std::filesystem::path& path) const {
-    struct stat status {};
+    struct stat status{};
     EXPECT_EQ(::stat(path.c_str(), &status), 0) << path;
     return InodeNumber{status.st_ino};
   }
   // The status with which a getattr of `node` is answered, introduced so.
   Status introduce(std::uint64_t node, const Introduction& introduction) {
-    const auto reply = alice_.call(
-        Op::kGetattr,
-        encode_request(Introductions{{introduction}}, NodeRequest{.node = NodeId{node}}));
+    const auto reply = alice_.call(Op::kGetattr, encode_request(Introductions{{introduction}},
+                                                                NodeRequest{.node = NodeId{node}}));
     return reply ? Status::kOk : reply.error().status;
   }
   // The end of a session: its connection is closed, and it cannot be resumed.
@@ -97,11 +96,10 @@ TEST_F(ProtocolAttackTest, CannotMakeOrMoveAnythingOutOfItsHome) {
         Op::kLink, LinkRequest{.node = NodeId{2}, .parent = kRootNode, .name = name}, ++seq));
     EXPECT_FALSE(alice_.ask<RenameReply>(
         Op::kRename,
-        RenameRequest{
-            .parent = kRootNode, .name = "d", .new_parent = kRootNode, .new_name = name},
+        RenameRequest{.parent = kRootNode, .name = "d", .new_parent = kRootNode, .new_name = name},
         ++seq));
-    EXPECT_FALSE(alice_.ask<RemoveReply>(
-        Op::kRmdir, RmdirRequest{.parent = kRootNode, .name = name}, ++seq));
+    EXPECT_FALSE(alice_.ask<RemoveReply>(Op::kRmdir,
+                                         RmdirRequest{.parent = kRootNode, .name = name}, ++seq));
   }
   EXPECT_TRUE(std::filesystem::is_directory(in_home("d")));
 }
@@ -109,9 +107,8 @@ TEST_F(ProtocolAttackTest, CannotMakeOrMoveAnythingOutOfItsHome) {
 TEST_F(ProtocolAttackTest, CannotFollowASymlinkOutOfItsHome) {
   std::uint64_t seq = 0;
   std::uint64_t node = 1;
-  for (const std::string& target :
-       {server_.home_of("bob").string(), std::string("../bob"), std::string("/"),
-        (server_.folder() / "outside").string()}) {
+  for (const std::string& target : {server_.home_of("bob").string(), std::string("../bob"),
+                                    std::string("/"), (server_.folder() / "outside").string()}) {
     const SymlinkRequest request{.parent = kRootNode,
                                  .name = "link" + std::to_string(++node),
                                  .node = NodeId{node},
@@ -128,8 +125,8 @@ TEST_F(ProtocolAttackTest, CannotFollowASymlinkOutOfItsHome) {
     EXPECT_FALSE(
         alice_.ask<ReadReply>(Op::kRead, ReadRequest{.node = NodeId{node}, .length = 100}));
     EXPECT_FALSE(alice_.call(write_of(node, 0, "overwritten")));
-    EXPECT_FALSE(alice_.ask<ListReply>(Op::kList, ListRequest{.folder = NodeId{node},
-                                                              .bytes_max = 4096}));
+    EXPECT_FALSE(
+        alice_.ask<ListReply>(Op::kList, ListRequest{.folder = NodeId{node}, .bytes_max = 4096}));
   }
 }
 
@@ -142,11 +139,9 @@ TEST_F(ProtocolAttackTest, CannotFollowASymlinkThatTakesThePlaceOfAFolder) {
   // The number still means the folder that is gone, not what is there under its name now.
   EXPECT_FALSE(alice_.ask<LookupReply>(
       Op::kLookup, LookupRequest{.parent = NodeId{2}, .name = "diary", .node = NodeId{3}}));
-  EXPECT_EQ(introduce(4, {.node = NodeId{4},
-                          .parent = kRootNode,
-                          .name = "d",
-                          .inode = folder.inode}),
-            Status::kStale);
+  EXPECT_EQ(
+      introduce(4, {.node = NodeId{4}, .parent = kRootNode, .name = "d", .inode = folder.inode}),
+      Status::kStale);
 }
 
 TEST_F(ProtocolAttackTest, CannotIntroduceAnInodeOfAnotherHome) {
@@ -156,14 +151,14 @@ TEST_F(ProtocolAttackTest, CannotIntroduceAnInodeOfAnotherHome) {
   std::uint64_t node = 10;
   for (const InodeNumber inode : {diary, home, outside, inode_of("/"), inode_of("/etc/passwd")}) {
     // As an orphan, and under names that exist or do not.
-    EXPECT_EQ(introduce(node, {.node = NodeId{node}, .parent = kNoNode, .name = "", .inode = inode}),
-              Status::kStale);
+    EXPECT_EQ(
+        introduce(node, {.node = NodeId{node}, .parent = kNoNode, .name = "", .inode = inode}),
+        Status::kStale);
     ++node;
-    EXPECT_EQ(introduce(node, {.node = NodeId{node},
-                               .parent = kRootNode,
-                               .name = "diary",
-                               .inode = inode}),
-              Status::kStale);
+    EXPECT_EQ(
+        introduce(node,
+                  {.node = NodeId{node}, .parent = kRootNode, .name = "diary", .inode = inode}),
+        Status::kStale);
     ++node;
   }
 }
@@ -176,9 +171,8 @@ TEST_F(ProtocolAttackTest, CannotIntroduceByANameThatIsNone) {
                                     .parent = kRootNode,
                                     .name = name,
                                     .inode = inode_of(server_.home_of("bob"))};
-    const auto reply =
-        client.call(Op::kGetattr, encode_request(Introductions{{introduction}},
-                                                 NodeRequest{.node = NodeId{5}}));
+    const auto reply = client.call(Op::kGetattr, encode_request(Introductions{{introduction}},
+                                                                NodeRequest{.node = NodeId{5}}));
     EXPECT_EQ(reply.error().status, Status::kProtocolError) << name;
     EXPECT_TRUE(client.wait_closed());
   }
@@ -210,9 +204,9 @@ TEST_F(ProtocolAttackTest, CannotDoAnythingBeforeTheLogin) {
     const OpTraits* traits = find_op(number);
     if (traits == nullptr || traits->op == Op::kHello) continue;
     TestClient client(server_.port());
-    const auto reply = client.call(
-        traits->op, encode_request(Introductions{}, NodeRequest{kRootNode}),
-        traits->is_sequenced ? 1 : 0);
+    const auto reply =
+        client.call(traits->op, encode_request(Introductions{}, NodeRequest{kRootNode}),
+                    traits->is_sequenced ? 1 : 0);
     ASSERT_FALSE(reply) << traits->name;
     EXPECT_TRUE(client.wait_closed()) << traits->name;
   }
@@ -273,18 +267,18 @@ TEST_F(ProtocolAttackTest, CannotJoinASessionWithoutItsSecret) {
 TEST_F(ProtocolAttackTest, CannotUseAProofAgainOrForTheOtherKind) {
   TestClient first(server_.port());
   ASSERT_TRUE(first.hello());
-  const Resume bulk{.session_id = session_.session_id,
-                    .proof = resume_proof(session_.session_secret, first.binding(),
-                                          ConnectionKind::kBulk),
-                    .kind = ConnectionKind::kBulk};
+  const Resume bulk{
+      .session_id = session_.session_id,
+      .proof = resume_proof(session_.session_secret, first.binding(), ConnectionKind::kBulk),
+      .kind = ConnectionKind::kBulk};
   ASSERT_TRUE(first.resume_with(bulk));
   TestClient second(server_.port());
   ASSERT_TRUE(second.hello());
   EXPECT_EQ(second.resume_with(bulk).error().status, Status::kSessionUnknown) << "overheard";
-  Resume control{.session_id = session_.session_id,
-                 .proof = resume_proof(session_.session_secret, second.binding(),
-                                       ConnectionKind::kBulk),
-                 .kind = ConnectionKind::kControl};
+  Resume control{
+      .session_id = session_.session_id,
+      .proof = resume_proof(session_.session_secret, second.binding(), ConnectionKind::kBulk),
+      .kind = ConnectionKind::kControl};
   EXPECT_EQ(second.resume_with(control).error().status, Status::kSessionUnknown);
 }
 
@@ -418,10 +412,9 @@ TEST_F(ProtocolAttackTest, RequestsForMoreThanTheLimitsAreRefused) {
   };
   EXPECT_NE(status_of(Op::kRead, ReadRequest{.node = kRootNode, .length = 0xffffffff}),
             Status::kOk);
-  EXPECT_NE(status_of(Op::kDigest, DigestRequest{.node = kRootNode,
-                                                 .offset = ~0ull,
-                                                 .length = ~0ull}),
-            Status::kOk);
+  EXPECT_NE(
+      status_of(Op::kDigest, DigestRequest{.node = kRootNode, .offset = ~0ull, .length = ~0ull}),
+      Status::kOk);
   EXPECT_NE(status_of(Op::kSeek, SeekRequest{.node = kRootNode, .offset = ~0ull}), Status::kOk);
 }
 

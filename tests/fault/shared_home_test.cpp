@@ -154,7 +154,8 @@ TEST_F(SharedHomeTest, ChangesFromBothSidesDoNotWaitForEachOther) {
   std::jthread other([&] { work(second, "b"); });
   work(first, "a");
   other.join();
-  EXPECT_LT(Clock::now() - before, std::chrono::seconds(8)) << "no deadline was waited for 50 times";
+  EXPECT_LT(Clock::now() - before, std::chrono::seconds(8))
+      << "no deadline was waited for 50 times";
 }
 
 }  // namespace
