@@ -22,9 +22,12 @@
 #include "server/data_folder.h"
 #include "server/home_registry.h"
 #include "server/io_threads.h"
+#include "server/legacy_verifiers.h"
 #include "server/listener.h"
 #include "server/login_dialog.h"
 #include "server/login_throttle.h"
+#include "server/saved_session.h"
+#include "server/session_maker.h"
 #include "server/session_registry.h"
 #include "server/state_db.h"
 
