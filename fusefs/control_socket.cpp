@@ -47,7 +47,8 @@ Result<std::string> read_line(int fd, std::size_t bytes_max) {
   std::string line;
   char buffer[4096];
   while (line.size() <= bytes_max) {
-    if (const Result<> ready = wait_ready(fd, POLLIN); !ready) return std::unexpected(ready.error());
+    if (const Result<> ready = wait_ready(fd, POLLIN); !ready)
+      return std::unexpected(ready.error());
     const ssize_t count = ::read(fd, buffer, sizeof buffer);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return fail_errno(errno, "read");

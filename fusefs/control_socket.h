@@ -50,7 +50,7 @@ class ControlSocket {
   const std::filesystem::path path_;
   const UniqueFd listener_;
   BreakSignal stopping_;
-  std::mutex mutex_;  // held while providers run
+  std::mutex mutex_;                                         // held while providers run
   std::vector<std::pair<std::string, StatusOf>> providers_;  // guarded by mutex_
   std::thread thread_;
 };

@@ -47,9 +47,9 @@ void write_all(int fd, std::string_view text) {
   ::_exit(static_cast<unsigned char>(text[0]));
 }
 
-// Until it is ready the child is part of the command: what ends us ends it, also where it has blocked
-// its signals already. (PR_SET_PDEATHSIG would have to be taken back by the thread that set it, and
-// it is another one that finds the mount ready.)
+// Until it is ready the child is part of the command: what ends us ends it, also where it has
+// blocked its signals already. (PR_SET_PDEATHSIG would have to be taken back by the thread that set
+// it, and it is another one that finds the mount ready.)
 volatile pid_t child_to_end = 0;
 
 void on_end_signal(int signal) {

@@ -108,8 +108,8 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   Task<Result<>> rewind_folder(std::uint64_t handle);
   /// Shows the entries from `offset` on (0 = ".", 1 = "..") until `show` says that there is no more
   /// room. `with_lookup`: each entry shown is looked up by the kernel, except "." and "..".
-  using Show =
-      std::function<bool(const SnapshotEntry& entry, const EntryOut& out, std::uint64_t next_offset)>;
+  using Show = std::function<bool(const SnapshotEntry& entry, const EntryOut& out,
+                                  std::uint64_t next_offset)>;
   Result<> read_folder(std::uint64_t handle, std::uint64_t offset, bool with_lookup,
                        const Show& show);
   void release_folder(std::uint64_t handle);
@@ -134,8 +134,8 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   /// Waits until no file has unsent data; for unmounting.
   Task<> drain_all();
 
-  /// Sends what is unsent, then waits for everything that runs in the background. Blocks: yes; after
-  /// the last operation.
+  /// Sends what is unsent, then waits for everything that runs in the background. Blocks: yes;
+  /// after the last operation.
   void wait_idle();
 
   /// Every name that the kernel may have cached, with its folder.

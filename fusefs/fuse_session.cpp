@@ -103,11 +103,12 @@ SharedBuffer FuseSession::current_request() {
 
 ssize_t FuseSession::read_hook(int fd, void* buffer, std::size_t bytes, void* user) {
   const ssize_t count = ::read(fd, buffer, bytes);
-  if (count < static_cast<ssize_t>(sizeof(fuse_in_header) + 12)) return count;
+  if (count < static_cast<ssize_t>(sizeof(fuse_in_header))) return count;
   fuse_in_header header;
   std::memcpy(&header, buffer, sizeof header);
+  FuseSession& self = static_cast<FuseOps*>(user)->session();
+  if (header.opcode < kOpcodes) ++self.request_counts_[header.opcode];
   if (header.opcode == FUSE_INIT) {
-    FuseSession& self = static_cast<FuseOps*>(user)->session();
     fuse_init_in init{};
     std::memcpy(&init, static_cast<const char*>(buffer) + sizeof header,
                 std::min(sizeof init, static_cast<std::size_t>(count) - sizeof header));

@@ -9,6 +9,7 @@
 // which call FuseOps. Blocks: run(), until the mount point is gone.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -60,6 +61,12 @@ class FuseSession {
   /// keeps the request's data without a copy. Null outside of a request.
   static SharedBuffer current_request();
 
+  /// How many requests of each kind the kernel has sent, by its opcode.
+  static constexpr std::size_t kOpcodes = 64;  // those of protocol 7.44 end at 53
+  [[nodiscard]] std::uint64_t request_count(std::uint32_t opcode) const {
+    return opcode < kOpcodes ? request_counts_[opcode].load() : 0;
+  }
+
   /// Flags that the kernel and we have agreed on, for tests and the log.
   [[nodiscard]] std::uint64_t agreed_flags() const { return agreed_flags_; }
 
@@ -77,6 +84,7 @@ class FuseSession {
   std::atomic<std::uint64_t> init_unique_{0};    // the INIT request that waits for its reply
   std::atomic<std::uint64_t> kernel_offers_{0};  // its flags
   std::atomic<std::uint64_t> agreed_flags_{0};
+  std::array<std::atomic<std::uint64_t>, kOpcodes> request_counts_{};
   std::function<void()> on_ready_;
 };
 

@@ -15,8 +15,8 @@ nlohmann::json link_status_json(ServerLink& link) {
   nlohmann::json troubles = nlohmann::json::array();
   for (const LinkTrouble& trouble : counters.troubles()) {
     const auto since = trouble.when.time_since_epoch();
-    troubles.push_back(
-        {{"time", std::chrono::floor<std::chrono::seconds>(since).count()}, {"text", trouble.text}});
+    troubles.push_back({{"time", std::chrono::floor<std::chrono::seconds>(since).count()},
+                        {"text", trouble.text}});
   }
   return {{"connected", status.is_connected},
           {"server", status.server},

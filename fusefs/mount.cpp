@@ -7,12 +7,15 @@
 #include <csignal>
 #include <ctime>
 #include <future>
+#include <nlohmann/json.hpp>
 #include <thread>
 
+#include "fusefs/control_socket.h"
 #include "fusefs/file_system.h"
 #include "fusefs/fuse_ops.h"
 #include "fusefs/fuse_session.h"
 #include "fusefs/io_threads.h"
+#include "fusefs/mount_status.h"
 #include "fusefs/notifier.h"
 #include "fusefs/server_link.h"
 
@@ -72,13 +75,35 @@ Task<> run_start(FileSystem& files, std::promise<Result<>>& done) {
   done.set_value(std::move(result));
 }
 
+// Removes what it has added, before the objects that the figures come from are gone.
+class StatusSections {
+ public:
+  StatusSections(ControlSocket* control, FileSystem& files, const FuseSession& session)
+      : control_(control) {
+    if (control_ == nullptr) return;
+    control_->add_status("files", [&files] { return files_status_json(files); });
+    control_->add_status("kernel", [&session] { return kernel_status_json(session); });
+  }
+  ~StatusSections() {
+    if (control_ == nullptr) return;
+    control_->remove_status("files");
+    control_->remove_status("kernel");
+  }
+  StatusSections(const StatusSections&) = delete;
+  StatusSections& operator=(const StatusSections&) = delete;
+
+ private:
+  ControlSocket* control_;
+};
+
 // Shows `files` at the mount point until it is gone.
 Result<> serve(const MountOptions& options, FileSystem& files, Notifier& notifier,
-               const std::shared_ptr<BufferPool>& pool, std::function<void()> on_ready) {
+               ControlSocket* control, std::function<void()> on_ready) {
   FuseOps ops(files, {.idmap = options.id_map, .uid = getuid(), .gid = getgid()});
-  auto session = FuseSession::mount(session_options(options), ops, pool);
+  auto session = FuseSession::mount(session_options(options), ops, BufferPool::make(kBuffersKept));
   if (!session) return std::unexpected(session.error());
   notifier.start((*session)->native(), [&files] { return files.kernel_names(); });
+  const StatusSections sections(control, files, **session);
   {
     TaskGroup ending;
     std::jthread signals(
@@ -117,7 +142,7 @@ Result<int> run_mount(const MountOptions& options, const MountParts& parts,
   Result<> result = started.get_future().get();
   starting.wait_idle();
   if (result) {
-    result = serve(options, files, notifier, BufferPool::make(kBuffersKept), std::move(on_ready));
+    result = serve(options, files, notifier, parts.control, std::move(on_ready));
   }
   files.wait_idle();
   parts.link.detach();

@@ -15,7 +15,8 @@ Result<StateLock> StateLock::acquire(const ClientPaths& paths, const std::string
   if (!file) return fail_errno(errno, path.string());
   if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return fail_errno(errno, path.string());
-    return fail(Status::kBusy, "\"" + name + "\" is mounted already: \"homefs status\" shows where");
+    return fail(Status::kBusy,
+                "\"" + name + "\" is mounted already: \"homefs status\" shows where");
   }
   return StateLock(std::move(file), name, std::move(*folder));
 }

@@ -68,6 +68,7 @@ void inject_send_fault(OutFrame& frame) {
 }
 
 void inject_receive_fault(InFrame& frame) {
+  if (frame.header.op == Op::kList) return;  // names carry no MD5: TLS alone guards them
   const std::size_t bytes = frame.bytes().size();
   if (bytes < kFaultBodyBytesMin || !rules().receive.is_due()) return;
   frame.body->writable()[bytes - bytes / 4] ^= std::byte{0x10};

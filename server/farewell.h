@@ -15,6 +15,7 @@ struct Home::Farewell {
   InodeRef inode;
   disk::Stat stat;           ///< before; its mode the true one
   disk::FdRef descriptor;    ///< of a file that goes on to exist; else null
+  bool is_needed = false;    ///< somebody has use for it after the name is gone
   bool is_last = false;      ///< no visible name is left afterwards
   bool is_kept = false;      ///< it has a link in the orphanage
   bool is_held_now = false;  ///< and got it for this farewell

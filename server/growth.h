@@ -18,9 +18,11 @@ struct Home::Growth {
   InodeRef inode;
   disk::FdRef file;
   std::unique_lock<std::shared_mutex> size_lock;
+  std::shared_lock<std::shared_mutex> source_lock;  ///< of the file that is copied from, if any
   UsageScan::Change change;
   disk::Stat before;  ///< its mode as it is on the disk
   std::optional<Reservation> reservation;
+  Draw draw = Draw::kFreeFirst;
 
   [[nodiscard]] int fd() const { return file->get(); }
   [[nodiscard]] std::uint64_t size() const { return before.attributes.size; }

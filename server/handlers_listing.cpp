@@ -12,10 +12,9 @@
 namespace homefs::handlers {
 namespace {
 
-// What Attributes, an entry beside its strings, and a folder beside its entries take on the wire;
-// the unit test holds them against the codec.
-constexpr std::size_t kEntryBytes = 92;
-constexpr std::size_t kFolderBytes = 100;
+// What an entry takes on the wire beside its strings, and a folder beside its entries.
+const std::size_t kEntryBytes = encode_fields(ListedEntry{}).size();
+const std::size_t kFolderBytes = encode_fields(ListReply{.folders = {ListedFolder{}}}).size();
 
 /// Folders below that were read and did not fit before the answer is sent as it is: each costs
 /// reading its names for nothing.

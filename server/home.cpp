@@ -177,7 +177,8 @@ Result<InodeRef> Home::find_folder(std::string_view path) {
       return fail(Status::kNoSuchDirectory, homefs::quoted(name->text()));
     }
     if (!entry) return std::unexpected(entry.error());
-    if (!entry->inode->is_folder()) return fail(Status::kNotDirectory, homefs::quoted(name->text()));
+    if (!entry->inode->is_folder())
+      return fail(Status::kNotDirectory, homefs::quoted(name->text()));
     at = std::move(entry->inode);
     path.remove_prefix(std::min(end + 1, path.size()));
   }

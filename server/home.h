@@ -258,13 +258,15 @@ class Home : public std::enable_shared_from_this<Home> {
     return told_fd(inode, fd, /*is_change=*/true);
   }
 
+  Result<Entry> try_lookup(const InodeRef& parent, int folder, const Name& name);
   struct Making;
   Result<Entry> make(const Actor& actor, const InodeRef& parent, const Name& name, Making& making);
   Result<disk::FdRef> open_file(const InodeRef& inode);
   Result<disk::FdRef> open_for_xattrs(const InodeRef& inode);
 
   struct Growth;
-  Result<Growth> begin_growth(const Actor& actor, const InodeRef& inode, const disk::FdRef& file);
+  Result<Growth> begin_growth(const Actor& actor, const InodeRef& inode, const disk::FdRef& file,
+                              const InodeRef& source_or_null = nullptr);
   Result<void> reserve_to(Growth& growth, std::uint64_t size);
   Result<Attributes> end_growth(Growth& growth, const Result<void>& done);
   Result<void> kill_privileges(int fd, const disk::Stat& stat);
@@ -273,7 +275,7 @@ class Home : public std::enable_shared_from_this<Home> {
   Result<Farewell> prepare_farewell(const Actor& actor, const InodeRef& parent, int folder,
                                     const Name& name, bool keep);
   void cancel_farewell(Farewell& farewell);
-  Attributes finish_farewell(Farewell& farewell, const Timestamp& when);
+  Attributes finish_farewell(Farewell& farewell, const Attributes& parent_after);
 
   Result<Removal> told_removal(Farewell& farewell, const InodeRef& parent, int folder);
 

@@ -51,6 +51,7 @@ Result<Attributes> Home::setattr(const Actor& actor, const InodeRef& inode,
   }
   const auto file = inodes_->open(inode);
   if (!file) return std::unexpected(file.error());
+  if ((request.which & kSetSize) != 0) quota_->wait_until_decidable();
   auto growth = begin_growth(actor, inode, *file);
   if (!growth) return std::unexpected(growth.error());
   const Attributes& before = growth->before.attributes;

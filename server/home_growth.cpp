@@ -11,21 +11,30 @@
 
 namespace homefs {
 
-// Waits until the file is ours alone. kStale when it was removed while we waited.
+// Waits until the file is ours alone, and `source_or_null` does not change its size. kStale when
+// the file was removed while we waited.
 Result<Home::Growth> Home::begin_growth(const Actor& actor, const InodeRef& inode,
-                                        const disk::FdRef& file) {
-  quota_->wait_until_decidable();
-  std::unique_lock size_lock(inode->size_lock());
+                                        const disk::FdRef& file, const InodeRef& source_or_null) {
+  // Size locks in the order of the numbers, and only then the Change.
+  std::unique_lock size_lock(inode->size_lock(), std::defer_lock);
+  std::shared_lock<std::shared_mutex> source_lock;
+  if (source_or_null != nullptr && source_or_null != inode) {
+    source_lock = std::shared_lock(source_or_null->size_lock(), std::defer_lock);
+    if (source_or_null->number() < inode->number()) source_lock.lock();
+  }
+  size_lock.lock();
+  if (source_lock.mutex() != nullptr && !source_lock.owns_lock()) source_lock.lock();
   // What is gone is not accounted any more; nothing of it may grow.
   if (inodes_->is_gone(*inode)) return fail(Status::kStale);
   auto change = scan_->change();
   auto before = disk::stat_fd(file->get());
   if (!before) return std::unexpected(before.error());
-  change.touch(*before);
+  if (inode->is_file()) change.touch(*before);  // nothing else has a size that counts
   return Growth{.actor = actor,
                 .inode = inode,
                 .file = file,
                 .size_lock = std::move(size_lock),
+                .source_lock = std::move(source_lock),
                 .change = std::move(change),
                 .before = *before,
                 .reservation = {}};
@@ -37,7 +46,8 @@ Result<void> Home::reserve_to(Growth& growth, std::uint64_t size) {
     return fail(Status::kTooBig);
   }
   if (size <= growth.size()) return {};
-  auto reservation = quota_->reserve(growth.actor.grant, {.bytes = size - growth.size()});
+  auto reservation =
+      quota_->reserve(growth.actor.grant, {.bytes = size - growth.size()}, growth.draw);
   if (!reservation) return std::unexpected(reservation.error());
   growth.reservation.emplace(*std::move(reservation));
   return {};
@@ -47,17 +57,16 @@ Result<void> Home::reserve_to(Growth& growth, std::uint64_t size) {
 // its old size back: a change that failed half way leaves no half.
 Result<Attributes> Home::end_growth(Growth& growth, const Result<void>& done) {
   auto after = disk::stat_fd(growth.fd());
-  if (after && !done && after->attributes.size > growth.size()) {
+  // Sizes of folders and symlinks are none of the quota's business.
+  const bool is_file = growth.inode->is_file();
+  if (is_file && after && !done && after->attributes.size > growth.size()) {
     (void)disk::truncate(growth.fd(), growth.size());  // what it is then is what counts
     after = disk::stat_fd(growth.fd());
   }
-  if (!after) {
-    // The disk fails. Assume the worst: a recount finds the truth.
-    if (growth.reservation) growth.reservation->settle({});
-    return std::unexpected(after.error());
-  }
+  // The disk fails: what was reserved is given back, and a recount finds the truth.
+  if (!after) return std::unexpected(after.error());
   const std::uint64_t size = after->attributes.size;
-  if (size < growth.size()) quota_->release({.bytes = growth.size() - size});
+  if (is_file && size < growth.size()) quota_->release({.bytes = growth.size() - size});
   if (growth.reservation) {
     growth.reservation->settle({.bytes = size - std::min(size, growth.size())});
   }

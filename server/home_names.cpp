@@ -91,16 +91,30 @@ Result<Entry> Home::lookup(const InodeRef& parent, const Name& name) {
   const auto folder = inodes_->open(parent);
   if (!folder) return std::unexpected(folder.error());
   if (!parent->is_folder()) return fail(Status::kNotDirectory);
-  const auto stat = stat_true_at((*folder)->get(), name.c_str());
+  // Beside changes of names, as a rule; if they keep coming in between, in their order.
+  constexpr int kAttempts = 16;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    auto entry = try_lookup(parent, (*folder)->get(), name);
+    if (!entry || entry->inode != nullptr) return entry;
+  }
+  const std::lock_guard lock(inodes_->names_mutex());
+  return try_lookup(parent, (*folder)->get(), name);
+}
+
+// Without an inode when something was moved meanwhile.
+Result<Entry> Home::try_lookup(const InodeRef& parent, int folder, const Name& name) {
+  const std::uint64_t moves = inodes_->moves();
+  const auto stat = stat_true_at(folder, name.c_str());
   if (!stat) return std::unexpected(stat.error());
   if (stat->is_mount) return fail(Status::kCrossDevice, "something is mounted there");
-  Entry entry{.inode = inodes_->found(*stat, parent, name)};
-  entry.attributes = told(entry.inode, *stat, /*is_change=*/false);
+  Entry entry;
   if (S_ISLNK(stat->attributes.mode)) {
-    auto target = disk::readlink_at((*folder)->get(), name.c_str());
+    auto target = disk::readlink_at(folder, name.c_str());
     if (!target) return std::unexpected(target.error());
     entry.target = *std::move(target);
   }
+  entry.inode = inodes_->found_since(moves, *stat, parent, name);
+  if (entry.inode != nullptr) entry.attributes = told(entry.inode, *stat, /*is_change=*/false);
   return entry;
 }
 
@@ -182,10 +196,11 @@ Result<Entry> Home::mknod(const Actor& actor, const InodeRef& parent, const Name
       return fail(Status::kInvalid);
   }
   const std::uint32_t true_mode = mode & (S_IFMT | kModeBits);
-  Making making{.run = [&](int folder) {
-                  const auto made = disk::make_node_at(folder, name.c_str(), true_mode);
-                  return open_made(made, folder, name.c_str());
-                },
+  Making making{.run =
+                    [&](int folder) {
+                      const auto made = disk::make_node_at(folder, name.c_str(), true_mode);
+                      return open_made(made, folder, name.c_str());
+                    },
                 .mode = true_mode};
   return make(actor, parent, name, making);
 }
@@ -204,7 +219,6 @@ Result<Entry> Home::symlink(const Actor& actor, const InodeRef& parent, const Na
 
 Result<Entry> Home::link(const Actor&, const InodeRef& inode, const InodeRef& parent,
                          const Name& name) {
-  if (inode->is_folder()) return fail(Status::kNotPermitted);
   const auto file = inodes_->open(inode);
   if (!file) return std::unexpected(file.error());
   const auto folder = inodes_->open(parent);
@@ -216,8 +230,11 @@ Result<Entry> Home::link(const Actor&, const InodeRef& inode, const InodeRef& pa
   if (!stat) return std::unexpected(stat.error());
   // A file that has no name any more gets none again: link(2) of an unlinked file is ENOENT.
   const std::uint32_t hidden = orphanage_->has(inode->number()) ? 1 : 0;
-  if (stat->attributes.links <= hidden) return fail(Status::kNoSuchFile);
-  change.touch(*stat);
+  if (stat->attributes.links <= hidden) {
+    const bool is_taken = disk::stat_at((*folder)->get(), name.c_str()).has_value();
+    return fail(is_taken ? Status::kExists : Status::kNoSuchFile);
+  }
+  if (!inode->is_folder()) change.touch(*stat);  // the kernel refuses folders
   auto done = disk::link_fd_at((*file)->get(), (*folder)->get(), name.c_str());
   if (!done) return std::unexpected(done.error());
   const auto attributes = told_changed(inode, (*file)->get());

@@ -98,7 +98,7 @@ Result<Move> Home::move(const Rename& rename) {
   if (farewell) {
     // Also after an error: the old file is gone, and has to be accounted.
     const Attributes last =
-        finish_farewell(*farewell, result ? result->new_parent.ctime : Timestamp{});
+        finish_farewell(*farewell, result ? result->new_parent : farewell->stat.attributes);
     if (result) result->other = last;
   }
   return result;

@@ -2,8 +2,8 @@
 //
 // A regular file that is open somewhere when its last name goes gets a link in the orphanage first.
 // "Somewhere" is where `keep` says so, or where another session knows its node: the server is not
-// told of every open. The same is done for a file with other names left when the name that goes is
-// the only way that homefs knows to it.
+// told of every open. The same is done for what has other names left and is known to a session,
+// when the name that goes is the only way that the server knows to it.
 
 #include <fcntl.h>
 
@@ -44,10 +44,12 @@ Result<Home::Farewell> Home::prepare_farewell(const Actor& actor, const InodeRef
   const std::uint32_t names = stat->attributes.links - (has_orphan_link ? 1 : 0);
   farewell.is_last = S_ISDIR(stat->attributes.mode) || names <= 1;
   farewell.is_kept = has_orphan_link;
+  const std::uint32_t sessions = inodes_->sessions_of(*farewell.inode);
   const std::uint32_t own = actor.nodes.knows(*farewell.inode) ? 1 : 0;
-  const bool is_known_elsewhere = inodes_->sessions_of(*farewell.inode) > own;
-  const bool must_keep = is_file && !has_orphan_link && (keep || is_known_elsewhere) &&
-                         (farewell.is_last || inodes_->is_reached_by(farewell.inode, parent, name));
+  farewell.is_needed = farewell.is_last
+                           ? is_file && (keep || sessions > own)
+                           : sessions > 0 && inodes_->is_reached_by(farewell.inode, parent, name);
+  const bool must_keep = farewell.is_needed && !has_orphan_link;
   if (!must_keep && farewell.is_last) return farewell;
 
   // The file goes on to exist: its attributes are asked of this descriptor afterwards.
@@ -68,14 +70,13 @@ void Home::cancel_farewell(Farewell& farewell) {
   if (farewell.is_held_now) (void)orphanage_->remove(farewell.inode->number());
 }
 
-// The name is gone. Returns the attributes of what it was; `when` is the time of the removal, for
-// an inode that cannot be asked any more.
-Attributes Home::finish_farewell(Farewell& farewell, const Timestamp& when) {
+// The name is gone. Returns the attributes of what it was. `parent_after`: read after the removal;
+// an inode that cannot be asked any more changed when its folder did.
+Attributes Home::finish_farewell(Farewell& farewell, const Attributes& parent_after) {
   const InodeNumber number = farewell.inode->number();
   const Attributes& before = farewell.stat.attributes;
-  // Kept without need: nobody knows the file any more but through a link of an earlier time.
-  if (farewell.is_last && farewell.is_kept && !farewell.is_held_now &&
-      inodes_->sessions_of(*farewell.inode) == 0 && orphanage_->remove(number)) {
+  // A link of an earlier time that nobody needs any more does not keep the inode.
+  if (farewell.is_last && farewell.is_kept && !farewell.is_needed && orphanage_->remove(number)) {
     farewell.is_kept = false;
   }
   if (farewell.is_last && !farewell.is_kept) {
@@ -84,14 +85,19 @@ Attributes Home::finish_farewell(Farewell& farewell, const Timestamp& when) {
     quota_->release({.bytes = is_file ? before.size : 0, .files = 1});
     Attributes last = told(farewell.inode, farewell.stat, /*is_change=*/true);
     last.links = 0;
-    last.ctime = when;
+    last.ctime = parent_after.ctime;
+    last.order = parent_after.order;
     return last;
   }
-  if (farewell.is_held_now) inodes_->orphaned(number);
+  if (farewell.is_needed && farewell.is_kept) {
+    orphanage_->adopt(number);
+    inodes_->orphaned(number);
+  }
   if (farewell.descriptor == nullptr) {
     if (const auto stat = orphanage_->stat(number)) {
       farewell.stat.attributes.links = stat->attributes.links;
       farewell.stat.attributes.ctime = stat->attributes.ctime;
+      farewell.stat.attributes.order = stat->attributes.order;
     }
     return told(farewell.inode, farewell.stat, /*is_change=*/true);
   }
@@ -105,8 +111,7 @@ Attributes Home::finish_farewell(Farewell& farewell, const Timestamp& when) {
 
 Result<Removal> Home::told_removal(Farewell& farewell, const InodeRef& parent, int folder) {
   const auto after = told_changed(parent, folder);
-  const Attributes last =
-      finish_farewell(farewell, after ? after->ctime : farewell.stat.attributes.ctime);
+  const Attributes last = finish_farewell(farewell, after ? *after : farewell.stat.attributes);
   if (!after) return std::unexpected(after.error());
   return Removal{.attributes = last, .parent = *after};
 }
@@ -164,7 +169,8 @@ Result<void> Home::remove_orphan(InodeNumber number) {
   // With names left it is found by these again; with none it is gone.
   inodes_->gone(*stat);
   if (stat->attributes.links <= 1) {
-    quota_->release({.bytes = stat->attributes.size, .files = 1});
+    const bool is_file = S_ISREG(stat->attributes.mode);
+    quota_->release({.bytes = is_file ? stat->attributes.size : 0, .files = 1});
   }
   return {};
 }

@@ -67,8 +67,10 @@ Result<Attributes> Home::write(const Actor& actor, const InodeRef& inode, std::u
       return told_changed(inode, fd);
     }
   }
+  quota_->wait_until_decidable();
   auto growth = begin_growth(actor, inode, *file);
   if (!growth) return std::unexpected(growth.error());
+  growth->draw = Draw::kGrantFirst;  // the client may have answered this write within its grant
   if (auto reserved = reserve_to(*growth, end); !reserved) {
     return std::unexpected(reserved.error());
   }
@@ -81,6 +83,7 @@ Result<AppendResult> Home::append(const Actor& actor, const InodeRef& inode,
                                   std::span<const std::byte> data) {
   const auto file = open_file(inode);
   if (!file) return std::unexpected(file.error());
+  quota_->wait_until_decidable();
   auto growth = begin_growth(actor, inode, *file);
   if (!growth) return std::unexpected(growth.error());
   const std::uint64_t offset = growth->size();
@@ -105,17 +108,10 @@ Result<CopyResult> Home::copy(const Actor& actor, const InodeRef& source, const 
   if (!from) return std::unexpected(from.error());
   const auto to = open_file(target);
   if (!to) return std::unexpected(to.error());
-  // The source must not be cut or grow under the copy, else too little is reserved. Size locks are
-  // taken in the order of the numbers.
-  std::shared_lock<std::shared_mutex> source_lock;
-  if (source != target && source->number() < target->number()) {
-    source_lock = std::shared_lock(source->size_lock());
-  }
-  auto growth = begin_growth(actor, target, *to);
+  quota_->wait_until_decidable();
+  // The source must not be cut or grow under the copy, else too little is reserved.
+  auto growth = begin_growth(actor, target, *to, source);
   if (!growth) return std::unexpected(growth.error());
-  if (source != target && !source_lock.owns_lock()) {
-    source_lock = std::shared_lock(source->size_lock());
-  }
   const auto stat = disk::stat_fd((*from)->get());
   if (!stat) return std::unexpected(stat.error());
   const std::uint64_t there =
@@ -146,6 +142,7 @@ Result<Attributes> Home::fallocate(const Actor& actor, const InodeRef& inode,
   if (!is_in_range(request.offset, request.length)) return fail(Status::kTooBig);
   const auto file = open_file(inode);
   if (!file) return std::unexpected(file.error());
+  if (may_grow(request.mode)) quota_->wait_until_decidable();
   auto growth = begin_growth(actor, inode, *file);
   if (!growth) return std::unexpected(growth.error());
   std::uint64_t end = request.offset + request.length;

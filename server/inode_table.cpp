@@ -84,11 +84,18 @@ InodeRef InodeTable::get_or_make(const disk::Stat& stat, bool is_fresh) {
 }
 
 InodeRef InodeTable::found(const disk::Stat& stat, const InodeRef& parent, const Name& name) {
+  return found_since(moves(), stat, parent, name);
+}
+
+InodeRef InodeTable::found_since(std::uint64_t moves, const disk::Stat& stat,
+                                 const InodeRef& parent, const Name& name) {
   InodeRef inode = get_or_make(stat, /*is_fresh=*/false);
   InodeRef old_parent;  // released after the lock
   const std::lock_guard lock(mutex_);
   if (inode->is_orphan_ || inode->is_root_) return inode;
   if (inode->parent_ == parent && inode->name_ == name.text()) return inode;
+  // A name read before a move must not replace the place that the move has set.
+  if (moves_.load() != moves) return nullptr;
   old_parent = std::exchange(inode->parent_, parent);
   inode->name_ = name.text();
   return inode;
@@ -112,42 +119,50 @@ InodeRef InodeTable::found_orphan(const disk::Stat& stat) {
 }
 
 InodeRef InodeTable::find(InodeNumber number) const {
-  InodeRef inode;
   const std::lock_guard lock(mutex_);
-  const auto slot = slots_.find(number_of(number));
-  if (slot == slots_.end()) return nullptr;
-  inode = slot->second.ref.lock();
-  // `inode` is the caller's or null: nothing is released under the lock.
-  if (inode != nullptr && inode->is_gone_) return nullptr;
-  return inode;
+  return find_locked(number);
 }
 
+// Precondition: mutex_ is held, and outlived by what is returned.
+InodeRef InodeTable::find_locked(InodeNumber number) const {
+  const auto slot = slots_.find(number_of(number));
+  if (slot == slots_.end() || slot->second.inode->is_gone_) return nullptr;
+  return slot->second.ref.lock();
+}
+
+// In the three below the count of moves and the places change together: whoever reads a name before
+// and finds the inode after sees either the new place or that something was moved.
 void InodeTable::moved(InodeNumber number, const InodeRef& parent, const Name& name) {
-  const InodeRef inode = find(number);
-  if (inode == nullptr) return;
-  InodeRef old_parent;
+  InodeRef inode;
+  InodeRef old_parent;  // both released after the lock
   const std::lock_guard lock(mutex_);
-  if (inode->is_orphan_ || inode->is_root_) return;
+  moves_.fetch_add(1);
+  inode = find_locked(number);
+  if (inode == nullptr || inode->is_orphan_ || inode->is_root_) return;
   old_parent = std::exchange(inode->parent_, parent);
   inode->name_ = name.text();
 }
 
 void InodeTable::orphaned(InodeNumber number) {
-  const InodeRef inode = find(number);
-  if (inode == nullptr) return;
+  InodeRef inode;
   InodeRef old_parent;
   const std::lock_guard lock(mutex_);
+  moves_.fetch_add(1);
+  inode = find_locked(number);
+  if (inode == nullptr) return;
   inode->is_orphan_ = true;
   old_parent = std::exchange(inode->parent_, nullptr);
   inode->name_.clear();
 }
 
 void InodeTable::gone(const disk::Stat& stat) {
-  const InodeRef inode = find(stat.attributes.inode);
+  InodeRef inode;
   InodeRef old_parent;
   {
     const std::lock_guard lock(mutex_);
+    moves_.fetch_add(1);
     newest_birth_gone_ns_ = std::max(newest_birth_gone_ns_, stat.birth_ns);
+    inode = find_locked(stat.attributes.inode);
     if (inode == nullptr) return;
     inode->is_gone_ = true;
     inode->is_orphan_ = false;

@@ -9,6 +9,7 @@
 // an inode changes under them, for a change of names that runs.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -37,8 +38,15 @@ class InodeTable {
 
   // ---- Finding ----
 
-  /// The inode that `stat` was read of, known from now on as `name` in `parent`.
+  /// The inode that `stat` was read of, known from now on as `name` in `parent`. Precondition:
+  /// nothing was moved since the reading (names_mutex() or UsageScan::Change is held).
   InodeRef found(const disk::Stat& stat, const InodeRef& parent, const Name& name);
+  /// The same without the precondition: `moves` is moves() from before the reading. Null when the
+  /// inode may have been moved since; then it has to be looked for again.
+  InodeRef found_since(std::uint64_t moves, const disk::Stat& stat, const InodeRef& parent,
+                       const Name& name);
+  /// Counts the changes of names that move or remove something.
+  [[nodiscard]] std::uint64_t moves() const { return moves_.load(); }
   /// The same for one that was just made: whatever had this number before is gone.
   InodeRef made(const disk::Stat& stat, const InodeRef& parent, const Name& name);
   /// The same for one that lies in the orphanage.
@@ -96,6 +104,7 @@ class InodeTable {
   friend class Inode;
   void destroyed(Inode& inode);
   InodeRef get_or_make(const disk::Stat& stat, bool is_fresh);
+  InodeRef find_locked(InodeNumber number) const;
   // Where an inode was last seen.
   struct Way {
     InodeRef parent;
@@ -115,6 +124,8 @@ class InodeTable {
   const disk::FdRef orphans_;
   const std::shared_ptr<DescriptorCache> descriptors_;  // owners: all homes of the process
   std::mutex names_mutex_;
+
+  std::atomic<std::uint64_t> moves_{0};  // changed under mutex_
 
   mutable std::mutex mutex_;  // guards what follows, and what inode.h says
   struct Slot {

@@ -1,7 +1,7 @@
 // The orphanage of a home: where files live that have no name any more and are still open
-// somewhere. Each is a regular file under its inode number, in a folder outside of the served tree,
-// so that it outlives a kill of the server. A file of which other names are left may have a link
-// here too; Home takes these links off the counts that clients see.
+// somewhere. Each lies under its inode number in a folder outside of the served tree, so that it
+// outlives a kill of the server. What has other names left may have a link here too, because no
+// other way to it is known; Home takes these links off the counts that clients see.
 //
 // Owner: Home. Executor: thread-safe; what changes it is called under the table's names_mutex().
 // Blocks: on the disk.

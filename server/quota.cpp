@@ -22,14 +22,18 @@ std::uint64_t Quota::bytes_free() const {
   return limits_.bytes > taken ? limits_.bytes - taken : 0;
 }
 
-Result<Reservation> Quota::reserve(Grant& grant, const Usage& wanted) {
+Result<Reservation> Quota::reserve(Grant& grant, const Usage& wanted, Draw draw) {
   const std::lock_guard lock(mutex_);
   if (limits_.files != 0 && wanted.files > 0 &&
       used_.files + reserved_.files + wanted.files > limits_.files) {
     return fail(Status::kOverQuota, "the limit on files is reached");
   }
-  const std::uint64_t from_grant = std::min(wanted.bytes, grant.bytes_);
-  if (wanted.bytes - from_grant > bytes_free()) return fail(Status::kOverQuota);
+  const std::uint64_t free = bytes_free();
+  // From the grant all that it has, or only what is missing elsewhere.
+  const std::uint64_t from_grant = std::min(
+      grant.bytes_,
+      draw == Draw::kGrantFirst ? wanted.bytes : wanted.bytes - std::min(wanted.bytes, free));
+  if (wanted.bytes - from_grant > free) return fail(Status::kOverQuota);
   grant.bytes_ -= from_grant;
   granted_bytes_ -= from_grant;
   reserved_.bytes += wanted.bytes;

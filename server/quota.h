@@ -5,8 +5,8 @@
 //   granted   promised to a session: its client may accept these bytes from programs unasked
 //   free      limit - used - reserved - granted
 //
-// A change that grows a file reserves first, from its session's grant and then from what is free,
-// and is refused as a whole when that is not enough. So used never passes the limit by a byte.
+// A change that grows a file reserves first, from its session's grant and from what is free, and is
+// refused as a whole when both together are not enough. So used never passes the limit by a byte.
 //
 // Executor: thread-safe; the mutex is a leaf. Blocks: wait_until_known(), while the home is
 // counted.
@@ -25,6 +25,11 @@ namespace homefs {
 
 class Grant;
 class Quota;
+
+/// Where the bytes of a change come from first. Writes come from the grant: it is for them that the
+/// client was promised it. What else grows takes what nobody was promised, as long as there is
+/// some, so that writes the client has answered already are not refused later.
+enum class Draw : std::uint8_t { kGrantFirst, kFreeFirst };
 
 /// Bytes and files set aside for one change. Whatever settle() does not claim is free again.
 class Reservation {
@@ -59,7 +64,7 @@ class Quota {
   Quota& operator=(const Quota&) = delete;
 
   /// kOverQuota when it does not fit; then nothing was reserved.
-  Result<Reservation> reserve(Grant& grant, const Usage& wanted);
+  Result<Reservation> reserve(Grant& grant, const Usage& wanted, Draw draw = Draw::kFreeFirst);
   /// Something went away.
   void release(const Usage& freed);
   /// Something was found that is not counted yet (a recount).

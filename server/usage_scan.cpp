@@ -33,12 +33,12 @@ void UsageScan::start(const InodeRef& root, const Usage& estimate) {
   if (thread_.joinable()) thread_.join();
   {
     const std::lock_guard lock(mutex_);
-    counted_.clear();
+    counted_ = {number_of(root->number())};  // the root itself does not count
     folders_.assign(1, root);
     quota_.begin_count(estimate);
     is_running_.store(true);
   }
-  thread_ = std::jthread([this, root](const std::stop_token& stop) { run(stop, root); });
+  thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
 }
 
 void UsageScan::stop() {
@@ -73,12 +73,8 @@ void UsageScan::count(const disk::Stat& stat, const InodeRef& inode_or_null) {
   if (inode_or_null != nullptr && inode_or_null->is_folder()) folders_.push_back(inode_or_null);
 }
 
-void UsageScan::run(const std::stop_token& stop, const InodeRef& root) {
+void UsageScan::run(const std::stop_token& stop) {
   (void)::pthread_setname_np(::pthread_self(), "usage-scan");  // only a name
-  {
-    const std::lock_guard lock(mutex_);
-    counted_.insert(number_of(root->number()));  // the root itself does not count
-  }
   count_orphans(stop);
   while (!stop.stop_requested()) {
     InodeRef folder;
@@ -120,11 +116,24 @@ void UsageScan::count_entries(const InodeRef& folder, const disk::FdRef& descrip
   const std::lock_guard lock(mutex_);
   for (const std::string& text : names) {
     const auto name = Name::make(text);
-    const auto stat = disk::stat_at(descriptor->get(), text.c_str());
+    if (name) count_entry(folder, descriptor, *name);
+  }
+}
+
+void UsageScan::count_entry(const InodeRef& folder, const disk::FdRef& descriptor,
+                            const Name& name) {
+  // A change that began before the count did may still be moving things; there are few of these.
+  for (;;) {
+    const std::uint64_t moves = inodes_.moves();
+    const auto stat = disk::stat_at(descriptor->get(), name.c_str());
     // Gone: who removed or moved it counted it.
-    if (!name || !stat || stat->is_mount) continue;
-    const bool is_folder = S_ISDIR(stat->attributes.mode);
-    count(*stat, is_folder ? inodes_.found(*stat, folder, *name) : nullptr);
+    if (!stat || stat->is_mount) return;
+    InodeRef inode;
+    if (S_ISDIR(stat->attributes.mode)) {
+      inode = inodes_.found_since(moves, *stat, folder, name);
+      if (inode == nullptr) continue;
+    }
+    return count(*stat, inode);
   }
 }
 
@@ -138,7 +147,8 @@ void UsageScan::count_orphans(const std::stop_token& stop) {
     if (stop.stop_requested()) return;
     const std::lock_guard lock(mutex_);
     const auto stat = disk::stat_at(orphans_->get(), name.c_str());
-    if (stat && S_ISREG(stat->attributes.mode)) count(*stat, nullptr);
+    // Folders are things in the making.
+    if (stat && !S_ISDIR(stat->attributes.mode)) count(*stat, nullptr);
   }
 }
 

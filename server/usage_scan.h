@@ -58,10 +58,11 @@ class UsageScan {
   [[nodiscard]] Change change() { return Change(*this); }
 
  private:
-  void run(const std::stop_token& stop, const InodeRef& root);
+  void run(const std::stop_token& stop);
   void walk(const std::stop_token& stop, const InodeRef& folder);
   void count_entries(const InodeRef& folder, const disk::FdRef& descriptor,
                      std::span<const std::string> names);
+  void count_entry(const InodeRef& folder, const disk::FdRef& descriptor, const Name& name);
   void count_orphans(const std::stop_token& stop);
   void count(const disk::Stat& stat, const InodeRef& inode_or_null);
 

@@ -13,10 +13,9 @@ bool is_one_of(std::string_view text, std::span<const std::string> list) {
 
 // Flags of a login, whose value follows them.
 bool takes_value(std::string_view flag) {
-  constexpr std::string_view kFlags[] = {"-s",     "-P",         "-u",     "-p",
-                                         "-o",     "--host",     "--port", "--user",
-                                         "--pin",  "--password", "--profile",
-                                         "--password-file"};
+  constexpr std::string_view kFlags[] = {"-s",    "-P",         "-u",        "-p",
+                                         "-o",    "--host",     "--port",    "--user",
+                                         "--pin", "--password", "--profile", "--password-file"};
   return std::ranges::find(kFlags, flag) != std::end(kFlags);
 }
 

@@ -103,22 +103,23 @@ Result<> find_credentials(const ClientPaths& paths, const LoginFlags& flags, Con
   const char* folder = std::getenv("CREDENTIALS_DIRECTORY");
   if (folder != nullptr && *folder != '\0') {
     const auto file = std::filesystem::path(folder) / kCredentialName;
-    if (::access(file.c_str(), R_OK) == 0) return take_password(read_secret_file(file), credentials);
+    if (::access(file.c_str(), R_OK) == 0)
+      return take_password(read_secret_file(file), credentials);
   }
   if (!has_terminal()) {
-    return fail(Status::kLoginRefused,
-                "no password for " + plan.target.user + ": run \"homefs login " +
-                    plan.target.text() + "\" once, or give --password-file FILE");
+    return fail(Status::kLoginRefused, "no password for " + plan.target.user +
+                                           ": run \"homefs login " + plan.target.text() +
+                                           "\" once, or give --password-file FILE");
   }
-  return take_password(
-      ask_password(plan.target.user + "@" + plan.target.host + "'s password: "), credentials);
+  return take_password(ask_password(plan.target.user + "@" + plan.target.host + "'s password: "),
+                       credentials);
 }
 
 Result<ServerTrust> trust_of(const ClientPaths& paths, const LoginFlags& flags,
                              const Target& target) {
   ServerTrust trust{.pinned = {}, .accept_new = flags.accept_new_server};
-  auto pinned = flags.pin.empty() ? pinned_fingerprint(paths, target)
-                                  : normalize_fingerprint(flags.pin);
+  auto pinned =
+      flags.pin.empty() ? pinned_fingerprint(paths, target) : normalize_fingerprint(flags.pin);
   if (!pinned) return std::unexpected(pinned.error());
   trust.pinned = std::move(*pinned);
   return trust;
@@ -133,16 +134,16 @@ std::string device_name() {
 // The same for one state folder on one machine, and for no other: made once, at random.
 Result<std::string> client_id_of(const std::filesystem::path& folder) {
   std::string id;
-  const auto edited = edit_text_file(
-      folder / "client_id", kSecretBytesMax, 0600,
-      [&](const std::string& text) -> Result<std::string> {
-        id = text.substr(0, text.find('\n'));
-        if (!id.empty() && id.size() <= kClientIdBytesMax) return text;
-        std::array<std::byte, 16> random{};
-        fill_random(random);
-        id = to_hex(random);
-        return id + "\n";
-      });
+  const auto edited = edit_text_file(folder / "client_id", kSecretBytesMax, 0600,
+                                     [&](const std::string& text) -> Result<std::string> {
+                                       id = text.substr(0, text.find('\n'));
+                                       if (!id.empty() && id.size() <= kClientIdBytesMax)
+                                         return text;
+                                       std::array<std::byte, 16> random{};
+                                       fill_random(random);
+                                       id = to_hex(random);
+                                       return id + "\n";
+                                     });
   if (!edited) return std::unexpected(edited.error());
   return id;
 }
@@ -168,8 +169,9 @@ Result<std::string> read_secret_file(const std::filesystem::path& path) {
   if (!file) return std::unexpected(file.error());
   // systemd's credentials may be readable by a group of the same unit; nobody else's are.
   if ((file->mode & S_IROTH) != 0) {
-    return fail(Status::kAccessDenied,
-                path.string() + " can be read by everybody: run \"chmod 600 " + path.string() + "\"");
+    return fail(
+        Status::kAccessDenied,
+        path.string() + " can be read by everybody: run \"chmod 600 " + path.string() + "\"");
   }
   std::string text = file->text;
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();

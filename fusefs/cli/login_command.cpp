@@ -75,8 +75,8 @@ int run_login(const ClientPaths& paths, const LoginCommand& command) {
   if (const auto settled = settle_key(command.login, *options, *plan); !settled) {
     return explain(settled.error(), plan->target, paths);
   }
-  const auto with_password = make_connect_plan(paths, command.login, command.target,
-                                               {.may_use_token = false});
+  const auto with_password =
+      make_connect_plan(paths, command.login, command.target, {.may_use_token = false});
   if (!with_password) return report(with_password.error());
   options->credentials = with_password->credentials;
   options->trust = plan->trust;
@@ -121,8 +121,8 @@ int run_logout(const ClientPaths& paths, const LoginCommand& command) {
   const std::string name = token_name(plan->target);
   const auto line = store.load(name);
   if (!line && line.error().status == Status::kNoSuchFile) {
-    return report(ExitStatus::kFailed, "not logged in to " + plan->target.server() + " as " +
-                                           plan->target.user);
+    return report(ExitStatus::kFailed,
+                  "not logged in to " + plan->target.server() + " as " + plan->target.user);
   }
   if (!line) return report(line.error());
   auto options = link_options_of(paths, *plan);

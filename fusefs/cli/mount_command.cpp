@@ -72,7 +72,8 @@ std::expected<std::filesystem::path, Failure> mountpoint_of(const ClientPaths& p
   return normal;
 }
 
-std::expected<MountPlan, Failure> plan_mount(const ClientPaths& paths, const MountCommand& command) {
+std::expected<MountPlan, Failure> plan_mount(const ClientPaths& paths,
+                                             const MountCommand& command) {
   MountPlan plan;
   MountSettings from_line;
   for (const std::string& list : command.option_lists) {
@@ -93,8 +94,8 @@ std::expected<MountPlan, Failure> plan_mount(const ClientPaths& paths, const Mou
       if (value == "false") continue;
       const auto given = value == "true" ? std::nullopt : std::optional<std::string_view>(value);
       if (const auto applied = apply_mount_option(name, given, plan.settings); !applied) {
-        return std::unexpected(bad_usage("profile " + plan.connect.profile->name + ": " +
-                                         applied.error().context));
+        return std::unexpected(
+            bad_usage("profile " + plan.connect.profile->name + ": " + applied.error().context));
       }
     }
   }
@@ -166,7 +167,8 @@ std::unique_ptr<ControlSocket> listen_for_commands(const ClientPaths& paths, con
 
 Result<> check_home(const MountPlan& plan, const HomeInfo& home) {
   if (plan.settings.mount.id_map == IdMap::kNone && !home.preserves_owners) {
-    return fail(Status::kInvalid, "idmap=none: this account does not preserve owners; leave it out");
+    return fail(Status::kInvalid,
+                "idmap=none: this account does not preserve owners; leave it out");
   }
   return {};
 }
@@ -213,18 +215,18 @@ Failure serve_mount(const ClientPaths& paths, MountPlan& plan, Background& backg
     background.ready();
     (void)::sd_notifyf(0, "READY=1\nSTATUS=%s mounted", plan.settings.mount.source.c_str());
   };
-  const auto ended = run_mount(plan.settings.mount,
-                               {.link = link, .io = io, .transfers = side_log,
-                                .control = control.get()},
-                               on_ready);
+  const auto ended = run_mount(
+      plan.settings.mount,
+      {.link = link, .io = io, .transfers = side_log, .control = control.get()}, on_ready);
   if (!ended) return {number_of(ExitStatus::kMountFailed), ended.error().message()};
   return {*ended, {}};
 }
 
 int carry_out(const ClientPaths& paths, MountPlan& plan) {
   if (plan.login.password) {
-    print_error("warning: -p shows the password to everybody who runs \"ps\"; \"homefs login\" "
-                "or --password-file does not");
+    print_error(
+        "warning: -p shows the password to everybody who runs \"ps\"; \"homefs login\" "
+        "or --password-file does not");
   }
   log_to_stderr(plan.settings.mount.debug);
   Background background;
@@ -277,9 +279,8 @@ void add_mount_command(CLI::App& app, CommandContext& context) {
       ->take_all();
   mount->add_flag("-f,--foreground", command->is_foreground, "stay in the foreground");
   mount->add_flag("-d,--debug", command->is_debug, "the same, and show every request");
-  mount->callback([&context, command] {
-    context.exit_status = run_mount_command(context.paths, *command);
-  });
+  mount->callback(
+      [&context, command] { context.exit_status = run_mount_command(context.paths, *command); });
 }
 
 }  // namespace homefs

@@ -82,11 +82,20 @@ constexpr std::uint64_t kWriteBufferMin = std::uint64_t{4} * 1024 * 1024;
 // homefs(1), section MOUNT OPTIONS, has the same ones; a test compares.
 constexpr Option kOptions[] = {
     {"accept_new_server", false,
-     [](Value, MountSettings& s) -> Result<> { s.accept_new_server = true; return {}; }},
+     [](Value, MountSettings& s) -> Result<> {
+       s.accept_new_server = true;
+       return {};
+     }},
     {"allow_other", false,
-     [](Value, MountSettings& s) -> Result<> { s.mount.allow_other = true; return {}; }},
+     [](Value, MountSettings& s) -> Result<> {
+       s.mount.allow_other = true;
+       return {};
+     }},
     {"allow_root", false,
-     [](Value, MountSettings& s) -> Result<> { s.mount.allow_root = true; return {}; }},
+     [](Value, MountSettings& s) -> Result<> {
+       s.mount.allow_root = true;
+       return {};
+     }},
     {"bulk", true, [](Value v, MountSettings& s) { return set_connections(v, 0, s); }},
     {"debug", false,
      [](Value, MountSettings& s) -> Result<> {
@@ -94,21 +103,49 @@ constexpr Option kOptions[] = {
        return {};
      }},
     {"hard", false,
-     [](Value, MountSettings& s) -> Result<> { s.times.timeo.reset(); return {}; }},
+     [](Value, MountSettings& s) -> Result<> {
+       s.times.timeo.reset();
+       return {};
+     }},
     {"idmap", true, set_id_map},
     {"keepalive", true,
      [](Value v, MountSettings& s) { return set_seconds(v, 1, 3600, s.times.keepalive); }},
     {"max_conns", true, [](Value v, MountSettings& s) { return set_connections(v, 1, s); }},
     {"password_file", true,
-     [](Value v, MountSettings& s) -> Result<> { s.password_file = v; return {}; }},
-    {"pin", true, [](Value v, MountSettings& s) -> Result<> { s.pin = v; return {}; }},
+     [](Value v, MountSettings& s) -> Result<> {
+       s.password_file = v;
+       return {};
+     }},
+    {"pin", true,
+     [](Value v, MountSettings& s) -> Result<> {
+       s.pin = v;
+       return {};
+     }},
     {"port", true, set_port},
-    {"profile", true, [](Value v, MountSettings& s) -> Result<> { s.profile = v; return {}; }},
+    {"profile", true,
+     [](Value v, MountSettings& s) -> Result<> {
+       s.profile = v;
+       return {};
+     }},
     {"read_cache", true,
-     [](Value v, MountSettings& s) { return set_size(v, kReadCacheMin, s.mount.read_cache_bytes); }},
-    {"ro", false, [](Value, MountSettings& s) -> Result<> { s.mount.read_only = true; return {}; }},
-    {"rw", false, [](Value, MountSettings& s) -> Result<> { s.mount.read_only = false; return {}; }},
-    {"setuid", true, [](Value v, MountSettings& s) -> Result<> { s.set_user = v; return {}; }},
+     [](Value v, MountSettings& s) {
+       return set_size(v, kReadCacheMin, s.mount.read_cache_bytes);
+     }},
+    {"ro", false,
+     [](Value, MountSettings& s) -> Result<> {
+       s.mount.read_only = true;
+       return {};
+     }},
+    {"rw", false,
+     [](Value, MountSettings& s) -> Result<> {
+       s.mount.read_only = false;
+       return {};
+     }},
+    {"setuid", true,
+     [](Value v, MountSettings& s) -> Result<> {
+       s.set_user = v;
+       return {};
+     }},
     {"soft", false,
      [](Value, MountSettings& s) -> Result<> {
        if (!s.times.timeo) s.times.timeo = kSoftDefault;
@@ -120,14 +157,46 @@ constexpr Option kOptions[] = {
        return set_size(v, kWriteBufferMin, s.mount.write_buffer_bytes);
      }},
     // The kernel's.
-    {"atime", false, [](Value, MountSettings& s) -> Result<> { s.mount.no_atime = false; return {}; }},
-    {"noatime", false, [](Value, MountSettings& s) -> Result<> { s.mount.no_atime = true; return {}; }},
-    {"dev", false, [](Value, MountSettings& s) -> Result<> { s.mount.no_dev = false; return {}; }},
-    {"nodev", false, [](Value, MountSettings& s) -> Result<> { s.mount.no_dev = true; return {}; }},
-    {"exec", false, [](Value, MountSettings& s) -> Result<> { s.mount.no_exec = false; return {}; }},
-    {"noexec", false, [](Value, MountSettings& s) -> Result<> { s.mount.no_exec = true; return {}; }},
-    {"suid", false, [](Value, MountSettings& s) -> Result<> { s.mount.no_suid = false; return {}; }},
-    {"nosuid", false, [](Value, MountSettings& s) -> Result<> { s.mount.no_suid = true; return {}; }},
+    {"atime", false,
+     [](Value, MountSettings& s) -> Result<> {
+       s.mount.no_atime = false;
+       return {};
+     }},
+    {"noatime", false,
+     [](Value, MountSettings& s) -> Result<> {
+       s.mount.no_atime = true;
+       return {};
+     }},
+    {"dev", false,
+     [](Value, MountSettings& s) -> Result<> {
+       s.mount.no_dev = false;
+       return {};
+     }},
+    {"nodev", false,
+     [](Value, MountSettings& s) -> Result<> {
+       s.mount.no_dev = true;
+       return {};
+     }},
+    {"exec", false,
+     [](Value, MountSettings& s) -> Result<> {
+       s.mount.no_exec = false;
+       return {};
+     }},
+    {"noexec", false,
+     [](Value, MountSettings& s) -> Result<> {
+       s.mount.no_exec = true;
+       return {};
+     }},
+    {"suid", false,
+     [](Value, MountSettings& s) -> Result<> {
+       s.mount.no_suid = false;
+       return {};
+     }},
+    {"nosuid", false,
+     [](Value, MountSettings& s) -> Result<> {
+       s.mount.no_suid = true;
+       return {};
+     }},
     // What sshfs and mount(8) know, and what is so anyway or is not our business.
     {"ServerAliveInterval", true,
      [](Value v, MountSettings& s) { return set_seconds(v, 1, 3600, s.times.keepalive); }},
@@ -138,7 +207,11 @@ constexpr Option kOptions[] = {
     {"big_writes", false, ignore},
     {"default_permissions", false, ignore},
     {"defaults", false, ignore},
-    {"fsname", true, [](Value v, MountSettings& s) -> Result<> { s.mount.source = v; return {}; }},
+    {"fsname", true,
+     [](Value v, MountSettings& s) -> Result<> {
+       s.mount.source = v;
+       return {};
+     }},
     {"kernel_cache", false, ignore},
     {"auto_cache", false, ignore},
     {"noauto", false, ignore},
@@ -163,7 +236,8 @@ Result<> apply_mount_option(std::string_view name, std::optional<std::string_vie
   for (const Option& option : kOptions) {
     if (option.name != name) continue;
     if (option.takes_value && (!value || value->empty())) {
-      return fail(Status::kInvalid, quoted_name(name) + " needs a value: " + std::string(name) + "=...");
+      return fail(Status::kInvalid,
+                  quoted_name(name) + " needs a value: " + std::string(name) + "=...");
     }
     if (!option.takes_value && value) {
       return fail(Status::kInvalid, quoted_name(name) + " takes no value");

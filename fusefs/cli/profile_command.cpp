@@ -99,10 +99,14 @@ void add_profile_command(CLI::App& app, CommandContext& context) {
       ->type_name("[USER@]HOST[:PORT][/SUBDIR]")
       ->required();
   add->add_option("folder", command->mountpoint, "where it is mounted")->type_name("FOLDER");
-  add->add_option("-o", command->option_lists, "mount options")->type_name("OPTION,...")->expected(1)->take_all();
+  add->add_option("-o", command->option_lists, "mount options")
+      ->type_name("OPTION,...")
+      ->expected(1)
+      ->take_all();
   add->add_option("--password-file", command->password_file, "a file with the password")
       ->type_name("FILE");
-  add->callback([&context, command] { context.exit_status = add_profile(context.paths, *command); });
+  add->callback(
+      [&context, command] { context.exit_status = add_profile(context.paths, *command); });
   CLI::App* list = profile->add_subcommand("list", "all profiles");
   list->callback([&context] { context.exit_status = list_profiles(context.paths); });
   CLI::App* show = profile->add_subcommand("show", "a profile's file");

@@ -76,9 +76,8 @@ std::string bar_of(std::uint64_t bytes, std::uint64_t total, int columns) {
 
 std::string figures_of(const TransferRecord& record) {
   const std::uint64_t total = record.total.value_or(record.bytes);
-  const auto percent =
-      static_cast<unsigned>(total == 0 ? 100 : 100.0 * static_cast<double>(record.bytes) /
-                                                   static_cast<double>(total));
+  const auto percent = static_cast<unsigned>(
+      total == 0 ? 100 : 100.0 * static_cast<double>(record.bytes) / static_cast<double>(total));
   const std::uint64_t left = total - std::min(total, record.bytes);
   const std::string time = record.rate == 0 ? (left == 0 ? "0:00" : "-")
                                             : time_text((left + record.rate - 1) / record.rate);
@@ -95,7 +94,8 @@ std::string draw_transfer(const TransferRecord& record, int columns) {
   const int name = std::clamp(rest * 3 / 5, 12, kNameColumnsMax);
   const int bar = rest - name - 1;
   std::string line = record.direction == TransferDirection::kUp ? "-> " : "<- ";
-  line += fit(homefs::quoted(record.path.empty() ? "?" : record.path), static_cast<std::size_t>(name));
+  line +=
+      fit(homefs::quoted(record.path.empty() ? "?" : record.path), static_cast<std::size_t>(name));
   constexpr int kBarColumnsMin = 6;
   if (bar >= kBarColumnsMin) {
     line += " " + bar_of(record.bytes, record.total.value_or(record.bytes), bar);

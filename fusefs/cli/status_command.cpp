@@ -17,7 +17,9 @@ struct StatusCommand {
   bool is_json = false;
 };
 
-std::uint64_t number(const Json& json, const char* key) { return json.value(key, std::uint64_t{0}); }
+std::uint64_t number(const Json& json, const char* key) {
+  return json.value(key, std::uint64_t{0});
+}
 
 std::string size(const Json& json, const char* key) { return describe_size(number(json, key)); }
 
@@ -71,9 +73,10 @@ void print_mount(const RunningMount& mount) {
   if (!files.empty()) {
     line("unsent", describe_size(number(files, "dirty_bytes") + number(link, "queued_bytes")));
     line("quota", quota_text(files));
-    line("cache", std::to_string(number(files, "nodes")) + " names, " +
-                      std::to_string(number(files, "open_files")) + " open files" +
-                      (files.value("is_shared", false) ? ", the home is mounted elsewhere too" : ""));
+    line("cache",
+         std::to_string(number(files, "nodes")) + " names, " +
+             std::to_string(number(files, "open_files")) + " open files" +
+             (files.value("is_shared", false) ? ", the home is mounted elsewhere too" : ""));
   }
   print_troubles(link);
 }

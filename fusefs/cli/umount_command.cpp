@@ -163,8 +163,8 @@ bool wait_until_gone(const RunningMount& mount, Clock::time_point end) {
 
 int run_umount(const ClientPaths& paths, const UmountCommand& command) {
   std::error_code error;
-  auto mountpoint = std::filesystem::absolute(paths.expand(command.mountpoint), error)
-                        .lexically_normal();
+  auto mountpoint =
+      std::filesystem::absolute(paths.expand(command.mountpoint), error).lexically_normal();
   if (error) return report(ExitStatus::kUsage, command.mountpoint + ": " + error.message());
   if (!mountpoint.has_filename()) mountpoint = mountpoint.parent_path();
   const auto mounts = running_mounts(paths);
@@ -177,20 +177,23 @@ int run_umount(const ClientPaths& paths, const UmountCommand& command) {
                        ? Clock::time_point::max()
                        : Clock::now() + std::chrono::seconds(command.timeout_seconds);
   if (mount != nullptr && !command.is_lazy && !wait_until_sent(*mount, end)) {
-    return report(ExitStatus::kBusy, name + ": not everything is on the server yet; it stays "
-                                            "mounted (-l detaches it and goes on sending)");
+    return report(ExitStatus::kBusy, name +
+                                         ": not everything is on the server yet; it stays "
+                                         "mounted (-l detaches it and goes on sending)");
   }
   const Outcome outcome = unmount(mountpoint, command.is_lazy);
   if (outcome.exit_status != 0) {
     const bool is_busy = outcome.text.find("busy") != outcome.text.npos;
     return report(is_busy ? ExitStatus::kBusy : ExitStatus::kMountFailed,
-                  is_busy ? name + " is in use: close what uses it (\"fuser -vm\" shows it), or "
-                                   "detach it with -l"
+                  is_busy ? name +
+                                " is in use: close what uses it (\"fuser -vm\" shows it), or "
+                                "detach it with -l"
                           : outcome.text);
   }
   if (mount != nullptr && !command.is_lazy && !wait_until_gone(*mount, end)) {
-    return report(ExitStatus::kBusy, name + " is unmounted, but its daemon is still sending: "
-                                            "\"homefs progress\" shows what");
+    return report(ExitStatus::kBusy, name +
+                                         " is unmounted, but its daemon is still sending: "
+                                         "\"homefs progress\" shows what");
   }
   return number_of(ExitStatus::kOk);
 }

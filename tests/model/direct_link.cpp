@@ -1,4 +1,4 @@
-#include "direct_link.h"
+#include "tests/model/direct_link.h"
 
 #include <cstring>
 

@@ -12,9 +12,9 @@
 #include <random>
 #include <set>
 
-#include "direct_link.h"
 #include "fusefs/file_system.h"
 #include "server/home.h"
+#include "tests/model/direct_link.h"
 
 namespace homefs {
 namespace {

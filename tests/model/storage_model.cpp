@@ -37,6 +37,7 @@ UniqueFd open_for_data(int fd) {
 
 StorageModel::StorageModel(unsigned seed, std::size_t descriptors_max)
     : engine_(seed), home_({.descriptors_max = descriptors_max}) {
+  for (const auto& root : {home_.root(), reference_.path()}) ::chmod(root.c_str(), 0755);
   for (std::size_t i = 0; i < 2; ++i) {
     sessions_.push_back(std::make_unique<TestSession>(home_));
     known_.push_back({.session = i,

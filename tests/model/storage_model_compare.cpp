@@ -44,6 +44,16 @@ std::set<std::string> split(const std::string& names) {
   return list;
 }
 
+// One path of everything below `root`.
+std::map<ino_t, std::filesystem::path> paths_by_inode(const std::filesystem::path& root) {
+  std::map<ino_t, std::filesystem::path> paths;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
+    struct ::stat s{};
+    if (::lstat(entry.path().c_str(), &s) == 0) paths.emplace(s.st_ino, entry.path());
+  }
+  return paths;
+}
+
 }  // namespace
 
 void StorageModel::compare_folder(TestSession& session, NodeId node,
@@ -114,26 +124,23 @@ void StorageModel::kill_and_restart() {
   home_.restart(/*is_clean=*/false);
   for (auto& session : sessions_) session = std::make_unique<TestSession>(home_);
   std::vector<std::map<std::string, NodeId>> folders(sessions_.size());
+  const auto paths = paths_by_inode(reference_.path());
   for (const Known& known : known_) {
     if (known.node == kRootNode) continue;
-    const std::string link = "/proc/self/fd/" + std::to_string(known.fd.get());
-    const std::string path = std::filesystem::read_symlink(link);
-    const struct ::stat s = [&] {
-      struct ::stat of{};
-      (void)::fstatat(known.fd.get(), "", &of, AT_EMPTY_PATH);
-      return of;
-    }();
+    struct ::stat s{};
+    ASSERT_EQ(::fstatat(known.fd.get(), "", &s, AT_EMPTY_PATH), 0);
+    const auto path = paths.find(s.st_ino);
     Introductions introductions;
-    if (s.st_nlink == 0 || path.ends_with(" (deleted)")) {
+    if (path == paths.end()) {
       introductions.list = {
           {.node = known.node, .parent = kNoNode, .inode = InodeNumber{inode_of_.at(s.st_ino)}}};
     } else {
-      const auto relative = std::filesystem::path(path).lexically_relative(reference_.path());
-      introductions = introductions_for(relative, known.node, folders[known.session]);
+      const auto below = path->second.lexically_relative(reference_.path());
+      introductions = introductions_for(below, known.node, folders[known.session]);
     }
     const auto answer = session_of(known).call<AttributesReply>(
         Op::kGetattr, NodeRequest{.node = known.node}, {}, introductions);
-    EXPECT_EQ(answer.status, Status::kOk) << path;
+    EXPECT_EQ(answer.status, Status::kOk) << (path == paths.end() ? "orphan" : path->second);
     if (answer.is_ok()) expect_attributes("introduced", answer->attributes, known.fd.get());
   }
 }

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <set>
 
@@ -100,6 +101,11 @@ TestSession::TestSession(TestHome& home, const std::string& folder) {
   auto session = SessionHome::open(home.ref(), folder);
   if (!session) ADD_FAILURE() << session.error().message();
   session_ = *std::move(session);
+}
+
+NodeId TestSession::next_node() {
+  static std::atomic<std::uint64_t> last{1000};
+  return NodeId{++last};
 }
 
 Reply TestSession::send(Op op, std::vector<std::byte> fields, std::string_view payload) {

@@ -109,8 +109,8 @@ class TestSession {
     return answer;
   }
 
-  /// A number that was not used yet.
-  NodeId next_node() { return NodeId{++last_node_}; }
+  /// A number that was not used yet, in any session.
+  static NodeId next_node();
 
   Answer<EntryReply> create(NodeId parent, const std::string& name, NodeId node,
                             std::uint32_t mode = 0644);
@@ -156,7 +156,12 @@ class TestSession {
   static void decode_failed();
 
   std::unique_ptr<SessionHome> session_;
-  std::uint64_t last_node_ = 1000;
 };
+
+/// Attributes as of one look at the inode: what two looks without a change between them agree in.
+inline Attributes without_order(Attributes attributes) {
+  attributes.order = 0;
+  return attributes;
+}
 
 }  // namespace homefs::test

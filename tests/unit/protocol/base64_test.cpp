@@ -1,6 +1,6 @@
 #include "protocol/base64.h"
 
-#include "gtest/gtest.h"
+#include <gtest/gtest.h>
 
 namespace homefs {
 namespace {

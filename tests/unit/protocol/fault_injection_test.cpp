@@ -2,7 +2,7 @@
 
 #include <bit>
 
-#include "gtest/gtest.h"
+#include <gtest/gtest.h>
 #include "tests/unit/protocol/channel_fixture.h"
 
 namespace homefs::testing {

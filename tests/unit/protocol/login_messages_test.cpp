@@ -1,6 +1,6 @@
 #include "protocol/login_messages.h"
 
-#include "gtest/gtest.h"
+#include <gtest/gtest.h>
 
 namespace homefs {
 namespace {

@@ -1,6 +1,6 @@
 #include "protocol/scram.h"
 
-#include "gtest/gtest.h"
+#include <gtest/gtest.h>
 #include "protocol/base64.h"
 
 namespace homefs {

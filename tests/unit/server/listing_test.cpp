@@ -36,9 +36,10 @@ class Listing : public testing::Test {
   int pages_ = 0;
 };
 
-// Reading a folder or a symlink may change its atime.
+// Reading a folder or a symlink may change its atime, and each look has its own order.
 Attributes without_atime(Attributes attributes) {
   attributes.atime = {};
+  attributes.order = 0;
   return attributes;
 }
 
