@@ -189,11 +189,6 @@ void LoginDialog::on_auth_finish(const InFrame& frame, Done done) {
   }
   AuthFinishReply reply;
   reply.scram = std::move(*proven);
-  if (request->wants_token) {
-    Result<TokenGrant> token = make_device_token(parts_.state, candidate_.user, request->device);
-    if (!token) return done(refusal(token.error()));
-    reply.token = std::move(*token);
-  }
   Result<std::shared_ptr<Session>> session = parts_.maker.make({.account = *candidate_.account,
                                                                 .client_id = request->client_id,
                                                                 .token_id = candidate_.token_id,
@@ -202,6 +197,14 @@ void LoginDialog::on_auth_finish(const InFrame& frame, Done done) {
     log_warn("session-refused",
              {{"user", candidate_.user}, {"peer", peer_}, {"error", session.error().message()}});
     return done(refusal(session.error()));
+  }
+  if (request->wants_token) {
+    Result<TokenGrant> token = make_device_token(parts_.state, candidate_.user, request->device);
+    if (!token) {
+      parts_.sessions.end(**session, token.error());
+      return done(refusal(token.error()));
+    }
+    reply.token = std::move(*token);
   }
   finish_login(std::move(*session), std::move(reply), std::move(done));
 }

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "server/admin/user_commands.h"
+#include "server/data_folder.h"
 #include "server/default_config.h"
 #include "server/exit_status.h"
 #include "server/serve.h"
@@ -162,6 +163,9 @@ ExitStatus run(int argc, char** argv) {
   if (!config) {
     (void)print_failure(config.error());
     return ExitStatus::kConfig;
+  }
+  if (Result<void> owned = DataFolder::check_owner(config->data_dir); !owned) {
+    return print_failure(owned.error());
   }
   return line.run(*config);
 }
