@@ -21,9 +21,7 @@ Connection::Connection(const Setup& setup, LoginSlots::Slot slot)
       count_(setup.count),
       dialog_(std::make_unique<LoginDialog>(setup.login)),
       slot_(std::move(slot)),
-      timer_(setup.executor) {
-  ++*count_;
-}
+      timer_(setup.executor) {}
 
 Connection::~Connection() = default;
 
@@ -124,13 +122,21 @@ void Connection::finish_bind(const FrameHeader& request, LoginBinding& binding,
     return;
   }
   channel_->set_body_bytes_max(kBodyBytesMax);
+  ++*count_;
+  is_counted_ = true;
   is_bound_.store(true, std::memory_order_release);
   timer_.lock()->cancel();
   slot_.release();
   outlet_.release_with(make_reply_frame(request, binding.make_reply(*attached)));
   if (is_control_) session_->tell_quota();
   // It may have been closed before the session knew of it.
-  if (is_gone_) session_->detach(*this);
+  if (!is_gone_) return;
+  uncount();
+  session_->detach(*this);
+}
+
+void Connection::uncount() {
+  if (is_counted_.exchange(false)) --*count_;
 }
 
 // ---- Requests -------------------------------------------------------------------------------
@@ -195,7 +201,7 @@ void Connection::on_send_space() {
 
 void Connection::on_closed(const Error& why) {
   is_gone_ = true;
-  --*count_;
+  uncount();
   outlet_.close();
   timer_.lock()->cancel();
   slot_.release();

@@ -35,7 +35,7 @@ class Connection final : public ChannelEvents, public EventSink {
     const TlsContext& tls;
     LoginParts login;  ///< what a login needs of the server
     ChannelOptions channel;
-    std::shared_ptr<std::atomic<std::size_t>> count;  ///< of connections that are not closed
+    std::shared_ptr<std::atomic<std::size_t>> count;  ///< of those that belong to a session
   };
 
   /// Takes over an accepted socket; the rest happens by itself.
@@ -79,6 +79,7 @@ class Connection final : public ChannelEvents, public EventSink {
   void finish_bind(const FrameHeader& request, LoginBinding& binding,
                    const Result<Session::Attached>& attached);
   void start_login_deadline();
+  void uncount();
   void begin_request(const FrameHeader& request);
   void end_request(const FrameHeader& request);
   void resume_if_calm();
@@ -89,6 +90,7 @@ class Connection final : public ChannelEvents, public EventSink {
   std::shared_ptr<Channel> channel_;  // set by start(), constant after it
   FrameOutlet outlet_;
   std::atomic<bool> is_gone_{false};
+  std::atomic<bool> is_counted_{false};
 
   // The login. One step at a time: on the channel's events, or on a job while is_stepping_.
   std::unique_ptr<LoginDialog> dialog_;

@@ -1,6 +1,7 @@
 #include "server/data_folder.h"
 
 #include <fcntl.h>
+#include <pwd.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
@@ -43,9 +44,13 @@ Result<DataFolder> DataFolder::open(const std::filesystem::path& folder) {
   return DataFolder(std::move(lock));
 }
 
-bool DataFolder::is_in_use(const std::filesystem::path& folder) {
-  const UniqueFd lock = open_lock_file(folder, O_RDONLY);
-  return lock && ::flock(lock.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+Result<void> DataFolder::check_owner(const std::filesystem::path& folder) {
+  struct stat status{};
+  if (::stat(folder.c_str(), &status) != 0 || status.st_uid == ::geteuid()) return {};
+  const passwd* owner = ::getpwuid(status.st_uid);  // called before there is a second thread
+  const std::string name = owner != nullptr ? owner->pw_name : "#" + std::to_string(status.st_uid);
+  return fail(Status::kNotPermitted, folder.string() + " is of the user " + name +
+                                         ": run this by sudo -u " + name + " homefsd ...");
 }
 
 }  // namespace homefs

@@ -18,8 +18,9 @@ class DataFolder {
 
   /// Makes the folder where it is missing, and does not lock it. For the command line.
   static Result<void> make(const std::filesystem::path& folder);
-  /// Whether a server has the folder at the moment. For the command line.
-  static bool is_in_use(const std::filesystem::path& folder);
+  /// kNotPermitted, with what to do, when the folder is another user's: files that root makes in
+  /// there the server could not use afterwards.
+  static Result<void> check_owner(const std::filesystem::path& folder);
 
  private:
   explicit DataFolder(UniqueFd lock) : lock_(std::move(lock)) {}

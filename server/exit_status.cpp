@@ -9,6 +9,8 @@ ExitStatus exit_status_of(const Error& error) {
   switch (error.status) {
     case Status::kConfigError:
       return ExitStatus::kConfig;
+    case Status::kInvalid:
+      return ExitStatus::kUsage;
     case Status::kBusy:
       return ExitStatus::kAlreadyRunning;
     case Status::kNoSuchFile:

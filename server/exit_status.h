@@ -10,7 +10,7 @@ namespace homefs {
 enum class ExitStatus : int {
   kOk = 0,
   kFailed = 1,          ///< something else, told on stderr
-  kUsage = 2,           ///< the command line is wrong
+  kUsage = 2,           ///< the command line is wrong, or a name or size in it
   kConfig = 3,          ///< homefsd.json or accounts.ini says something that cannot be used
   kAlreadyRunning = 4,  ///< another server has the data folder
   kCannotListen = 5,    ///< an address or port cannot be had

@@ -11,19 +11,24 @@ namespace {
 // Beside the homes: an account's name never begins with a dot.
 constexpr const char* kOrphansFolder = ".orphans";
 
-Result<void> make_folder(const std::filesystem::path& folder) {
+/// Whether it had to be made.
+Result<bool> make_folder(const std::filesystem::path& folder) {
   std::error_code error;
-  if (std::filesystem::create_directories(folder, error)) {
-    std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error);
-  }
+  const bool is_new = std::filesystem::create_directories(folder, error);
+  if (is_new) std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error);
   if (!error && !std::filesystem::is_directory(folder, error) && !error) {
     return fail(Status::kConfigError, folder.string() + " is no folder");
   }
   if (error) return fail_errno(error.value(), "make " + folder.string());
-  return {};
+  return is_new;
 }
 
 }  // namespace
+
+Result<void> make_homes_folder(const std::filesystem::path& homes_dir) {
+  const Result<bool> made = make_folder(homes_dir);
+  return made ? Result<void>{} : std::unexpected(made.error());
+}
 
 Result<void> delete_home(const std::filesystem::path& homes_dir, const std::string& name) {
   for (const auto& folder : {homes_dir / name, homes_dir / kOrphansFolder / name}) {
@@ -62,8 +67,15 @@ Result<std::shared_ptr<LiveHome>> HomeRegistry::acquire(const Account& account) 
 Result<std::shared_ptr<LiveHome>> HomeRegistry::open(const Account& account) {
   const std::filesystem::path root = options_.homes_dir / account.name;
   const std::filesystem::path orphans = options_.homes_dir / kOrphansFolder;
-  for (const auto& folder : {options_.homes_dir, root, orphans}) {
-    if (Result<void> made = make_folder(folder); !made) return std::unexpected(made.error());
+  const Result<bool> is_new = make_folder(root);
+  if (!is_new) return std::unexpected(is_new.error());
+  if (auto made = make_folder(orphans); !made) return std::unexpected(made.error());
+  const std::shared_ptr<UsageStore> usage = options_.usage_of(account.name);
+  if (*is_new) {
+    // What is remembered under this name was another home's, of an account that was removed.
+    if (auto saved = usage->save({.is_clean = false}); !saved) {
+      return std::unexpected(saved.error());
+    }
   }
   HomeOptions home;
   home.root = root.string();
@@ -74,7 +86,7 @@ Result<std::shared_ptr<LiveHome>> HomeRegistry::open(const Account& account) {
   home.orphan_linger = options_.orphan_linger;
   home.descriptors = options_.descriptors;
   home.buffers = options_.buffers;
-  home.usage = options_.usage_of(account.name);
+  home.usage = usage;
   Result<std::shared_ptr<Home>> files = Home::open(std::move(home));
   if (!files) return std::unexpected(files.error());
 

@@ -42,6 +42,9 @@ struct HomeRegistryOptions {
   std::function<std::shared_ptr<UsageStore>(const std::string& home)> usage_of;
 };
 
+/// Makes the folder of the homes where it is missing. Errors: those of the file system.
+Result<void> make_homes_folder(const std::filesystem::path& homes_dir);
+
 /// Deletes the home of an account that is no more, and its orphans. It is out of the way at once,
 /// also for a server that runs: what sessions have open stays readable until they end.
 /// Precondition: check_account_name(name).

@@ -119,6 +119,7 @@ void LoginDialog::on_auth_start(const InFrame& frame, Done done) {
 /// Looks the account up. An error is the server's own: accounts.ini cannot be read at all.
 Result<void> LoginDialog::find_candidate(const AuthStart& request) {
   const Result<std::shared_ptr<const Accounts>> accounts = parts_.accounts.current();
+  if (!accounts && accounts.error().status == Status::kNoSuchFile) return {};  // nobody yet
   if (!accounts) {
     log_error("accounts", {{"error", accounts.error().message()}});
     return fail(Status::kIoError, "the server cannot read its accounts");
@@ -188,16 +189,22 @@ void LoginDialog::on_auth_finish(const InFrame& frame, Done done) {
   }
   AuthFinishReply reply;
   reply.scram = std::move(*proven);
-  if (request->wants_token) {
-    Result<TokenGrant> token = make_device_token(parts_.state, candidate_.user, request->device);
-    if (!token) return done(refusal(token.error()));
-    reply.token = std::move(*token);
-  }
-  Result<std::shared_ptr<Session>> session = make_session(*request);
+  Result<std::shared_ptr<Session>> session = parts_.maker.make({.account = *candidate_.account,
+                                                                .client_id = request->client_id,
+                                                                .token_id = candidate_.token_id,
+                                                                .subdir = request->subdir});
   if (!session) {
     log_warn("session-refused",
              {{"user", candidate_.user}, {"peer", peer_}, {"error", session.error().message()}});
     return done(refusal(session.error()));
+  }
+  if (request->wants_token) {
+    Result<TokenGrant> token = make_device_token(parts_.state, candidate_.user, request->device);
+    if (!token) {
+      parts_.sessions.end(**session, token.error());
+      return done(refusal(token.error()));
+    }
+    reply.token = std::move(*token);
   }
   finish_login(std::move(*session), std::move(reply), std::move(done));
 }
@@ -236,33 +243,6 @@ void LoginDialog::upgrade_password(const AuthFinish& request) {
     return;
   }
   log_info("password-upgraded", {{"user", account.name}});
-}
-
-Result<std::shared_ptr<Session>> LoginDialog::make_session(const AuthFinish& request) {
-  const Account& account = *candidate_.account;
-  // A client that comes back without its session (its daemon was killed) is not a second one.
-  if (!request.client_id.empty()) {
-    parts_.sessions.end_idle_of_client(account.name, request.client_id);
-  }
-  Result<std::shared_ptr<LiveHome>> home = parts_.homes.acquire(account);
-  if (!home) return std::unexpected(home.error());
-  Result<std::unique_ptr<SessionHome>> files = SessionHome::open((*home)->files, request.subdir);
-  if (!files) return std::unexpected(files.error());
-
-  SessionSetup setup;
-  fill_random(setup.id);
-  fill_random(setup.secret);
-  setup.account = account.name;
-  setup.client_id = request.client_id;
-  setup.token_id = candidate_.token_id;
-  setup.home = std::move(*home);
-  setup.files = std::move(*files);
-  setup.limits = parts_.settings.lock()->limits;
-  auto session = Session::make(parts_.executor, parts_.owner, std::move(setup));
-  if (Result<void> added = parts_.sessions.add(session); !added) {
-    return std::unexpected(added.error());
-  }
-  return session;
 }
 
 /// Fills in the reply and lets the session in: when all others of the home know that it is shared.
@@ -309,15 +289,34 @@ void LoginDialog::on_resume(const InFrame& frame, Done done) {
   const Result<Resume> request = decode_json<Resume>(frame.bytes());
   if (!request) return done(refusal(request.error()));
   std::shared_ptr<Session> session = parts_.sessions.find(request->session_id);
-  // The same work for an id that nobody has.
-  const SessionSecret secret = session ? session->secret() : SessionSecret{};
-  const bool is_proven =
-      are_equal(resume_proof(secret, binding_, request->kind), request->proof) && session;
-  if (!is_proven) {
-    // Not the end: the client goes on with a login on this connection.
-    return done({.reply = refusal_reply({Status::kSessionUnknown, "no such session"})});
+  std::optional<SessionSecret> secret;
+  if (session) {
+    secret = session->secret();
+  } else {
+    secret = parts_.maker.saved_secret(request->session_id);
   }
-  if (Result<void> known = session->acknowledge(request->seq_done); !known) {
+  // The same work for an id that nobody has.
+  const bool is_equal = are_equal(
+      resume_proof(secret.value_or(SessionSecret{}), binding_, request->kind), request->proof);
+  // Not the end: the client goes on with a login on this connection.
+  LoginAnswer unknown{.reply = refusal_reply({Status::kSessionUnknown, "no such session"})};
+  if (!secret || !is_equal) return done(std::move(unknown));
+  if (session) return finish_resume(*request, std::move(session), std::move(done));
+
+  Result<std::shared_ptr<Session>> restored = parts_.maker.restore(request->session_id);
+  if (!restored) return done(std::move(unknown));
+  log_info(
+      "session-restored",
+      {{"user", (*restored)->account()}, {"peer", peer_}, {"session", (*restored)->short_id()}});
+  HomeCoherence& coherence = (*restored)->coherence();
+  coherence.join(*restored,
+                 [this, request = *request, joined = *restored, done = std::move(done)](
+                     bool) mutable { finish_resume(request, std::move(joined), std::move(done)); });
+}
+
+void LoginDialog::finish_resume(const Resume& request, std::shared_ptr<Session> session,
+                                Done done) {
+  if (Result<void> known = session->acknowledge(request.seq_done); !known) {
     return done(refusal(known.error()));
   }
   state_ = State::kOver;
@@ -325,8 +324,8 @@ void LoginDialog::on_resume(const InFrame& frame, Done done) {
   LoginAnswer answer;
   answer.binding = LoginBinding{
       .session = std::move(session),
-      .is_control = request->kind == ConnectionKind::kControl,
-      .place = request->place,
+      .is_control = request.kind == ConnectionKind::kControl,
+      .place = request.place,
       .make_reply = [incarnation = parts_.incarnation](const Session::Attached& attached) {
         return Reply{
             .status = Status::kOk,

@@ -18,26 +18,15 @@
 #include "protocol/login_messages.h"
 #include "protocol/scram.h"
 #include "protocol/tls.h"
-#include "server/home_registry.h"
 #include "server/legacy_verifiers.h"
 #include "server/login_throttle.h"
-#include "server/session_registry.h"
+#include "server/session_maker.h"
 #include "server/state_db.h"
 
 namespace homefs {
 
-/// What the config says about logins; values that a reload may change.
-struct LoginSettings {
-  bool reveals_unknown_users = false;
-  std::uint32_t scram_iterations = kScramIterationsDefault;
-  std::chrono::seconds keepalive{10};
-  std::chrono::seconds linger{600};
-  SessionLimits limits;
-};
-
 /// What a login needs of the server. All of it outlives the connections, and is thread-safe.
 struct LoginParts {
-  boost::asio::any_io_executor executor;
   /// One thread at a time, for what computes long.
   boost::asio::any_io_executor slow_executor;
   AccountsFile& accounts;
@@ -45,8 +34,7 @@ struct LoginParts {
   LoginThrottle& throttle;
   LegacyVerifiers& legacy;
   SessionRegistry& sessions;
-  HomeRegistry& homes;
-  SessionOwner& owner;
+  SessionMaker& maker;
   Guarded<LoginSettings>& settings;
   std::span<const std::byte> secret;  ///< of this server, for names that no account has
   std::uint64_t incarnation = 0;      ///< of this process
@@ -107,9 +95,8 @@ class LoginDialog {
   void challenge(ScramAccount account, Done done);
   void challenge_legacy(const Account& account, Done done);
   LoginAnswer refuse_login(const Error& why);
-  Result<std::shared_ptr<Session>> make_session(const AuthFinish& request);
   void upgrade_password(const AuthFinish& request);
-  Result<TokenGrant> grant_token(const std::string& device);
+  void finish_resume(const Resume& request, std::shared_ptr<Session> session, Done done);
   void finish_login(std::shared_ptr<Session> session, AuthFinishReply reply, Done done);
 
   LoginParts parts_;

@@ -25,6 +25,13 @@ std::string throttle_key_of_peer(std::string_view peer) {
   return boost::asio::ip::address_v6(bytes).to_string() + "/64";
 }
 
+void LoginThrottle::set_limits(std::uint32_t failures_before_lockout,
+                               std::chrono::seconds lockout) {
+  const std::lock_guard lock(mutex_);
+  options_.failures_before_lockout = failures_before_lockout;
+  options_.lockout = lockout;
+}
+
 LoginThrottle::Clock::time_point LoginThrottle::locked_until(Table& table, const std::string& key,
                                                              Clock::time_point now) const {
   const auto found = table.index.find(key);

@@ -40,6 +40,9 @@ class LoginThrottle {
 
   explicit LoginThrottle(Options options) : options_(options) {}
 
+  /// For what happens from now on.
+  void set_limits(std::uint32_t failures_before_lockout, std::chrono::seconds lockout);
+
   /// For how long logins of `user` from `address` are to be refused unheard, at least 1 s; nothing
   /// when they are not.
   [[nodiscard]] std::optional<std::chrono::seconds> locked_out_for(const std::string& user,
@@ -72,8 +75,8 @@ class LoginThrottle {
   std::uint32_t add_failure(Table& table, const std::string& key, Clock::time_point now) const;
   static void erase(Table& table, std::list<Entry>::iterator entry);
 
-  const Options options_;
   mutable std::mutex mutex_;
+  Options options_;  // guarded by mutex_
   Table users_;      // guarded by mutex_
   Table addresses_;  // guarded by mutex_
 };

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "server/admin/user_commands.h"
+#include "server/data_folder.h"
 #include "server/default_config.h"
 #include "server/exit_status.h"
 #include "server/serve.h"
@@ -133,7 +134,9 @@ ExitStatus check_config(const ServerConfig& config) {
 
 void add_other_commands(CLI::App& app, CommandLine& line) {
   const auto serve_until_stopped = [&line](const ServerConfig& config) {
-    return serve(config, [&line] { return load_config(line.config_file); });
+    return serve({.config = config,
+                  .config_file = line.config_file.empty() ? kConfigFile : line.config_file,
+                  .reload_config = [&line] { return load_config(line.config_file); }});
   };
   line.run = serve_until_stopped;
   app.add_subcommand("serve", "Serve the homes (the default)")
@@ -160,6 +163,9 @@ ExitStatus run(int argc, char** argv) {
   if (!config) {
     (void)print_failure(config.error());
     return ExitStatus::kConfig;
+  }
+  if (Result<void> owned = DataFolder::check_owner(config->data_dir); !owned) {
+    return print_failure(owned.error());
   }
   return line.run(*config);
 }

@@ -43,28 +43,27 @@ std::uint64_t fingerprint_of(Op op, std::span<const std::byte> body) {
 
 void MemoryReplayRecord::begin(std::uint64_t seq, std::uint64_t fingerprint) {
   HOMEFS_CHECK(!is_begun_);
-  HOMEFS_CHECK(seq == last_applied_ + 1);
-  HOMEFS_CHECK(kept_.size() < kRequestsInFlightMax);
+  HOMEFS_CHECK(seq == last_applied() + 1);
+  HOMEFS_CHECK(state_.kept.size() < kRequestsInFlightMax);
   begun_fingerprint_ = fingerprint;
   is_begun_ = true;
 }
 
 void MemoryReplayRecord::finish(std::uint64_t seq, std::shared_ptr<const Reply> reply) {
   HOMEFS_CHECK(is_begun_);
-  HOMEFS_CHECK(seq == last_applied_ + 1);
+  HOMEFS_CHECK(seq == last_applied() + 1);
   HOMEFS_CHECK(reply != nullptr);
   is_begun_ = false;
-  last_applied_ = seq;
-  kept_.push_back(Applied{begun_fingerprint_, std::move(reply)});
+  state_.kept.push_back({begun_fingerprint_, std::move(reply)});
 }
 
 Result<std::shared_ptr<const Reply>> MemoryReplayRecord::find(std::uint64_t seq,
                                                               std::uint64_t fingerprint) const {
-  HOMEFS_CHECK(seq >= 1 && seq <= last_applied_);
-  if (seq <= last_dropped_) {
+  HOMEFS_CHECK(seq >= 1 && seq <= last_applied());
+  if (seq <= state_.last_dropped) {
     return fail(Status::kSequenceConflict, "a seq was sent again after its reply had arrived");
   }
-  const Applied& applied = kept_[seq - last_dropped_ - 1];
+  const ReplayState::Applied& applied = state_.kept[seq - state_.last_dropped - 1];
   if (applied.fingerprint != fingerprint) {
     return fail(Status::kSequenceConflict, "a seq was used again for another request");
   }
@@ -72,11 +71,16 @@ Result<std::shared_ptr<const Reply>> MemoryReplayRecord::find(std::uint64_t seq,
 }
 
 void MemoryReplayRecord::drop_through(std::uint64_t seq) {
-  HOMEFS_CHECK(seq <= last_applied_);
-  while (last_dropped_ < seq) {
-    kept_.pop_front();
-    ++last_dropped_;
+  HOMEFS_CHECK(seq <= last_applied());
+  while (state_.last_dropped < seq) {
+    state_.kept.pop_front();
+    ++state_.last_dropped;
   }
+}
+
+ReplayState MemoryReplayRecord::state() const {
+  HOMEFS_CHECK(!is_begun_);
+  return state_;
 }
 
 }  // namespace homefs

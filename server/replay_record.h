@@ -24,6 +24,24 @@ namespace homefs {
 /// could forge has the session anyway.
 std::uint64_t fingerprint_of(Op op, std::span<const std::byte> body);
 
+/// All that a record knows.
+struct ReplayState {
+  struct Applied {
+    std::uint64_t fingerprint = 0;
+    std::shared_ptr<const Reply> reply;  // owners: the record, and the sending of the reply
+
+    bool operator==(const Applied& other) const {
+      return fingerprint == other.fingerprint && reply->status == other.reply->status &&
+             reply->fields == other.reply->fields;
+    }
+  };
+
+  std::uint64_t last_dropped = 0;
+  std::deque<Applied> kept;  ///< of seq last_dropped + 1 and on, to the last that was applied
+
+  bool operator==(const ReplayState&) const = default;
+};
+
 class ReplayRecord {
  public:
   virtual ~ReplayRecord() = default;
@@ -46,30 +64,32 @@ class ReplayRecord {
 
   /// The client has the replies up to `seq`. Precondition: seq <= last_applied().
   virtual void drop_through(std::uint64_t seq) = 0;
+
+  /// For a restart of the server. Precondition: nothing is begun.
+  [[nodiscard]] virtual ReplayState state() const = 0;
 };
 
-/// In memory: lost with the process.
+/// In memory: lost with a process that is killed.
 class MemoryReplayRecord final : public ReplayRecord {
  public:
-  [[nodiscard]] std::uint64_t last_applied() const override { return last_applied_; }
-  [[nodiscard]] std::uint64_t last_dropped() const override { return last_dropped_; }
+  MemoryReplayRecord() = default;
+  explicit MemoryReplayRecord(ReplayState state) : state_(std::move(state)) {}
+
+  [[nodiscard]] std::uint64_t last_applied() const override {
+    return state_.last_dropped + state_.kept.size();
+  }
+  [[nodiscard]] std::uint64_t last_dropped() const override { return state_.last_dropped; }
   void begin(std::uint64_t seq, std::uint64_t fingerprint) override;
   void finish(std::uint64_t seq, std::shared_ptr<const Reply> reply) override;
   [[nodiscard]] Result<std::shared_ptr<const Reply>> find(std::uint64_t seq,
                                                           std::uint64_t fingerprint) const override;
   void drop_through(std::uint64_t seq) override;
+  [[nodiscard]] ReplayState state() const override;
 
  private:
-  struct Applied {
-    std::uint64_t fingerprint;
-    std::shared_ptr<const Reply> reply;  // owners: this record, and the sending of the reply
-  };
-
-  std::uint64_t last_applied_ = 0;
-  std::uint64_t last_dropped_ = 0;
+  ReplayState state_;
   std::uint64_t begun_fingerprint_ = 0;
   bool is_begun_ = false;
-  std::deque<Applied> kept_;  // seq last_dropped_ + 1 ... last_applied_
 };
 
 }  // namespace homefs

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <string>
 
+#include "server/landlock.h"
 #include "server/log.h"
 #include "server/server.h"
 #include "server/service_notify.h"
@@ -37,6 +38,19 @@ void raise_descriptor_limit() {
   if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) log_warn("descriptor-limit-not-raised");
 }
 
+// Best effort: where the kernel cannot do it the other walls stand.
+void confine(const ServeOptions& options) {
+  const ServerConfig& config = options.config;
+  ConfinementPaths paths;
+  paths.writable = {config.data_dir, config.homes_dir, config.accounts_file.parent_path()};
+  if (config.log.to == LogTarget::kFile) paths.writable.push_back(config.log.file.parent_path());
+  // The last two: a log line has the local time.
+  paths.readable = {options.config_file.parent_path(), "/etc/localtime", "/usr/share/zoneinfo"};
+  if (Result<void> confined = confine_process(paths); !confined) {
+    log_info("not-confined", {{"why", confined.error().message()}});
+  }
+}
+
 int wait_for_signal(const sigset_t& signals, std::chrono::nanoseconds wait) {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(wait);
   const timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (wait - seconds).count()};
@@ -46,10 +60,12 @@ int wait_for_signal(const sigset_t& signals, std::chrono::nanoseconds wait) {
 void reload(Server& server, const std::function<Result<ServerConfig>()>& reload_config) {
   notify_reloading();
   const Result<ServerConfig> config = reload_config();
-  if (config) {
+  // The log's file is opened anew: whoever rotates it sends this signal.
+  const Result<void> done = config ? start_log(config->log) : std::unexpected(config.error());
+  if (done) {
     server.reload(*config);
   } else {
-    log_error("reload-failed", {{"error", config.error().message()}});
+    log_error("reload-failed", {{"error", done.error().message()}});
   }
   notify_ready("serving");
 }
@@ -73,21 +89,22 @@ void run_until_stopped(Server& server, const sigset_t& signals,
 
 }  // namespace
 
-ExitStatus serve(ServerConfig config, const std::function<Result<ServerConfig>()>& reload_config) {
+ExitStatus serve(const ServeOptions& options) {
   const sigset_t signals = block_signals();
-  if (Result<void> started = start_log(config.log); !started) {
+  if (Result<void> started = start_log(options.config.log); !started) {
     return print_failure(started.error());
   }
   raise_descriptor_limit();
-  Result<std::unique_ptr<Server>> server = Server::make(std::move(config));
+  Result<std::unique_ptr<Server>> server = Server::make(options.config);
   if (!server) return print_failure(server.error());
+  confine(options);
   if (Result<void> started = (*server)->start(); !started) {
     (void)print_failure(started.error());
     return ExitStatus::kCannotListen;
   }
   log_info("serving", {{"port", (*server)->port()}, {"fingerprint", (*server)->fingerprint()}});
   notify_ready("serving on port " + std::to_string((*server)->port()));
-  run_until_stopped(**server, signals, reload_config);
+  run_until_stopped(**server, signals, options.reload_config);
   notify_stopping();
   (*server)->stop();
   return ExitStatus::kOk;

@@ -56,6 +56,9 @@ Result<std::vector<std::byte>> login_secret(StateDb& state) {
 Result<std::unique_ptr<Server>> Server::make(ServerConfig config) {
   Result<DataFolder> folder = DataFolder::open(config.data_dir);
   if (!folder) return std::unexpected(folder.error());
+  if (Result<void> made = make_homes_folder(config.homes_dir); !made) {
+    return std::unexpected(made.error());
+  }
   const auto& [key_file, certificate_file] = config.tls;
   if (Result<void> made = make_server_identity(key_file, certificate_file); !made) {
     return std::unexpected(made.error());
@@ -98,28 +101,42 @@ Server::Server(ServerConfig config, DataFolder folder, TlsContext tls,
               .orphan_linger = config_.session.linger,
               .buffers = buffers_,
               .descriptors = std::make_shared<DescriptorCache>(),
-              .usage_of = [this](const std::string& home) {
-                return std::make_shared<StateDbUsage>(*state_, home);
-              }}) {}
+              .usage_of =
+                  [this](const std::string& home) {
+                    return std::make_shared<StateDbUsage>(*state_, home);
+                  }}),
+      maker_({.executor = io_.executor(),
+              .owner = *this,
+              .accounts = accounts_,
+              .state = *state_,
+              .sessions = sessions_,
+              .saved = saved_,
+              .homes = homes_,
+              .settings = settings_}) {}
 
 Server::~Server() { stop(); }
 
 LoginParts Server::login_parts() {
-  return {.executor = io_.executor(),
-          .slow_executor = slow_executor_,
+  return {.slow_executor = slow_executor_,
           .accounts = accounts_,
           .state = *state_,
           .throttle = throttle_,
           .legacy = legacy_,
           .sessions = sessions_,
-          .homes = homes_,
-          .owner = *this,
+          .maker = maker_,
           .settings = settings_,
           .secret = secret_,
           .incarnation = incarnation_};
 }
 
 Result<void> Server::start() {
+  load_sessions();
+  if (const auto accounts = accounts_.current(); !accounts) {
+    // Not the end: the first account may be made in a moment.
+    log_warn("no-accounts", {{"file", config_.accounts_file.string()},
+                             {"why", accounts.error().message()},
+                             {"hint", "homefsd user add NAME"}});
+  }
   ListenerOptions options;
   options.addresses = config_.listen.addresses;
   options.port = config_.listen.port;
@@ -165,14 +182,44 @@ void Server::stop() {
     session->stop_reading();
   }
   wait_until_answered();
-  // From here on the end of a session is not the end of its open files: it may be back soon.
-  homes_.stop_all();
-  (void)sessions_.end_if([](const Session&) { return true; },
-                         {Status::kGoingAway, "the server shuts down"});
+  const auto sessions = sessions_.all();
+  for (const auto& session : sessions) session->disconnect({Status::kGoingAway, "a restart"});
   wait_until_disconnected();
   io_.stop();
+  // Nothing changes any more. From here on the end of a session is not that of its open files: it
+  // may be back soon.
+  homes_.stop_all();
+  save_sessions(sessions);
+  (void)sessions_.end_if([](const Session&) { return true; },
+                         {Status::kGoingAway, "the server shuts down"});
   homes_.let_go_of_sessions();
   log_info("stopped");
+}
+
+/// Those of an orderly stop. A database that cannot be read has been told of before.
+void Server::load_sessions() {
+  const Result<std::vector<std::string>> texts = state_->take_sessions();
+  if (!texts) {
+    log_error("state-database", {{"error", texts.error().message()}});
+    return;
+  }
+  const auto expires = SavedSessions::Clock::now() + config_.session.linger;
+  for (const std::string& text : *texts) {
+    Result<SavedSession> session = decode_session(text);
+    if (session) saved_.put(std::move(*session), expires);
+  }
+}
+
+/// Precondition: no thread runs handlers.
+void Server::save_sessions(const std::vector<SessionRegistry::SessionRef>& sessions) {
+  std::vector<std::string> texts;
+  for (const auto& session : sessions) {
+    if (const auto saved = session->save()) texts.push_back(encode_session(*saved));
+  }
+  for (const SavedSession& session : saved_.take_all()) texts.push_back(encode_session(session));
+  if (const Result<void> done = state_->save_sessions(texts); !done) {
+    log_error("sessions-not-saved", {{"error", done.error().message()}});
+  }
 }
 
 void Server::wait_until_answered() {
@@ -198,6 +245,8 @@ void Server::wait_until_disconnected() {
 
 void Server::reload(const ServerConfig& config) {
   *settings_.lock() = login_settings(config, io_.count());
+  throttle_.set_limits(config.login.failures_before_lockout, config.login.lockout);
+  sessions_.set_sessions_max(config.session.sessions_max);
   log_info("reloaded");
 }
 
@@ -249,6 +298,7 @@ void Server::keep_house() {
       end_sessions_of_revoked_tokens();
     }
     const auto linger = settings_.lock()->linger;
+    saved_.drop_expired(SavedSessions::Clock::now());
     (void)sessions_.end_idle_since_before(Session::Clock::now() - linger);
     if (round % kTidyEvery == 0) homes_.tidy();
   }

@@ -22,9 +22,12 @@
 #include "server/data_folder.h"
 #include "server/home_registry.h"
 #include "server/io_threads.h"
+#include "server/legacy_verifiers.h"
 #include "server/listener.h"
 #include "server/login_dialog.h"
 #include "server/login_throttle.h"
+#include "server/saved_session.h"
+#include "server/session_maker.h"
 #include "server/session_registry.h"
 #include "server/state_db.h"
 
@@ -54,7 +57,7 @@ class Server final : public SessionOwner {
   /// The port that is listened on. Precondition: start() succeeded.
   [[nodiscard]] std::uint16_t port() const { return listener_->port(); }
   /// Whether the io threads still run what is posted to them, found out by doing it: the sign of
-  /// life for the watchdog. Thread-safe.
+  /// life for the watchdog.
   [[nodiscard]] bool is_alive();
   [[nodiscard]] SessionRegistry& sessions() { return sessions_; }
 
@@ -74,6 +77,8 @@ class Server final : public SessionOwner {
   void prepare_legacy_verifier();
   void end_sessions_of_revoked_tokens();
   void tell_quota(const std::string& account);
+  void load_sessions();
+  void save_sessions(const std::vector<SessionRegistry::SessionRef>& sessions);
   void wait_until_answered();
   void wait_until_disconnected();
 
@@ -85,7 +90,7 @@ class Server final : public SessionOwner {
   const std::vector<std::byte> secret_;                          // of names that no account has
   const std::uint64_t incarnation_;                              // of this process
   const std::shared_ptr<BufferPool> buffers_;                    // owners: this, and the buffers
-  const std::shared_ptr<std::atomic<std::size_t>> connections_;  // how many; owners: they too
+  const std::shared_ptr<std::atomic<std::size_t>> connections_;  // of sessions; owners: they too
   const std::unique_ptr<StateDb> state_;
   AccountsFile accounts_;
   LoginThrottle throttle_;
@@ -94,7 +99,9 @@ class Server final : public SessionOwner {
   const boost::asio::any_io_executor slow_executor_;  // a strand: what computes long, one by one
   Guarded<LoginSettings> settings_;
   SessionRegistry sessions_;
+  SavedSessions saved_;
   HomeRegistry homes_;
+  SessionMaker maker_;
   std::shared_ptr<Listener> listener_;  // owners: this, and handlers on its strand
 
   std::shared_ptr<const Accounts> accounts_applied_;  // of the housekeeper

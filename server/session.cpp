@@ -34,9 +34,9 @@ Session::Session(boost::asio::any_io_executor executor, SessionOwner& owner, Ses
     : executor_(std::move(executor)),
       owner_(owner),
       setup_(std::move(setup)),
-      outbox_(EventOutbox::make(executor_)),
+      outbox_(EventOutbox::make(executor_, setup_.has_missed_events)),
       idle_since_(now()),
-      state_(std::make_unique<MemoryReplayRecord>(),
+      state_(setup_.record ? std::move(setup_.record) : std::make_unique<MemoryReplayRecord>(),
              DataQueue::Limits{.running_max = setup_.limits.running_max,
                                .slow_max = setup_.limits.slow_max}) {
   state_.lock()->bulk.resize(setup_.limits.bulk_connections_max);
@@ -141,6 +141,18 @@ void Session::stop_reading() {
   }
 }
 
+void Session::disconnect(const Error& why) {
+  std::vector<ConnectionRef> connections;
+  {
+    const auto state = state_.lock();
+    connections.push_back(state->control);
+    for (const Bulk& bulk : state->bulk) connections.push_back(bulk.connection);
+  }
+  for (const ConnectionRef& connection : connections) {
+    if (connection) connection->close_after_flush(why);
+  }
+}
+
 void Session::close(const Error& why) {
   std::vector<ConnectionRef> connections;
   {
@@ -155,6 +167,18 @@ void Session::close(const Error& why) {
     outbox_->disconnect(connection.get());
   }
   coherence().leave(self_.lock());
+}
+
+std::optional<SavedSession> Session::save() {
+  const auto state = state_.lock();
+  if (state->has_ended) return std::nullopt;
+  return SavedSession{.id = setup_.id,
+                      .secret = setup_.secret,
+                      .account = setup_.account,
+                      .client_id = setup_.client_id,
+                      .token_id = setup_.token_id,
+                      .subdir = setup_.subdir,
+                      .replay = state->sequencer.replay_state()};
 }
 
 std::size_t Session::unanswered() {

@@ -25,6 +25,7 @@
 #include "server/data_queue.h"
 #include "server/event_outbox.h"
 #include "server/home_registry.h"
+#include "server/saved_session.h"
 #include "server/sequencer.h"
 #include "server/session_home.h"
 
@@ -58,6 +59,9 @@ struct SessionSetup {
   std::shared_ptr<LiveHome> home;
   std::unique_ptr<SessionHome> files;
   SessionLimits limits;
+  std::string subdir;                    ///< the folder of the home that it has; empty: all of it
+  std::unique_ptr<ReplayRecord> record;  ///< of a session that was saved; null: a new one
+  bool has_missed_events = false;        ///< of a session that was saved
 };
 
 class Session final : public CoherenceMember {
@@ -109,10 +113,15 @@ class Session final : public CoherenceMember {
 
   /// No more requests are received; what was is answered.
   void stop_reading();
+  /// Its connections end when they have sent what is queued; it stays.
+  void disconnect(const Error& why);
   /// No more requests are taken, connections end when they have sent what is queued. Idempotent.
   void close(const Error& why);
   /// An event that needs no acknowledgement.
   void tell(Op op, std::vector<std::byte> fields) { outbox_->tell(op, std::move(fields)); }
+  /// What the next run of the server needs to take it up; nothing when it has ended.
+  /// Precondition: no request runs.
+  std::optional<SavedSession> save();
   /// Requests that have been received and not been answered.
   [[nodiscard]] std::size_t unanswered();
 

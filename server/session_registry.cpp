@@ -16,7 +16,7 @@ std::size_t SessionRegistry::IdHash::operator()(const SessionId& id) const {
 Result<void> SessionRegistry::add(SessionRef session) {
   const auto state = state_.lock();
   if (state->refuses_new) return fail(Status::kGoingAway, "the server shuts down");
-  if (state->sessions.size() >= sessions_max_) {
+  if (state->sessions.size() >= state->sessions_max) {
     return fail(Status::kTooManySessions, "the server has as many sessions as it may");
   }
   const SessionId id = session->id();

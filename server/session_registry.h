@@ -25,7 +25,10 @@ class SessionRegistry {
  public:
   using SessionRef = std::shared_ptr<Session>;
 
-  explicit SessionRegistry(std::size_t sessions_max) : sessions_max_(sessions_max) {}
+  explicit SessionRegistry(std::size_t sessions_max) { set_sessions_max(sessions_max); }
+
+  /// How many there may be. Those that are there stay.
+  void set_sessions_max(std::size_t sessions_max) { state_.lock()->sessions_max = sessions_max; }
 
   /// kTooManySessions when the server has as many as it may, kGoingAway when it stops.
   Result<void> add(SessionRef session);
@@ -52,10 +55,10 @@ class SessionRegistry {
   };
   struct State {
     std::unordered_map<SessionId, SessionRef, IdHash> sessions;
+    std::size_t sessions_max = 0;
     bool refuses_new = false;
   };
 
-  const std::size_t sessions_max_;
   Guarded<State> state_;
 };
 

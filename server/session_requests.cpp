@@ -85,7 +85,7 @@ void Session::on_session_request(const ConnectionRef& connection, const InFrame&
     return;
   }
   if (frame.header.op == Op::kGoodbye) {
-    connection->reply(frame.header, Reply{.fields = encode_json(Goodbye{})});
+    connection->reply(frame.header, Reply{});
     owner_.end_session(*this, {Status::kOk, "goodbye"});
     return;
   }

@@ -75,7 +75,7 @@ Result<SqliteDatabase> SqliteDatabase::open(const std::filesystem::path& file) {
   if (code != SQLITE_OK) return fail_sqlite(handle);
   (void)sqlite3_busy_timeout(handle, kBusyTimeoutMilliseconds);
   const auto done = database.execute(
-      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;");
+      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;");
   if (!done) return std::unexpected(done.error());
   return database;
 }

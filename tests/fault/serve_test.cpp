@@ -184,6 +184,51 @@ TEST_F(ServeTest, SaysGoodbyeAtItsEndAndFinishesWhatIsInFlight) {
   EXPECT_EQ(answered, applied);
 }
 
+TEST_F(ServeTest, TakesASessionUpAfterARestart) {
+  std::filesystem::create_directory(server_.home_of("alice"));
+  std::filesystem::create_directory(in_home("sub"));
+  TestLogin login = alice();
+  login.finish.subdir = "sub";
+  AuthFinishReply session;
+  std::optional<InFrame> first;
+  {
+    TestClient client(server_.port());
+    session = client.log_in(login).value();
+    const auto request = encode_request(Introductions{}, mkdir_of("d", 2));
+    first = client.reply_to(client.send(Op::kMkdir, request, 1));
+    ASSERT_TRUE(first);
+    server_.stop();
+  }
+  server_.start();
+
+  TestClient client(server_.port());
+  const auto resumed = client.resume(session, ConnectionKind::kControl);
+  ASSERT_TRUE(resumed) << resumed.error().message();
+  EXPECT_NE(resumed->incarnation, session.incarnation);
+  EXPECT_EQ(resumed->seq_applied, 1u);
+  EXPECT_TRUE(resumed->missed_events);
+  EXPECT_EQ(client.ask<AttributesReply>(Op::kGetattr, NodeRequest{NodeId{2}}).error().status,
+            Status::kStale)
+      << "its numbers are gone";
+  const auto again = client.call(Op::kMkdir, encode_request(Introductions{}, mkdir_of("d", 2)), 1);
+  ASSERT_TRUE(again) << "answered from the record";
+  EXPECT_TRUE(std::ranges::equal(first->bytes(), again->bytes()));
+  EXPECT_TRUE(client.ask<EntryReply>(Op::kMkdir, mkdir_of("e", 3), 2));
+  EXPECT_TRUE(std::filesystem::is_directory(in_home("sub/e")));
+}
+
+TEST_F(ServeTest, DoesNotTakeUpASessionWhoseAccountIsGone) {
+  TestClient client(server_.port());
+  const auto session = client.log_in(alice());
+  ASSERT_TRUE(session);
+  server_.stop();
+  server_.edit_accounts([](AccountsEdit& edit) { return edit.set_disabled("alice", true); });
+  server_.start();
+  TestClient again(server_.port());
+  EXPECT_EQ(again.resume(*session, ConnectionKind::kControl).error().status,
+            Status::kSessionUnknown);
+}
+
 TEST_F(ServeTest, MountsAFolderOfTheHomeAlone) {
   std::filesystem::create_directories(in_home("a/b"));
   TestClient client(server_.port());

@@ -42,7 +42,7 @@ class EventOutboxTest : public testing::Test {
 
   boost::asio::io_context io_;
   std::shared_ptr<EventOutbox> outbox_ =
-      EventOutbox::make(io_.get_executor(), std::chrono::milliseconds(0));
+      EventOutbox::make(io_.get_executor(), /*has_missed=*/false, std::chrono::milliseconds(0));
   std::shared_ptr<FakeSink> sink_ = std::make_shared<FakeSink>();
 };
 

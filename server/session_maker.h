@@ -1,0 +1,73 @@
+// Makes sessions: for a login, or from what was saved of one at the last stop of the server.
+//
+// Owner: the server. Executor: thread-safe. Blocks: on the disk of the home and the database.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "config/accounts_file.h"
+#include "protocol/guarded.h"
+#include "protocol/result.h"
+#include "protocol/scram_crypto.h"
+#include "server/home_registry.h"
+#include "server/saved_session.h"
+#include "server/session_registry.h"
+#include "server/state_db.h"
+
+namespace homefs {
+
+/// What the config says about logins and sessions; values that a reload may change.
+struct LoginSettings {
+  bool reveals_unknown_users = false;
+  std::uint32_t scram_iterations = kScramIterationsDefault;
+  std::chrono::seconds keepalive{10};
+  std::chrono::seconds linger{600};
+  SessionLimits limits;
+};
+
+/// What is known of a session before there is one.
+struct SessionRequest {
+  const Account& account;
+  std::string client_id;
+  std::string token_id;
+  std::string subdir;
+};
+
+class SessionMaker {
+ public:
+  struct Parts {
+    boost::asio::any_io_executor executor;
+    SessionOwner& owner;
+    AccountsFile& accounts;
+    StateDb& state;
+    SessionRegistry& sessions;
+    SavedSessions& saved;
+    HomeRegistry& homes;
+    Guarded<LoginSettings>& settings;
+  };
+
+  explicit SessionMaker(Parts parts) : parts_(std::move(parts)) {}
+
+  /// A new session, in the registry and not yet in the coherence of its home. Those of the same
+  /// client that have no connection end: it has come back without them.
+  /// Errors: kTooManySessions, those of the home, kNoSuchDirectory and others of the subdir.
+  Result<std::shared_ptr<Session>> make(const SessionRequest& request);
+
+  /// The secret of a session that was saved; null when there is none of this id.
+  [[nodiscard]] std::optional<SessionSecret> saved_secret(const SessionId& id);
+  /// Takes a saved session up. The caller has seen the proof of its secret.
+  /// Errors: kSessionUnknown when its account or token is gone, or another resume was faster.
+  Result<std::shared_ptr<Session>> restore(const SessionId& id);
+
+ private:
+  Result<std::shared_ptr<Session>> make_session(const SessionRequest& request, SessionSetup setup);
+  bool is_token_valid(const SavedSession& saved);
+
+  Parts parts_;
+};
+
+}  // namespace homefs
