@@ -47,6 +47,10 @@ Result<> sync_folder(const std::filesystem::path& folder) {
   return {};
 }
 
+std::filesystem::path folder_of(const std::filesystem::path& file) {
+  return file.has_parent_path() ? file.parent_path() : ".";
+}
+
 // Gives the new file the rights of the old one, as far as we may.
 Result<> copy_rights(int fd, const struct stat& old, const std::filesystem::path& path) {
   mode_t mode = old.st_mode & kPermissionBits;
@@ -58,11 +62,20 @@ Result<> copy_rights(int fd, const struct stat& old, const std::filesystem::path
   return {};
 }
 
+// What root makes belongs to the owner of the folder: an administrator's command must not leave
+// files behind that the server itself cannot open. Only for a file that we have just made: in
+// another user's folder any other one may be a trap.
+void give_to_owner_of_folder(int fd, const std::filesystem::path& file) {
+  struct stat folder;
+  if (::geteuid() != 0 || ::stat(folder_of(file).c_str(), &folder) != 0) return;
+  [[maybe_unused]] const int ignored = ::fchown(fd, folder.st_uid, folder.st_gid);
+}
+
 // A temporary file that is removed again unless it was renamed.
 class TemporaryFile {
  public:
   static Result<TemporaryFile> make(const std::filesystem::path& target) {
-    const auto folder = target.has_parent_path() ? target.parent_path() : ".";
+    const std::filesystem::path folder = folder_of(target);
     std::string name = (folder / ("." + target.filename().string() + ".XXXXXX")).string();
     OwnedFd fd(::mkostemp(name.data(), O_CLOEXEC));
     if (!fd.is_open()) return failed("create a file beside", target);
@@ -141,8 +154,9 @@ Result<> replace_text_file(const std::filesystem::path& path, std::string_view t
     if (Result<> done = copy_rights(temporary->fd(), old, target); !done) return done;
   } else if (errno != ENOENT) {
     return failed("look at", target);
-  } else if (::fchmod(temporary->fd(), mode) != 0) {
-    return failed("set the mode of", target);
+  } else {
+    give_to_owner_of_folder(temporary->fd(), target);
+    if (::fchmod(temporary->fd(), mode) != 0) return failed("set the mode of", target);
   }
   if (Result<> done = write_all(temporary->fd(), text, target); !done) return done;
   return temporary->rename_to(target);
@@ -150,7 +164,13 @@ Result<> replace_text_file(const std::filesystem::path& path, std::string_view t
 
 Result<FileLock> FileLock::acquire(const std::filesystem::path& path) {
   const std::string name = followed(path).string() + ".lock";
-  OwnedFd fd(::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
+  constexpr int kFlags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+  OwnedFd fd(::open(name.c_str(), kFlags | O_CREAT | O_EXCL, 0600));
+  if (fd.is_open()) {
+    give_to_owner_of_folder(fd.get(), name);
+  } else if (errno == EEXIST) {
+    fd = OwnedFd(::open(name.c_str(), kFlags));
+  }
   if (!fd.is_open()) return failed("open", name);
   const auto deadline = std::chrono::steady_clock::now() + kFileLockWait;
   while (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {

@@ -49,8 +49,8 @@ struct TextFile {
 [[nodiscard]] Result<FileVersion> file_version(const std::filesystem::path& path);
 
 /// Replaces the file by one with `text`. An existing file keeps its mode, owner and group (a group
-/// that cannot be kept loses its rights); a new one gets `mode`. A symlink is followed: its
-/// target is replaced. On an error the old file is untouched.
+/// that cannot be kept loses its rights); a new one gets `mode`, and the folder's owner if we are
+/// root. A symlink is followed: its target is replaced. On an error the old file is untouched.
 [[nodiscard]] Result<> replace_text_file(const std::filesystem::path& path, std::string_view text,
                                          mode_t mode);
 

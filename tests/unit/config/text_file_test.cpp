@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <thread>
 #include <vector>
@@ -101,6 +102,27 @@ TEST(TextFile, EditsTakeAMissingFileForEmpty) {
       folder.file("a"), 100, 0600,
       [](const std::string& text) -> Result<std::string> { return "[" + text + "]"; }));
   EXPECT_EQ(folder.read("a"), "[]");
+}
+
+TEST(TextFile, WhatRootMakesBelongsToTheOwnerOfTheFolder) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  const TemporaryFolder folder;
+  constexpr uid_t kOwner = 12345;
+  ASSERT_EQ(::chown(folder.path().c_str(), kOwner, kOwner), 0);
+  const auto write = [](const std::string& text) -> Result<std::string> { return text + "x"; };
+  ASSERT_TRUE(edit_text_file(folder.file("a"), 100, 0600, write));
+  for (const char* name : {"a", "a.lock"}) {
+    struct stat status{};
+    ASSERT_EQ(::stat(folder.file(name).c_str(), &status), 0);
+    EXPECT_EQ(status.st_uid, kOwner) << name;
+    EXPECT_EQ(status.st_gid, kOwner) << name;
+  }
+  // A file that exists keeps its owner, whoever owns the folder.
+  ASSERT_EQ(::chown(folder.file("a").c_str(), kOwner + 1, kOwner + 2), 0);
+  ASSERT_TRUE(edit_text_file(folder.file("a"), 100, 0600, write));
+  const Result<TextFile> file = read_text_file(folder.file("a"), 100);
+  ASSERT_TRUE(file);
+  EXPECT_EQ(file->uid, kOwner + 1);
 }
 
 TEST(TextFile, ConcurrentEditsLoseNothing) {
