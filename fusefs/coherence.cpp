@@ -85,7 +85,7 @@ void FileSystem::on_reconnected(bool is_same_session) {
       node.attributes.order = 0;
       if (node.folder != nullptr) {
         node.folder->is_complete = false;
-        ++node.folder->changes;
+        node.folder->changed_at = ++state->folder_changes;
       }
       if (node.lookups > 0) known.push_back(node.id);
     });

@@ -21,11 +21,11 @@ std::size_t Folder::position_of(InodeNumber inode, NodeCache& nodes) {
     const Node* node = nodes.find(id);
     return node == nullptr ? 0 : number_of(node->attributes.inode);
   };
-  if (order_of != changes) {
+  if (order_of != changed_at) {
     order.clear();
     for (const auto& [name, id] : entries) order.push_back(id);
     std::ranges::sort(order, {}, inode_of);
-    order_of = changes;
+    order_of = changed_at;
     opened_in_order = 0;
     next_ahead = 0;
   }

@@ -32,15 +32,16 @@ class NodeCache;
 struct Folder {
   EntryMap entries;
   bool is_complete = false;
-  bool is_listing = false;    ///< a listing is under way; `waiters` wait for its end
-  bool was_read = false;      ///< a program has listed it: a walk may follow
-  std::uint32_t misses = 0;   ///< lookups that had to go to the server
-  std::uint64_t changes = 0;  ///< grows with every change of entries
+  bool is_listing = false;   ///< a listing is under way; `waiters` wait for its end
+  bool was_read = false;     ///< a program has listed it: a walk may follow
+  std::uint32_t misses = 0;  ///< lookups that had to go to the server
+  /// ClientState::folder_changes at the last change of entries.
+  std::uint64_t changed_at = 0;
   std::vector<std::move_only_function<void()>> waiters;
 
   // Reading ahead over the files, in the order of a listing (by inode).
   std::vector<NodeId> order;
-  std::uint64_t order_of = ~std::uint64_t{0};  ///< `changes` when `order` was made
+  std::uint64_t order_of = ~std::uint64_t{0};  ///< `changed_at` when `order` was made
   std::size_t last_opened = 0;                 ///< position in `order`
   std::uint32_t opened_in_order = 0;           ///< how many, one after the other
   std::size_t next_ahead = 0;                  ///< position of the first file not read ahead

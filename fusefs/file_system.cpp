@@ -70,7 +70,7 @@ EntryOut FileSystem::entry_of(ClientState& state, Node& node) const {
 
 void FileSystem::enter(ClientState& state, Node& parent, std::string_view name, Node& node) {
   if (parent.folder == nullptr) return;
-  ++parent.folder->changes;
+  parent.folder->changed_at = ++state.folder_changes;
   const auto found = parent.folder->entries.find(name);
   if (found != parent.folder->entries.end()) {
     if (found->second == node.id) return;
@@ -82,7 +82,7 @@ void FileSystem::enter(ClientState& state, Node& parent, std::string_view name, 
 
 void FileSystem::drop_entry(ClientState& state, Node& parent, std::string_view name) {
   if (parent.folder == nullptr) return;
-  ++parent.folder->changes;
+  parent.folder->changed_at = ++state.folder_changes;
   const auto found = parent.folder->entries.find(name);
   if (found == parent.folder->entries.end()) return;
   const NodeId id = found->second;

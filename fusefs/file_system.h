@@ -188,8 +188,16 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   Task<Result<ListReply>> list_all_pages(NodeId folder, std::uint32_t bytes_below);
   Task<> list_ahead(NodeId folder, std::uint32_t bytes_below);
   Task<> listing_end(NodeId folder);
-  bool begin_listing(NodeId folder, std::uint64_t& changes);
-  void install(const ListedFolder& listed, NodeId folder, std::uint64_t changes);
+  /// What was true of the caches when a listing was asked for: an answer is kept only if nothing
+  /// of it has changed since.
+  struct ListingStart {
+    std::uint64_t folder_changes = 0;
+    std::uint64_t coherence = 0;
+  };
+  bool begin_listing(NodeId folder, ListingStart& start);
+  void end_listing(NodeId folder);
+  void install(const ListedFolder& listed, NodeId folder, const ListingStart& start);
+  void install_below(const ListedFolder& listed, const ListingStart& start);
   std::vector<NodeId> walk_ahead(NodeId folder);
   std::shared_ptr<const FolderSnapshot> snapshot(NodeId folder);
 

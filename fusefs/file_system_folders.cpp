@@ -21,7 +21,7 @@ constexpr int kListingAttempts = 3;
 
 }  // namespace
 
-bool FileSystem::begin_listing(NodeId id, std::uint64_t& changes) {
+bool FileSystem::begin_listing(NodeId id, ListingStart& start) {
   auto state = state_.lock();
   Node* node = state->nodes.find(id);
   if (node == nullptr || node->folder == nullptr || node->folder->is_complete ||
@@ -29,8 +29,21 @@ bool FileSystem::begin_listing(NodeId id, std::uint64_t& changes) {
     return false;
   }
   node->folder->is_listing = true;
-  changes = node->folder->changes;
+  start = {state->folder_changes, state->coherence};
   return true;
+}
+
+void FileSystem::end_listing(NodeId id) {
+  WakeList wake;
+  {
+    auto state = state_.lock();
+    Node* node = state->nodes.find(id);
+    if (node == nullptr || node->folder == nullptr) return;
+    node->folder->is_listing = false;
+    for (auto& waiter : node->folder->waiters) wake.push_back(std::move(waiter));
+    node->folder->waiters.clear();
+  }
+  wake_all(std::move(wake));
 }
 
 Task<Result<ListReply>> FileSystem::list_all_pages(NodeId id, std::uint32_t bytes_below) {
@@ -55,45 +68,21 @@ Task<Result<ListReply>> FileSystem::list_all_pages(NodeId id, std::uint32_t byte
 }
 
 Task<Result<>> FileSystem::list(NodeId id, std::uint32_t bytes_below) {
-  std::uint64_t changes = 0;
-  if (!begin_listing(id, changes)) {
+  ListingStart start;
+  if (!begin_listing(id, start)) {
     co_await listing_end(id);
     co_return Result<>();
   }
   Result<ListReply> reply = co_await list_all_pages(id, bytes_below);
-  WakeList wake;
-  {
-    auto state = state_.lock();
-    if (Node* node = state->nodes.find(id)) {
-      node->folder->is_listing = false;
-      for (auto& waiter : node->folder->waiters) wake.push_back(std::move(waiter));
-      node->folder->waiters.clear();
-    }
-  }
-  Result<> result;
   if (reply) {
-    install(reply->folders.front(), id, changes);
+    install(reply->folders.front(), id, start);
     for (std::size_t i = 1; i < reply->folders.size(); ++i) {
-      const ListedFolder& below = reply->folders[i];
-      NodeId below_id = kNoNode;
-      std::uint64_t below_changes = 0;
-      {
-        auto state = state_.lock();
-        Node* node = state->nodes.find(below.folder.inode);
-        if (node == nullptr || node->folder == nullptr || node->folder->is_complete) continue;
-        // It was not watched while the answer was under way: use it only if nothing was ever
-        // changed in it through this mount.
-        if (node->folder->changes != 0) continue;
-        below_id = node->id;
-        below_changes = node->folder->changes;
-      }
-      if (below.next_cursor == 0) install(below, below_id, below_changes);
+      install_below(reply->folders[i], start);
     }
-  } else {
-    result = std::unexpected(reply.error());
   }
-  wake_all(std::move(wake));
-  co_return result;
+  end_listing(id);
+  if (!reply) co_return std::unexpected(reply.error());
+  co_return Result<>();
 }
 
 Task<> FileSystem::list_ahead(NodeId folder, std::uint32_t bytes_below) {
@@ -115,10 +104,27 @@ Task<> FileSystem::listing_end(NodeId id) {
   (void)co_await waiting;
 }
 
-void FileSystem::install(const ListedFolder& listed, NodeId id, std::uint64_t changes) {
+// A folder that was not asked for by itself: while the answer was under way it may have been
+// forgotten, changed, and seen again.
+void FileSystem::install_below(const ListedFolder& listed, const ListingStart& start) {
+  if (listed.next_cursor != 0) return;
+  NodeId id = kNoNode;
+  {
+    auto state = state_.lock();
+    if (state->coherence != start.coherence) return;
+    if (state->nodes.removed_folder_changed_at() > start.folder_changes) return;
+    const Node* node = state->nodes.find(listed.folder.inode);
+    if (node == nullptr || node->folder == nullptr || node->folder->is_complete) return;
+    id = node->id;
+  }
+  install(listed, id, start);
+}
+
+void FileSystem::install(const ListedFolder& listed, NodeId id, const ListingStart& start) {
   auto state = state_.lock();
   Node* node = state->nodes.find(id);
-  if (node == nullptr || node->folder == nullptr || node->folder->changes != changes) return;
+  if (node == nullptr || node->folder == nullptr) return;
+  if (node->folder->changed_at > start.folder_changes) return;
   NodeCache::update(*node, listed.folder);
   EntryMap old = std::exchange(node->folder->entries, {});
   node->folder->entries.reserve(listed.entries.size());
@@ -148,9 +154,7 @@ std::vector<NodeId> FileSystem::walk_ahead(NodeId id) {
     const Node* sibling = state->nodes.find(sibling_id);
     if (sibling_id == id || sibling->folder == nullptr) continue;
     const Folder& folder = *sibling->folder;
-    if (!folder.is_complete && !folder.is_listing && folder.changes == 0) {
-      ahead.push_back(sibling_id);
-    }
+    if (!folder.is_complete && !folder.is_listing) ahead.push_back(sibling_id);
   }
   ahead.insert(ahead.begin(), id);  // marks that a walk is under way
   return ahead;

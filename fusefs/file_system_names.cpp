@@ -124,30 +124,26 @@ void FileSystem::replace_names(ClientState& state, const RenameRequest& request,
   if (reply.other && reply.other->inode == reply.attributes.inode) return;
   Node* from = state.nodes.find(request.parent);
   Node* to = state.nodes.find(request.new_parent);
-  Node* moved = state.nodes.find(reply.attributes.inode);
+  // What moved need not be known here, but the folder it is in now may be complete and must name
+  // it.
+  Node& moved = state.nodes.see(reply.attributes, request.new_parent, request.new_name);
   Node* other = reply.other ? state.nodes.find(reply.other->inode) : nullptr;
-  if (moved != nullptr) ++moved->names;  // keeps both while their entries change
+  if (reply.other && request.mode == RenameMode::kExchange) {
+    other = &state.nodes.see(*reply.other, request.parent, request.name);
+  }
+  ++moved.names;  // keeps both while their entries change
   if (other != nullptr) ++other->names;
   if (from != nullptr) drop_entry(state, *from, request.name);
   if (to != nullptr) drop_entry(state, *to, request.new_name);
-  if (moved != nullptr) {
-    NodeCache::update(*moved, reply.attributes);
-    moved->parent = request.new_parent;
-    moved->name = request.new_name;
-    if (to != nullptr) enter(state, *to, request.new_name, *moved);
-    --moved->names;
-    state.nodes.remove_if_unused(moved->id);
-  }
+  if (to != nullptr) enter(state, *to, request.new_name, moved);
+  --moved.names;
+  state.nodes.remove_if_unused(moved.id);
   if (other == nullptr) return;
+  --other->names;
   if (request.mode == RenameMode::kExchange) {
-    NodeCache::update(*other, *reply.other);
-    other->parent = request.parent;
-    other->name = request.name;
     if (from != nullptr) enter(state, *from, request.name, *other);
-    --other->names;
     state.nodes.remove_if_unused(other->id);
   } else {
-    --other->names;
     unlinked(state, *other, *reply.other);
   }
 }

@@ -64,8 +64,8 @@ class LinkEvents {
                           std::move_only_function<void()> acknowledge) = 0;
   virtual void on_quota(const GrantState& grant) = 0;
   /// A connection is up again after a break. When `is_same_session` is false, whatever is cached is
-  /// void: the server has forgotten the session (with its orphans), was restarted, or could not tell
-  /// us of changes in the meantime.
+  /// void: the server has forgotten the session (with its orphans), was restarted, or could not
+  /// tell us of changes in the meantime.
   virtual void on_reconnected(bool is_same_session) = 0;
 };
 

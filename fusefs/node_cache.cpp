@@ -86,6 +86,9 @@ bool NodeCache::remove_if_unused(NodeId id) {
   const bool is_used = node.lookups > 0 || node.opens > 0 || node.names > 0 || node.is_dirty();
   const bool has_entries = node.folder != nullptr && !node.folder->entries.empty();
   if (is_used || has_entries) return false;
+  if (node.folder != nullptr) {
+    removed_folder_changed_at_ = std::max(removed_folder_changed_at_, node.folder->changed_at);
+  }
   forget_inode(node);
   if (node.is_bound) forgotten_.push_back(id);
   nodes_.erase(found);

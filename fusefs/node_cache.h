@@ -83,6 +83,11 @@ class NodeCache {
   void confirm(std::span<const Introduction> introductions, std::uint64_t incarnation);
   void distrust(std::span<const NodeId> nodes);
 
+  /// The last change (Folder::changed_at) of any folder that is not in the table any more.
+  [[nodiscard]] std::uint64_t removed_folder_changed_at() const {
+    return removed_folder_changed_at_;
+  }
+
   [[nodiscard]] std::size_t size() const { return nodes_.size(); }
   /// Calls `visit` with every node.
   template <class Visit>
@@ -97,6 +102,7 @@ class NodeCache {
   std::unordered_map<InodeNumber, Node*> by_inode_;
   std::vector<NodeId> forgotten_;
   std::uint64_t next_id_ = number_of(kRootNode) + 1;
+  std::uint64_t removed_folder_changed_at_ = 0;
 };
 
 }  // namespace homefs

@@ -95,6 +95,7 @@ Result<Move> Home::move(const Rename& rename) {
   // Two names of one file: rename(2) does nothing, and both stay.
   if (!is_same) inodes_->moved(rename.moved.attributes.inode, to.parent, to.name);
   auto result = told_move(rename);
+  if (result && is_same) result->other = result->attributes;
   if (farewell) {
     // Also after an error: the old file is gone, and has to be accounted.
     const Attributes last =

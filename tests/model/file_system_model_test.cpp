@@ -110,8 +110,12 @@ class Client {
   Result<EntryOut> walk(const std::string& path) {
     EntryOut entry{.node = kRootNode};
     for (const auto& part : std::filesystem::path(path)) {
-      // The kernel follows the links on the way; ours lead nowhere.
+      // What the kernel finds out by itself on the way: links are followed (ours lead nowhere),
+      // and nothing is looked up in what is not a folder.
       if (S_ISLNK(entry.attributes.mode)) return fail(Status::kNoSuchFile);
+      if (entry.node != kRootNode && !S_ISDIR(entry.attributes.mode)) {
+        return fail(Status::kNotDirectory);
+      }
       auto next = rig_.wait(rig_.files().lookup(entry.node, part.string()));
       if (!next) return next;
       if (next->node == kNoNode) return fail(Status::kNoSuchFile);

@@ -77,7 +77,7 @@ TEST_F(ConnectPlanTest, RefusesWhatItCannotUse) {
 
 TEST_F(ConnectPlanTest, TakesTheFirstWayToAPasswordThatThereIs) {
   const auto target = *parse_target("alice@files");
-  ASSERT_TRUE(TokenStore(paths_->tokens_dir()).save(token_name(target), "id:token secret"));
+  ASSERT_TRUE(TokenStore(paths_->tokens_dir()).save(token_name(target), "id:token-secret"));
   const std::string file = secret("from file\n");
   EXPECT_EQ(plan({.password = "flag", .password_file = file}, "alice@files")->credentials.password,
             "flag");
@@ -85,7 +85,7 @@ TEST_F(ConnectPlanTest, TakesTheFirstWayToAPasswordThatThereIs) {
   const auto by_token = plan({}, "alice@files");
   ASSERT_TRUE(by_token);
   EXPECT_EQ(by_token->credentials.token_id, "id");
-  EXPECT_EQ(by_token->credentials.token_secret, "token secret");
+  EXPECT_EQ(by_token->credentials.token_secret, "token-secret");
 }
 
 TEST_F(ConnectPlanTest, TakesThePasswordThatSystemdHandsOver) {
