@@ -70,6 +70,7 @@ struct ClientState {
   std::unordered_map<std::uint64_t, OpenFolder> folders;
   std::uint64_t next_handle = 1;
   std::size_t dirty_bytes = 0;    ///< of all files, not acknowledged
+  std::vector<NodeId> held;       ///< files that may hold writes back (WriteQueue)
   WakeList room_waiters;          ///< writers that wait until dirty_bytes falls
   std::deque<NodeId> prefetched;  ///< small files read ahead, oldest first
   std::size_t prefetched_bytes = 0;

@@ -124,6 +124,10 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   /// server has taken it. Then call send_writes(), after the caller has been answered.
   Task<Result<>> write(NodeId node, std::uint64_t offset, Slice data);
   void send_writes(NodeId node);
+  /// Sends the small writes that were held back to be joined by others; to be called every
+  /// kHoldingTime or so.
+  void send_held_writes();
+  static constexpr std::chrono::milliseconds kHoldingTime{250};
   /// Waits until the server has all writes of the file, and reports the error of any that failed.
   Task<Result<>> flush(NodeId node);
   Task<Result<>> fsync(NodeId node, bool data_only);
@@ -208,6 +212,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
                             const RenameReply& reply);
   void changed(NodeId node, const ChangeReply& reply);
   Task<> drained(NodeId node);
+  bool has_few_unsent_bytes(NodeId node);
   Result<> take_error(NodeId node);
   WakeList drop_read_data(NodeId node);
   void send_forgets(bool at_once);

@@ -46,6 +46,7 @@ Task<Result<OpenOut>> FileSystem::open(NodeId id, int open_flags) {
 void FileSystem::release(std::uint64_t handle) {
   NodeId id{};
   bool is_orphan = false;
+  bool is_dirty = false;
   bool was_streaming_up = false;
   bool was_streaming_down = false;
   WakeList wake;
@@ -63,12 +64,18 @@ void FileSystem::release(std::uint64_t handle) {
       was_streaming_down = node->data->is_streaming_down;
       node->data->is_streaming_up = node->data->is_streaming_down = false;
       wake = node->data->reads.clear();
-      if (!node->is_dirty()) node->data.reset();
+      is_dirty = node->is_dirty();
+      if (is_dirty) {
+        node->data->writes.stop_holding();
+      } else {
+        node->data.reset();
+      }
     }
     is_orphan = node->parent == kNoNode && id != kRootNode;
     state->nodes.remove_if_unused(id);
   }
   wake_all(std::move(wake));
+  if (is_dirty) send_writes(id);
   if (was_streaming_up) transfers_->on_finished(id, TransferDirection::kUp, {});
   if (was_streaming_down) transfers_->on_finished(id, TransferDirection::kDown, {});
   if (is_orphan) send_forgets(/*at_once=*/true);  // frees its bytes on the server
@@ -83,7 +90,11 @@ Task<> FileSystem::drained(NodeId id) {
       Node* node = state->nodes.find(id);
       is_waiting = node != nullptr && node->is_dirty() && node->data->writes.when_drained(wake);
     }
-    if (!is_waiting) wake();
+    if (is_waiting) {
+      send_writes(id);  // nothing is held back from somebody who waits
+    } else {
+      wake();
+    }
   });
   (void)co_await waiting;
 }
