@@ -162,8 +162,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
 
   // LinkEvents (coherence.cpp).
   void on_mode(bool is_shared, std::move_only_function<void()> acknowledge) override;
-  void on_changed(std::vector<Change> changes,
-                  std::move_only_function<void()> acknowledge) override;
+  void on_changed(ChangedEvent event, std::move_only_function<void()> acknowledge) override;
   void on_quota(const GrantState& grant) override;
   void on_reconnected(bool is_same_session) override;
 
