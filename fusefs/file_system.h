@@ -129,6 +129,9 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   /// The data is taken over. Answered when it is buffered, or (over the grant, or shared) when the
   /// server has taken it. Then call send_writes(), after the caller has been answered.
   Task<Result<>> write(NodeId node, std::uint64_t offset, Slice data);
+  /// write() of a file opened with O_APPEND, at what the kernel takes for its end. While the home
+  /// is shared the server decides where the end is.
+  Task<Result<>> append(NodeId node, std::uint64_t offset, Slice data);
   void send_writes(NodeId node);
   /// Sends the small writes that were held back to be joined by others; to be called every
   /// kHoldingTime or so.
