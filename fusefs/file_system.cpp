@@ -28,6 +28,12 @@ Task<Result<>> FileSystem::start() {
   co_return Result<>();
 }
 
+void FileSystem::wait_until_sent() {
+  TaskGroup draining;
+  draining.spawn(drain_all());
+  draining.wait_idle();
+}
+
 void FileSystem::wait_idle() {
   background_.spawn(drain_all());
   background_.wait_idle();

@@ -120,6 +120,8 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   void release(std::uint64_t handle);
   Task<Result<std::vector<Slice>>> read(std::uint64_t handle, std::uint64_t offset,
                                         std::uint32_t length);
+  /// Waits until a write need not wait for the data of earlier ones to leave.
+  Task<> room_for(NodeId node);
   /// The data is taken over. Answered when it is buffered, or (over the grant, or shared) when the
   /// server has taken it. Then call send_writes(), after the caller has been answered.
   Task<Result<>> write(NodeId node, std::uint64_t offset, Slice data);
@@ -133,6 +135,9 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
 
   /// Waits until no file has unsent data; for unmounting.
   Task<> drain_all();
+
+  /// The same for a thread. Blocks: yes, for as long as the server is away.
+  void wait_until_sent();
 
   /// Sends what is unsent, then waits for everything that runs in the background. Blocks: yes;
   /// after the last operation.
@@ -228,7 +233,6 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   void drop_prefetched(ClientState& state, WakeList& wake);
   void send_segment(NodeId node, WriteQueue::Outgoing segment);
   void written(NodeId node, std::uint64_t number, std::uint64_t bytes, Result<InFrame> reply);
-  Task<> room_for(NodeId node);
   std::string path_of(ClientState& state, const Node& node) const;
 
   const Post post_;

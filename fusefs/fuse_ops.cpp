@@ -13,6 +13,7 @@
 #include "fusefs/fuse_folder.h"
 #include "fusefs/fuse_reply.h"
 #include "fusefs/fuse_session.h"
+#include "fusefs/fuse_waiting.h"
 #include "fusefs/fuse_xattr.h"
 #include "protocol/limits.h"
 
@@ -241,8 +242,13 @@ void on_read(fuse_req_t request, fuse_ino_t, std::size_t bytes, off_t offset,
 Task<> write_and_send(FileSystem& files, fuse_req_t request, NodeId node, std::uint64_t offset,
                       Slice data) {
   const std::size_t count = data.bytes.size();
+  Waiting waiting(request);
+  co_await files.room_for(node);
+  if (!waiting.is_waiting()) co_return;  // the program was told that nothing was written
   Result<> result = co_await files.write(node, offset, std::move(data));
-  if (!result) {
+  if (!waiting.take()) {
+    files.send_writes(node);
+  } else if (!result) {
     reply_error(request, result.error());
   } else {
     fuse_reply_write(request, count);
@@ -259,7 +265,7 @@ void on_write(fuse_req_t request, fuse_ino_t node, const char* bytes, std::size_
 }
 
 void on_flush(fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
-  ops_of(request).spawn(reply_done(request, files_of(request).flush(node_of(node))));
+  ops_of(request).spawn(reply_flush(request, files_of(request).flush(node_of(node))));
 }
 
 void on_release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
