@@ -30,6 +30,9 @@ struct FileSystemOptions {
   std::size_t dirty_bytes_per_file_max = 32 * 1024 * 1024;
   /// Small files read ahead of a scan, that nobody has opened yet.
   std::size_t prefetched_bytes_max = 16 * 1024 * 1024;
+  /// Names that are cached, and the kernel's. Over it the folders that were not used for the
+  /// longest time are given up, but for what is open; ~300 bytes each.
+  std::size_t names_max = 500'000;
   /// How long the kernel may keep names and attributes while the home is ours alone. We tell it
   /// when that ends, so this only bounds the harm of a lost notification.
   std::chrono::seconds sole_ttl{3600};
@@ -205,6 +208,10 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   void install_below(const ListedFolder& listed, const ListingStart& start);
   std::vector<NodeId> walk_ahead(NodeId folder);
   std::shared_ptr<const FolderSnapshot> snapshot(NodeId folder);
+
+  static void give_up(ClientState& state, Node& node,
+                      std::vector<std::pair<NodeId, std::string>>& told);
+  void trim_names();
 
   // Changes.
   void made(const EntryReply& reply, NodeId parent, const std::string& name, NodeId node);
