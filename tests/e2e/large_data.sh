@@ -28,7 +28,6 @@ add_user alice 64GiB
 start_server
 home=$E2E_DIR/alice
 mount_home alice "$home" -o write_buffer=32MiB
-daemon=$(mount_pid "$home")
 # Random, without a generator that would be slower than the mount.
 key=$(head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n')
 head -c "${mib}M" /dev/zero |
