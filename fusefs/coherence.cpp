@@ -64,7 +64,7 @@ std::vector<std::pair<NodeId, std::string>> FileSystem::kernel_names() {
   auto state = state_.lock();
   state->nodes.for_each([&](const Node& node) {
     if (node.folder == nullptr || node.lookups == 0) return;
-    for (const auto& [name, child] : node.folder->entries) names.emplace_back(node.id, name);
+    for (const auto& [name, child] : node.folder->entries) names.emplace_back(node.id, name.text());
   });
   return names;
 }

@@ -25,7 +25,7 @@ TEST(NodeCache, GivesHardLinksOneNode) {
   Node& first = nodes.see(file(7), kRootNode, "a");
   Node& second = nodes.see(file(7), kRootNode, "b");
   EXPECT_EQ(first.id, second.id);
-  EXPECT_EQ(second.name, "b");
+  EXPECT_EQ(second.name.view(), "b");
 }
 
 TEST(NodeCache, FindsTheRootByItsInode) {
@@ -96,7 +96,7 @@ TEST(NodeCache, IntroducesAnOrphanByItsInodeAlone) {
   NodeCache nodes;
   Node& node = nodes.see(file(12), kRootNode, "gone");
   node.parent = kNoNode;
-  node.name.clear();
+  node.name = SharedName();
   std::vector<Introduction> made;
   nodes.introduce(std::span(&node.id, 1), 1, made);
   ASSERT_EQ(made.size(), 1u);
