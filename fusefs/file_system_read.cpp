@@ -103,16 +103,21 @@ void FileSystem::fetched(NodeId id, ReadCache::Fetch wanted, int attempt, Result
   Result<Slice> data = reply ? verified(*reply, wanted.offset, wanted.length)
                              : Result<Slice>(std::unexpected(reply.error()));
   if (!data && data.error().status == Status::kBlockMismatch) {
-    std::string path;
-    {
-      auto state = state_.lock();
-      if (Node* node = state->nodes.find(id)) path = path_of(*state, *node);
-    }
-    transfers_->on_block_mismatch(path, TransferDirection::kDown, wanted.offset, attempt);
+    tell_damage(id, wanted.offset, attempt);
     if (attempt <= kBlockRetriesMax) return fetch(id, wanted, attempt + 1);
   }
   if (data) transfers_->on_verified(id, TransferDirection::kDown, data->bytes.size());
   end_fetch(id, wanted, std::move(data));
+}
+
+void FileSystem::tell_damage(NodeId id, std::uint64_t offset, int attempt) {
+  std::string path;
+  {
+    auto state = state_.lock();
+    if (Node* node = state->nodes.find(id)) path = path_of(*state, *node);
+  }
+  link_->note_damaged_block(id, offset, attempt);
+  transfers_->on_block_mismatch(path, TransferDirection::kDown, offset, attempt);
 }
 
 void FileSystem::end_fetch(NodeId id, const ReadCache::Fetch& wanted, Result<Slice> data) {
@@ -206,11 +211,14 @@ void FileSystem::fetched_small_files(const std::vector<SmallFile>& files, Result
     if (message && i < message->files.size() && message->files[i].node == files[i].node) {
       const ReadManyFile& file = message->files[i];
       const std::span<const std::byte> bytes = in.get_bytes(file.bytes);
-      const bool is_good = file.status == static_cast<std::uint16_t>(Status::kOk) &&
-                           bytes.size() == files[i].fetch.length &&
-                           file.digests.size() == piece_count(0, bytes.size()) &&
-                           md5_pieces_equal(0, bytes, file.digests, nullptr);
-      if (is_good) data = Slice{reply->body, bytes};
+      const bool is_whole = file.status == static_cast<std::uint16_t>(Status::kOk) &&
+                            bytes.size() == files[i].fetch.length &&
+                            file.digests.size() == piece_count(0, bytes.size());
+      if (is_whole && md5_pieces_equal(0, bytes, file.digests, nullptr)) {
+        data = Slice{reply->body, bytes};
+      } else if (is_whole) {
+        tell_damage(files[i].node, 0, /*attempt=*/1);
+      }
     }
     end_fetch(files[i].node, files[i].fetch, std::move(data));
   }
