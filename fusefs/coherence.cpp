@@ -41,7 +41,8 @@ void FileSystem::on_changed(std::vector<Change> changes,
         node->folder->is_complete = false;
         drop_entry(*state, *node, change.name);
       }
-      if (change.has_data) {
+      // A folder's data is the listing that the kernel has kept.
+      if (change.has_data || node->folder != nullptr) {
         node->kernel_version = 0;
         if (node->data != nullptr) {
           std::ranges::move(node->data->reads.clear(), std::back_inserter(wake));

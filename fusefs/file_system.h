@@ -53,6 +53,12 @@ struct OpenOut {
   bool keep_cache = false;  ///< the kernel's pages are still the file's contents
 };
 
+struct FolderOut {
+  std::uint64_t handle = 0;
+  bool may_cache = false;   ///< the kernel may keep the listing until the next opening
+  bool keep_cache = false;  ///< the listing that the kernel has kept is still true
+};
+
 struct CreateOut {
   EntryOut entry;
   OpenOut open;
@@ -103,7 +109,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   StatfsReply statfs();
 
   // Folders (file_system_folders.cpp).
-  Task<Result<std::uint64_t>> open_folder(NodeId node);
+  Task<Result<FolderOut>> open_folder(NodeId node);
   /// Before reading from offset 0: takes the listing anew if it was read before (rewinddir()).
   Task<Result<>> rewind_folder(std::uint64_t handle);
   /// Shows the entries from `offset` on (0 = ".", 1 = "..") until `show` says that there is no more
@@ -124,6 +130,10 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   /// server has taken it. Then call send_writes(), after the caller has been answered.
   Task<Result<>> write(NodeId node, std::uint64_t offset, Slice data);
   void send_writes(NodeId node);
+  /// Sends the small writes that were held back to be joined by others; to be called every
+  /// kHoldingTime or so.
+  void send_held_writes();
+  static constexpr std::chrono::milliseconds kHoldingTime{250};
   /// Waits until the server has all writes of the file, and reports the error of any that failed.
   Task<Result<>> flush(NodeId node);
   Task<Result<>> fsync(NodeId node, bool data_only);
@@ -208,6 +218,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
                             const RenameReply& reply);
   void changed(NodeId node, const ChangeReply& reply);
   Task<> drained(NodeId node);
+  bool has_few_unsent_bytes(NodeId node);
   Result<> take_error(NodeId node);
   WakeList drop_read_data(NodeId node);
   void send_forgets(bool at_once);
@@ -221,7 +232,9 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
     NodeId node{};
     ReadCache::Fetch fetch;
   };
-  std::vector<SmallFile> plan_small_files(ClientState& state, Node& opened);
+  std::vector<SmallFile> plan_scan(ClientState& state, Node& opened);
+  std::vector<SmallFile> plan_next_folder(ClientState& state, Node& folder);
+  std::vector<SmallFile> plan_small_files(ClientState& state, Folder& folder);
   void fetch_small_files(std::vector<SmallFile> files);
   void fetched_small_files(const std::vector<SmallFile>& files, Result<InFrame> reply);
   void tell_damage(NodeId node, std::uint64_t offset, int attempt);

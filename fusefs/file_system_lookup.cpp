@@ -101,7 +101,18 @@ void FileSystem::send_forgets(bool at_once) {
   });
 }
 
+// The times of a file are the server's, from when it has the writes. A program that looks at the
+// file it has just written (git does, and compares it later) must see the same ones for good, which
+// is worth a round trip, but not the wait for a large file.
+bool FileSystem::has_few_unsent_bytes(NodeId id) {
+  constexpr std::size_t kFewBytes = 1024 * 1024;
+  auto state = state_.lock();
+  const Node* node = state->nodes.find(id);
+  return node != nullptr && node->is_dirty() && node->data->writes.bytes() <= kFewBytes;
+}
+
 Task<Result<AttributesOut>> FileSystem::getattr(NodeId id) {
+  if (has_few_unsent_bytes(id)) co_await drained(id);
   {
     auto state = state_.lock();
     Node* node = state->nodes.find(id);

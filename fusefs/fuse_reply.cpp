@@ -101,13 +101,15 @@ Task<> reply_create(FuseOps& ops, FuseRequest request, int flags, Task<Result<Cr
   }
 }
 
-Task<> reply_folder(FuseRequest request, Task<Result<std::uint64_t>> work) {
-  Result<std::uint64_t> handle = co_await std::move(work);
-  if (!handle) {
-    reply_error(request, handle.error());
+Task<> reply_folder(FuseRequest request, Task<Result<FolderOut>> work) {
+  Result<FolderOut> opened = co_await std::move(work);
+  if (!opened) {
+    reply_error(request, opened.error());
   } else {
     fuse_file_info info{};
-    info.fh = *handle;
+    info.fh = opened->handle;
+    info.cache_readdir = opened->may_cache ? 1 : 0;
+    info.keep_cache = opened->keep_cache ? 1 : 0;
     fuse_reply_open(request, &info);
   }
 }
