@@ -71,7 +71,9 @@ struct ClientState {
   std::unordered_map<std::uint64_t, OpenFolder> folders;
   std::uint64_t next_handle = 1;
   std::size_t dirty_bytes = 0;    ///< of all files, not acknowledged
+  std::vector<NodeId> held;       ///< files that may hold writes back (WriteQueue)
   WakeList room_waiters;          ///< writers that wait until dirty_bytes falls
+  int scan_credit = 0;            ///< folders that a scan may go on in (file_system_scan.cpp)
   std::deque<NodeId> prefetched;  ///< small files read ahead, oldest first
   std::size_t prefetched_bytes = 0;
 };

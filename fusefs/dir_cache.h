@@ -44,11 +44,15 @@ struct Folder {
   std::uint32_t opened_in_order = 0;           ///< how many, one after the other
   std::size_t next_ahead = 0;                  ///< position of the first file not read ahead
 
+  /// Makes the order anew if the entries have changed.
+  void sort(NodeCache& nodes);
   /// The place of `inode` in the order of the listing, which is made anew when it has changed.
   std::size_t position_of(InodeNumber inode, NodeCache& nodes);
   /// Notes that the file at `position` was opened; true when the files are opened one after the
   /// other, and it is time to fetch more from next_ahead on.
   bool is_scan(std::size_t position);
+  /// A scan of other folders goes on here, with the first file.
+  void begin_scan(NodeCache& nodes);
 };
 
 /// One line of a listing as a program reads it.

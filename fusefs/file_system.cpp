@@ -22,7 +22,7 @@ Task<Result<>> FileSystem::start() {
   Result<StatfsReply> quota = co_await ask<StatfsReply>(std::move(about_quota));
   if (!quota) co_return std::unexpected(quota.error());
   auto state = state_.lock();
-  state->nodes.see(root->attributes, kNoNode, {});
+  state->nodes.set_root(root->attributes);
   state->statfs = *quota;
   state->grant.update(quota->grant);
   co_return Result<>();

@@ -56,6 +56,12 @@ struct OpenOut {
   bool keep_cache = false;  ///< the kernel's pages are still the file's contents
 };
 
+struct FolderOut {
+  std::uint64_t handle = 0;
+  bool may_cache = false;   ///< the kernel may keep the listing until the next opening
+  bool keep_cache = false;  ///< the listing that the kernel has kept is still true
+};
+
 struct CreateOut {
   EntryOut entry;
   OpenOut open;
@@ -106,7 +112,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   StatfsReply statfs();
 
   // Folders (file_system_folders.cpp).
-  Task<Result<std::uint64_t>> open_folder(NodeId node);
+  Task<Result<FolderOut>> open_folder(NodeId node);
   /// Before reading from offset 0: takes the listing anew if it was read before (rewinddir()).
   Task<Result<>> rewind_folder(std::uint64_t handle);
   /// Shows the entries from `offset` on (0 = ".", 1 = "..") until `show` says that there is no more
@@ -128,7 +134,14 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   /// The data is taken over. Answered when it is buffered, or (over the grant, or shared) when the
   /// server has taken it. Then call send_writes(), after the caller has been answered.
   Task<Result<>> write(NodeId node, std::uint64_t offset, Slice data);
+  /// write() of a file opened with O_APPEND, at what the kernel takes for its end. While the home
+  /// is shared the server decides where the end is.
+  Task<Result<>> append(NodeId node, std::uint64_t offset, Slice data);
   void send_writes(NodeId node);
+  /// Sends the small writes that were held back to be joined by others; to be called every
+  /// kHoldingTime or so.
+  void send_held_writes();
+  static constexpr std::chrono::milliseconds kHoldingTime{250};
   /// Waits until the server has all writes of the file, and reports the error of any that failed.
   Task<Result<>> flush(NodeId node);
   Task<Result<>> fsync(NodeId node, bool data_only);
@@ -160,8 +173,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
 
   // LinkEvents (coherence.cpp).
   void on_mode(bool is_shared, std::move_only_function<void()> acknowledge) override;
-  void on_changed(std::vector<Change> changes,
-                  std::move_only_function<void()> acknowledge) override;
+  void on_changed(ChangedEvent event, std::move_only_function<void()> acknowledge) override;
   void on_quota(const GrantState& grant) override;
   void on_reconnected(bool is_same_session) override;
 
@@ -220,6 +232,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
                             const RenameReply& reply);
   void changed(NodeId node, const ChangeReply& reply);
   Task<> drained(NodeId node);
+  bool has_few_unsent_bytes(NodeId node);
   Result<> take_error(NodeId node);
   WakeList drop_read_data(NodeId node);
   void send_forgets(bool at_once);
@@ -233,7 +246,9 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
     NodeId node{};
     ReadCache::Fetch fetch;
   };
-  std::vector<SmallFile> plan_small_files(ClientState& state, Node& opened);
+  std::vector<SmallFile> plan_scan(ClientState& state, Node& opened);
+  std::vector<SmallFile> plan_next_folder(ClientState& state, Node& folder);
+  std::vector<SmallFile> plan_small_files(ClientState& state, Folder& folder);
   void fetch_small_files(std::vector<SmallFile> files);
   void fetched_small_files(const std::vector<SmallFile>& files, Result<InFrame> reply);
   void end_fetch(NodeId node, const ReadCache::Fetch& fetch, Result<Slice> data);

@@ -5,6 +5,11 @@
 #include "protocol/limits.h"
 
 namespace homefs {
+namespace {
+
+constexpr std::uint64_t kBlockUnitBytes = 512;  // of Attributes::blocks, as of stat(2)
+
+}  // namespace
 
 FileData& FileSystem::data_of(Node& node) {
   if (node.data == nullptr) node.data = std::make_unique<FileData>();
@@ -36,7 +41,7 @@ Task<Result<OpenOut>> FileSystem::open(NodeId id, int open_flags) {
     auto state = state_.lock();
     Node* node = state->nodes.find(id);
     if (node == nullptr) co_return fail(Status::kStale);
-    if ((open_flags & O_ACCMODE) == O_RDONLY) ahead = plan_small_files(*state, *node);
+    if ((open_flags & O_ACCMODE) == O_RDONLY) ahead = plan_scan(*state, *node);
     out = open_node(*state, *node, open_flags);
   }
   if (!ahead.empty()) fetch_small_files(std::move(ahead));
@@ -46,6 +51,7 @@ Task<Result<OpenOut>> FileSystem::open(NodeId id, int open_flags) {
 void FileSystem::release(std::uint64_t handle) {
   NodeId id{};
   bool is_orphan = false;
+  bool is_dirty = false;
   bool was_streaming_up = false;
   bool was_streaming_down = false;
   WakeList wake;
@@ -63,12 +69,18 @@ void FileSystem::release(std::uint64_t handle) {
       was_streaming_down = node->data->is_streaming_down;
       node->data->is_streaming_up = node->data->is_streaming_down = false;
       wake = node->data->reads.clear();
-      if (!node->is_dirty()) node->data.reset();
+      is_dirty = node->is_dirty();
+      if (is_dirty) {
+        node->data->writes.stop_holding();
+      } else {
+        node->data.reset();
+      }
     }
     is_orphan = node->parent == kNoNode && id != kRootNode;
     state->nodes.remove_if_unused(id);
   }
   wake_all(std::move(wake));
+  if (is_dirty) send_writes(id);
   if (was_streaming_up) transfers_->on_finished(id, TransferDirection::kUp, {});
   if (was_streaming_down) transfers_->on_finished(id, TransferDirection::kDown, {});
   if (is_orphan) send_forgets(/*at_once=*/true);  // frees its bytes on the server
@@ -83,7 +95,11 @@ Task<> FileSystem::drained(NodeId id) {
       Node* node = state->nodes.find(id);
       is_waiting = node != nullptr && node->is_dirty() && node->data->writes.when_drained(wake);
     }
-    if (!is_waiting) wake();
+    if (is_waiting) {
+      send_writes(id);  // nothing is held back from somebody who waits
+    } else {
+      wake();
+    }
   });
   (void)co_await waiting;
 }
@@ -139,6 +155,17 @@ Task<Result<std::uint64_t>> FileSystem::copy(CopyRequest request) {
 Task<Result<std::uint64_t>> FileSystem::seek(SeekRequest request) {
   Result<> flushed = co_await flush(request.node);
   if (!flushed) co_return std::unexpected(flushed.error());
+  {
+    // As many blocks as it needs: it has no holes that anybody has to be told of.
+    auto state = state_.lock();
+    const Node* node = state->nodes.find(request.node);
+    if (node == nullptr) co_return fail(Status::kStale);
+    const std::uint64_t size = node->attributes.size;
+    if (node->has_attributes && node->attributes.blocks * kBlockUnitBytes >= size &&
+        request.offset < size) {
+      co_return request.whence == SeekWhence::kData ? request.offset : size;
+    }
+  }
   Call call = make_call(Op::kSeek, {request.node}, request);
   Result<SeekReply> reply = co_await ask<SeekReply>(std::move(call));
   if (!reply) co_return std::unexpected(reply.error());

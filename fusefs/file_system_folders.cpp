@@ -241,7 +241,7 @@ std::shared_ptr<const FolderSnapshot> FileSystem::snapshot(NodeId id) {
   return made;
 }
 
-Task<Result<std::uint64_t>> FileSystem::open_folder(NodeId id) {
+Task<Result<FolderOut>> FileSystem::open_folder(NodeId id) {
   const std::vector<NodeId> walk = walk_ahead(id);
   std::shared_ptr<const FolderSnapshot> listing = snapshot(id);
   const std::uint32_t below = walk.empty() ? 0 : kBelowBytes;
@@ -266,10 +266,23 @@ Task<Result<std::uint64_t>> FileSystem::open_folder(NodeId id) {
     listing = made;
   }
   trim_names();
-  auto state = state_.lock();
-  const std::uint64_t handle = state->next_handle++;
-  state->folders.emplace(handle, OpenFolder{std::move(listing)});
-  co_return handle;
+  std::vector<SmallFile> files;
+  FolderOut out;
+  {
+    auto state = state_.lock();
+    out.handle = state->next_handle++;
+    out.may_cache = !state->is_shared;
+    Node* node = state->nodes.find(id);
+    if (node != nullptr && node->folder != nullptr) {
+      out.keep_cache =
+          out.may_cache && node->has_attributes && node->kernel_version == node->attributes.version;
+      node->kernel_version = node->attributes.version;
+      files = plan_next_folder(*state, *node);
+    }
+    state->folders.emplace(out.handle, OpenFolder{std::move(listing)});
+  }
+  if (!files.empty()) fetch_small_files(std::move(files));
+  co_return out;
 }
 
 Task<Result<>> FileSystem::rewind_folder(std::uint64_t handle) {
@@ -281,10 +294,10 @@ Task<Result<>> FileSystem::rewind_folder(std::uint64_t handle) {
     if (!std::exchange(found->second.was_read, true)) co_return Result<>();
     id = found->second.listing->folder;
   }
-  Result<std::uint64_t> again = co_await open_folder(id);
+  Result<FolderOut> again = co_await open_folder(id);
   if (!again) co_return std::unexpected(again.error());
   auto state = state_.lock();
-  auto fresh = state->folders.extract(*again);
+  auto fresh = state->folders.extract(again->handle);
   state->folders[handle].listing = std::move(fresh.mapped().listing);
   co_return Result<>();
 }

@@ -64,7 +64,9 @@ Task<Result<EntryOut>> FileSystem::lookup_at_server(NodeId parent_id, std::strin
   if (node.target.empty()) node.target = SharedName(reply->target);
   ++node.lookups;
   if (parent != nullptr && coherence == state->coherence) enter(*state, *parent, name, node);
-  co_return entry_of(*state, node);
+  EntryOut out = entry_of(*state, node);
+  if (!node.has_attributes) out.attributes = reply->attributes;  // true when it was asked
+  co_return out;
 }
 
 void FileSystem::forget(NodeId id, std::uint64_t count) {
@@ -104,14 +106,24 @@ void FileSystem::send_forgets(bool at_once) {
   });
 }
 
+// The times of a file are the server's, from when it has the writes. A program that looks at the
+// file it has just written (git does, and compares it later) must see the same ones for good, which
+// is worth a round trip, but not the wait for a large file.
+bool FileSystem::has_few_unsent_bytes(NodeId id) {
+  constexpr std::size_t kFewBytes = 1024 * 1024;
+  auto state = state_.lock();
+  const Node* node = state->nodes.find(id);
+  return node != nullptr && node->is_dirty() && node->data->writes.bytes() <= kFewBytes;
+}
+
 Task<Result<AttributesOut>> FileSystem::getattr(NodeId id) {
+  if (has_few_unsent_bytes(id)) co_await drained(id);
   {
     auto state = state_.lock();
     Node* node = state->nodes.find(id);
     if (node == nullptr) co_return fail(Status::kStale);
     if (node->has_attributes) co_return AttributesOut{effective(*node), ttl(*state, *node)};
   }
-  const std::uint64_t coherence = state_.lock()->coherence;
   Call call = make_call(Op::kGetattr, {id}, NodeRequest{id});
   Result<AttributesReply> reply = co_await ask<AttributesReply>(std::move(call));
   if (!reply) co_return std::unexpected(reply.error());
@@ -120,7 +132,7 @@ Task<Result<AttributesOut>> FileSystem::getattr(NodeId id) {
   if (node == nullptr) co_return fail(Status::kStale);
   NodeCache::update(*node, reply->attributes);
   // Overtaken by another session's change: true when it was asked, but not to be kept.
-  if (coherence != state->coherence) node->has_attributes = false;
+  if (!node->has_attributes) co_return AttributesOut{reply->attributes, {}};
   co_return AttributesOut{effective(*node), ttl(*state, *node)};
 }
 

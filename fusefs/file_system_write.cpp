@@ -21,12 +21,9 @@ Timestamp now() {
   return {time.tv_sec, static_cast<std::uint32_t>(time.tv_nsec)};
 }
 
-// A copy of `bytes` in a buffer with room for more.
+// A copy of `bytes` in a buffer of its own.
 Slice joinable_copy(std::span<const std::byte> bytes) {
-  auto buffer = std::make_shared<Buffer>(bytes.size() * 4 < WriteQueue::kJoinedBytesMax
-                                             ? bytes.size() * 4
-                                             : WriteQueue::kJoinedBytesMax);
-  buffer->resize(bytes.size());
+  auto buffer = std::make_shared<Buffer>(bytes.size());
   std::ranges::copy(bytes, buffer->writable().begin());
   return slice_of(buffer);
 }
@@ -35,6 +32,7 @@ Slice joinable_copy(std::span<const std::byte> bytes) {
 
 Task<> FileSystem::room_for(NodeId id) {
   Completion<bool> waiting([this, id](Completion<bool>::Done done) {
+    bool is_waiting = false;
     {
       auto state = state_.lock();
       const Node* node = state->nodes.find(id);
@@ -43,10 +41,14 @@ Task<> FileSystem::room_for(NodeId id) {
                             node->data->writes.bytes() >= options_.dirty_bytes_per_file_max);
       if (is_full) {
         state->room_waiters.push_back([done = std::move(done)]() mutable { done(true); });
-        return;
       }
+      is_waiting = is_full;
     }
-    done(true);
+    if (is_waiting) {
+      send_held_writes();  // what is held back makes no room by itself
+    } else {
+      done(true);
+    }
   });
   (void)co_await waiting;
 }
@@ -71,7 +73,8 @@ Task<Result<>> FileSystem::write(NodeId id, std::uint64_t offset, Slice data) {
     FileData& file = data_of(*node);
     const std::uint64_t size = effective(*node).size;
     growth = end > size ? end - size : 0;
-    must_wait = growth > 0 && (state->is_shared || !state->grant.covers(growth));
+    // Shared: the other mounts see it from when the call returns.
+    must_wait = state->is_shared || !state->grant.covers(growth);
     state->grant.take(growth);
     state->dirty_bytes += count;
     file.last_write = now();
@@ -87,6 +90,7 @@ Task<Result<>> FileSystem::write(NodeId id, std::uint64_t offset, Slice data) {
         // A small write would hold a whole request's buffer (1 MiB): copy it out.
         file.writes.push(offset, is_small ? joinable_copy(data.bytes) : std::move(data), growth,
                          is_small);
+        if (file.writes.is_holding()) state->held.push_back(id);
       }
     }
   }
@@ -111,6 +115,25 @@ Task<Result<>> FileSystem::write(NodeId id, std::uint64_t offset, Slice data) {
   co_return co_await waiting;
 }
 
+Task<Result<>> FileSystem::append(NodeId id, std::uint64_t offset, Slice data) {
+  if (data.bytes.empty() || !state_.lock()->is_shared) {
+    co_return co_await write(id, offset, std::move(data));
+  }
+  Result<> flushed = co_await flush(id);
+  if (!flushed) co_return flushed;
+  AppendRequest request{.node = id};
+  request.digests.resize(piece_count(0, data.bytes.size()));
+  md5_pieces(0, data.bytes, request.digests);
+  Call call = make_call(Op::kAppend, {id}, request);
+  call.payload.push_back(std::move(data));
+  Result<AppendReply> reply = co_await ask<AppendReply>(std::move(call));
+  if (!reply) co_return std::unexpected(reply.error());
+  changed(id, ChangeReply{reply->attributes, reply->grant});
+  wake_all(drop_read_data(id));
+  notifier_->invalidate_data(id);  // it is not where the kernel believes
+  co_return Result<>();
+}
+
 void FileSystem::send_writes(NodeId id) {
   while (true) {
     std::optional<WriteQueue::Outgoing> segment;
@@ -129,6 +152,19 @@ void FileSystem::send_writes(NodeId id) {
       });
     }
   }
+}
+
+void FileSystem::send_held_writes() {
+  std::vector<NodeId> held;
+  {
+    auto state = state_.lock();
+    held.swap(state->held);
+    for (const NodeId id : held) {
+      Node* node = state->nodes.find(id);
+      if (node != nullptr && node->data != nullptr) node->data->writes.stop_holding();
+    }
+  }
+  for (const NodeId id : held) send_writes(id);
 }
 
 void FileSystem::send_segment(NodeId id, WriteQueue::Outgoing segment) {

@@ -29,6 +29,8 @@ fuse_file_info open_info(const OpenOut& open, int flags) {
   info.keep_cache = open.keep_cache ? 1 : 0;
   // Nothing was written through a handle that only reads: its close needs no answer.
   info.noflush = (flags & O_ACCMODE) == O_RDONLY ? 1 : 0;
+  // Where an append goes is not for the kernel to say: its pages would show it at the wrong place.
+  info.direct_io = (flags & O_APPEND) != 0 && (flags & O_ACCMODE) != O_RDONLY ? 1 : 0;
   return info;
 }
 
@@ -123,18 +125,20 @@ Task<> reply_create(FuseOps& ops, FuseRequest request, int flags, Task<Result<Cr
   }
 }
 
-Task<> reply_folder(FuseOps& ops, FuseRequest request, Task<Result<std::uint64_t>> work) {
+Task<> reply_folder(FuseOps& ops, FuseRequest request, Task<Result<FolderOut>> work) {
   Waiting waiting(request);
-  Result<std::uint64_t> handle = co_await std::move(work);
+  Result<FolderOut> opened = co_await std::move(work);
   bool is_delivered = waiting.take();
-  if (is_delivered && !handle) {
-    reply_error(request, handle.error());
+  if (is_delivered && !opened) {
+    reply_error(request, opened.error());
   } else if (is_delivered) {
     fuse_file_info info{};
-    info.fh = *handle;
+    info.fh = opened->handle;
+    info.cache_readdir = opened->may_cache ? 1 : 0;
+    info.keep_cache = opened->keep_cache ? 1 : 0;
     is_delivered = !is_not_delivered(fuse_reply_open(request, &info));
   }
-  if (!is_delivered && handle) ops.files().release_folder(*handle);
+  if (!is_delivered && opened) ops.files().release_folder(opened->handle);
 }
 
 Task<> reply_data(FuseRequest request, Task<Result<std::vector<Slice>>> work) {

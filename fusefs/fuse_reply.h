@@ -20,7 +20,7 @@ Task<> reply_attributes(FuseOps& ops, FuseRequest request, Task<Result<Attribute
 Task<> reply_target(FuseRequest request, Task<Result<std::string>> work);
 Task<> reply_open(FuseOps& ops, FuseRequest request, int flags, Task<Result<OpenOut>> work);
 Task<> reply_create(FuseOps& ops, FuseRequest request, int flags, Task<Result<CreateOut>> work);
-Task<> reply_folder(FuseOps& ops, FuseRequest request, Task<Result<std::uint64_t>> work);
+Task<> reply_folder(FuseOps& ops, FuseRequest request, Task<Result<FolderOut>> work);
 Task<> reply_data(FuseRequest request, Task<Result<std::vector<Slice>>> work);
 /// An extended attribute's value or list; `size` 0 asks for its length alone.
 Task<> reply_xattr(FuseRequest request, std::size_t size, Task<Result<SharedBuffer>> work);

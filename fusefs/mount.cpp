@@ -18,6 +18,7 @@
 #include "fusefs/mount_status.h"
 #include "fusefs/notifier.h"
 #include "fusefs/server_link.h"
+#include "fusefs/ticker.h"
 
 namespace homefs {
 namespace {
@@ -148,6 +149,8 @@ Result<int> run_mount(const MountOptions& options, const MountParts& parts,
   Result<> result = started.get_future().get();
   starting.wait_idle();
   if (result) {
+    const Ticker sending(parts.io.executor(), FileSystem::kHoldingTime,
+                         [&files](bool) { files.send_held_writes(); });
     result = serve(options, files, notifier, parts, std::move(on_ready));
   }
   files.wait_idle();

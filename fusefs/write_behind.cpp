@@ -22,12 +22,18 @@ bool WriteQueue::join(std::uint64_t offset, std::span<const std::byte> bytes,
   if (segments_.empty()) return false;
   WriteSegment& last = segments_.back();
   const std::size_t filled = last.data.bytes.size();
+  const std::size_t joined = filled + bytes.size();
   if (last.is_sent || !last.is_joinable || !last.waiters.empty() || last.end() != offset ||
-      last.data.owner->capacity() - filled < bytes.size()) {
+      joined > kJoinedBytesMax) {
     return false;
   }
+  if (joined > last.data.owner->capacity()) {
+    auto larger = std::make_shared<Buffer>(std::min(joined * 2, kJoinedBytesMax));
+    std::ranges::copy(last.data.bytes, larger->writable().begin());
+    last.data.owner = std::move(larger);
+  }
   Buffer& buffer = *last.data.owner;
-  buffer.resize(filled + bytes.size());
+  buffer.resize(joined);
   std::memcpy(buffer.writable().data() + filled, bytes.data(), bytes.size());
   last.data.bytes = buffer.bytes();
   last.growth += growth;
@@ -48,10 +54,23 @@ WriteSegment& WriteQueue::push(std::uint64_t offset, Slice data, std::uint64_t g
   return segment;
 }
 
+bool WriteQueue::is_holding() const {
+  if (segments_.empty() || !drain_waiters_.empty()) return false;
+  const WriteSegment& last = segments_.back();
+  return !last.is_sent && last.is_joinable && last.waiters.empty() &&
+         last.data.bytes.size() < kJoinedBytesMax;
+}
+
+void WriteQueue::stop_holding() {
+  if (!segments_.empty()) segments_.back().is_joinable = false;
+}
+
 std::optional<WriteQueue::Outgoing> WriteQueue::next_to_send() {
   if (sent_ >= kSentMax) return std::nullopt;
+  const WriteSegment* held = is_holding() ? &segments_.back() : nullptr;
   for (auto candidate = segments_.begin(); candidate != segments_.end(); ++candidate) {
     if (candidate->is_sent) continue;
+    if (&*candidate == held) return std::nullopt;
     // In order: what cannot go yet holds back everything behind it.
     const bool is_blocked = std::any_of(segments_.begin(), candidate, [&](const WriteSegment& s) {
       return s.offset < candidate->end() && candidate->offset < s.end();

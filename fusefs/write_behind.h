@@ -2,7 +2,9 @@
 //
 // Segments are sent in the background, several at once; two that overlap are never under way
 // together, so the server's order of arrival does not matter. Small writes that follow each other
-// are joined while they wait. An error stays until it is reported by write, fsync or close.
+// are joined: the last segment is held back until it is full, somebody waits for it, or
+// stop_holding() says that it has been long enough. An error stays until it is reported by write,
+// fsync or close.
 //
 // Pure state: it sends nothing itself. Owner: FileData. Executor: whoever holds the state's lock.
 // Blocks: never.
@@ -27,7 +29,7 @@ struct WriteSegment {
   Slice data;
   std::uint64_t growth = 0;  ///< bytes by which it was seen to extend the file
   bool is_sent = false;
-  bool is_joinable = false;  ///< its buffer is ours alone and has room behind the data
+  bool is_joinable = false;  ///< its buffer is ours alone, so more can be put behind the data
   std::vector<std::move_only_function<void(Result<>)>> waiters;  ///< told of its own end
 
   [[nodiscard]] std::uint64_t end() const { return offset + data.bytes.size(); }
@@ -60,6 +62,10 @@ class WriteQueue {
   };
   /// The next segment that may be sent now, marked as sent; nothing when there is none.
   std::optional<Outgoing> next_to_send();
+  /// The last segment waits for more, and for nothing else.
+  [[nodiscard]] bool is_holding() const;
+  /// What is held back may be sent, as it is.
+  void stop_holding();
 
   struct Finished {
     std::uint64_t growth = 0;

@@ -263,8 +263,8 @@ class Client {
       if (entry.name != "." && entry.name != "..") names.insert(entry.name);
       return true;
     };
-    EXPECT_TRUE(rig_.files().read_folder(*handle, 0, false, show));
-    rig_.files().release_folder(*handle);
+    EXPECT_TRUE(rig_.files().read_folder(handle->handle, 0, false, show));
+    rig_.files().release_folder(handle->handle);
     return names;
   }
 

@@ -39,15 +39,36 @@ TEST(WriteQueue, HoldsBackASegmentThatOverlapsOneUnderWay) {
 
 TEST(WriteQueue, JoinsWritesThatFollowEachOtherUntilTheyAreSent) {
   WriteQueue queue;
-  queue.push(0, bytes_of(4, 16), 4, true);
+  queue.push(0, bytes_of(4), 4, true);
   const Slice more = bytes_of(4);
   EXPECT_TRUE(queue.join(4, more.bytes, 4));
   EXPECT_FALSE(queue.join(9, more.bytes, 4)) << "a gap";
   EXPECT_EQ(queue.bytes(), 8u);
+  EXPECT_FALSE(queue.next_to_send()) << "more may come";
+  queue.stop_holding();
   const auto sent = queue.next_to_send();
   EXPECT_EQ(sent->data.bytes.size(), 8u);
   EXPECT_FALSE(queue.join(8, more.bytes, 4)) << "on the wire";
   EXPECT_EQ(queue.finish(1, {}).growth, 8u);
+}
+
+TEST(WriteQueue, SendsWhatItHoldsWhenItIsFullOrSomebodyWaits) {
+  WriteQueue queue;
+  const Slice half = bytes_of(WriteQueue::kJoinedBytesMax / 2);
+  queue.push(0, bytes_of(half.bytes.size()), 0, true);
+  EXPECT_TRUE(queue.is_holding());
+  EXPECT_TRUE(queue.join(half.bytes.size(), half.bytes, 0));
+  EXPECT_FALSE(queue.is_holding()) << "full";
+  EXPECT_EQ(queue.next_to_send()->number, 1u);
+  queue.push(0, bytes_of(4), 0, true);
+  queue.push(100, bytes_of(4), 0, true);
+  EXPECT_FALSE(queue.next_to_send()) << "2 waits for the overlapping 1, and 3 is held";
+  (void)queue.finish(1, {});
+  EXPECT_EQ(queue.next_to_send()->number, 2u);
+  EXPECT_FALSE(queue.next_to_send());
+  std::move_only_function<void()> wake = [] {};
+  EXPECT_TRUE(queue.when_drained(wake));
+  EXPECT_EQ(queue.next_to_send()->number, 3u);
 }
 
 TEST(WriteQueue, KeepsAnErrorUntilItIsTaken) {

@@ -1,0 +1,114 @@
+// Scans: programs that open the files of a folder one after the other, and folder after folder
+// (grep -r, tar, cp -r). The next small files are fetched before they are asked for, many in one
+// request.
+#include "fusefs/file_system.h"
+#include "protocol/block_md5.h"
+
+namespace homefs {
+namespace {
+
+// A scan over a folder's files: so many are asked for in one request, of so many bytes in all.
+constexpr std::size_t kSmallFilesAhead = 64;
+constexpr std::uint64_t kSmallFilesBytes = 768 * 1024;
+
+// Folders listed after a scanned file that have their first files fetched at once, unless a file of
+// them is opened meanwhile: a scan goes on in the next folder, but a mere walk reads no files.
+constexpr int kFoldersAhead = 4;
+
+}  // namespace
+
+std::vector<FileSystem::SmallFile> FileSystem::plan_scan(ClientState& state, Node& opened) {
+  Node* parent = state.nodes.find(opened.parent);
+  if (parent == nullptr || parent->folder == nullptr || !parent->folder->is_complete) return {};
+  Folder& folder = *parent->folder;
+  const std::size_t position = folder.position_of(opened.attributes.inode, state.nodes);
+  if (!folder.is_scan(position)) return {};
+  state.scan_credit = kFoldersAhead;
+  return plan_small_files(state, folder);
+}
+
+std::vector<FileSystem::SmallFile> FileSystem::plan_next_folder(ClientState& state, Node& node) {
+  if (state.scan_credit == 0 || !node.folder->is_complete) return {};
+  --state.scan_credit;
+  node.folder->begin_scan(state.nodes);
+  return plan_small_files(state, *node.folder);
+}
+
+std::vector<FileSystem::SmallFile> FileSystem::plan_small_files(ClientState& state,
+                                                                Folder& folder) {
+  std::vector<SmallFile> files;
+  std::uint64_t bytes = 0;
+  while (folder.next_ahead < folder.order.size() && files.size() < kSmallFilesAhead) {
+    Node* node = state.nodes.find(folder.order[folder.next_ahead]);
+    ++folder.next_ahead;
+    if (node == nullptr || !node->is_regular() || !node->has_attributes || node->is_dirty()) {
+      continue;
+    }
+    const std::uint64_t size = node->attributes.size;
+    const bool is_known = node->kernel_version == node->attributes.version;
+    if (size == 0 || size > ReadCache::kWholeFileBytes || is_known) continue;
+    FileData& data = data_of(*node);
+    if (!data.reads.is_empty()) continue;
+    if (bytes + size > kSmallFilesBytes && !files.empty()) {
+      --folder.next_ahead;
+      break;
+    }
+    ReadStream whole;
+    const auto fetches = data.reads.plan(whole, 0, size, size, false);
+    HOMEFS_CHECK(fetches.size() == 1);
+    files.push_back({node->id, fetches.front()});
+    bytes += size;
+    state.prefetched.push_back(node->id);
+    state.prefetched_bytes += size;
+  }
+  WakeList nobody;  // files that nobody has opened have no waiters
+  drop_prefetched(state, nobody);
+  return files;
+}
+
+void FileSystem::drop_prefetched(ClientState& state, WakeList& wake) {
+  while (state.prefetched_bytes > options_.prefetched_bytes_max && !state.prefetched.empty()) {
+    const NodeId id = state.prefetched.front();
+    state.prefetched.pop_front();
+    Node* node = state.nodes.find(id);
+    if (node == nullptr) continue;
+    state.prefetched_bytes -=
+        std::min<std::uint64_t>(state.prefetched_bytes, node->attributes.size);
+    if (node->opens > 0 || node->data == nullptr || node->is_dirty()) continue;
+    std::ranges::move(node->data->reads.clear(), std::back_inserter(wake));
+    node->data.reset();
+  }
+  if (state.prefetched.empty()) state.prefetched_bytes = 0;
+}
+
+void FileSystem::fetch_small_files(std::vector<SmallFile> files) {
+  ReadManyRequest request{.bytes_each = ReadCache::kWholeFileBytes};
+  for (const SmallFile& file : files) request.nodes.push_back(file.node);
+  Call call = make_call(Op::kReadMany, request.nodes, request);
+  call.lane = Lane::kBulk;
+  (void)link_->send(std::move(call), [this, files = std::move(files)](Result<InFrame> reply) {
+    fetched_small_files(files, std::move(reply));
+  });
+}
+
+void FileSystem::fetched_small_files(const std::vector<SmallFile>& files, Result<InFrame> reply) {
+  ByteReader in(reply ? reply->bytes() : std::span<const std::byte>());
+  Result<ReadManyReply> message =
+      reply ? decode<ReadManyReply>(in) : Result<ReadManyReply>(std::unexpected(reply.error()));
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    // Whatever is missing, or damaged, is fetched on its own when somebody waits for it.
+    Result<Slice> data = fail(Status::kWouldBlock);
+    if (message && i < message->files.size() && message->files[i].node == files[i].node) {
+      const ReadManyFile& file = message->files[i];
+      const std::span<const std::byte> bytes = in.get_bytes(file.bytes);
+      const bool is_good = file.status == static_cast<std::uint16_t>(Status::kOk) &&
+                           bytes.size() == files[i].fetch.length &&
+                           file.digests.size() == piece_count(0, bytes.size()) &&
+                           md5_pieces_equal(0, bytes, file.digests, nullptr);
+      if (is_good) data = Slice{reply->body, bytes};
+    }
+    end_fetch(files[i].node, files[i].fetch, std::move(data));
+  }
+}
+
+}  // namespace homefs
