@@ -251,6 +251,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   std::vector<SmallFile> plan_small_files(ClientState& state, Folder& folder);
   void fetch_small_files(std::vector<SmallFile> files);
   void fetched_small_files(const std::vector<SmallFile>& files, Result<InFrame> reply);
+  void tell_damage(NodeId node, std::uint64_t offset, int attempt);
   void end_fetch(NodeId node, const ReadCache::Fetch& fetch, Result<Slice> data);
   void drop_prefetched(ClientState& state, WakeList& wake);
   void send_segment(NodeId node, WriteQueue::Outgoing segment);

@@ -188,6 +188,7 @@ void FileSystem::written(NodeId id, std::uint64_t number, std::uint64_t bytes,
   const Result<> result = change ? Result<>() : std::unexpected(change.error());
   if (change) changed(id, *change);
   WakeList wake;
+  bool is_failed_now = false;
   {
     auto state = state_.lock();
     Node* node = state->nodes.find(id);
@@ -197,12 +198,16 @@ void FileSystem::written(NodeId id, std::uint64_t number, std::uint64_t bytes,
     state->dirty_bytes -= finished.bytes;
     wake = std::move(finished.wake);
     std::ranges::move(std::exchange(state->room_waiters, {}), std::back_inserter(wake));
-    if (!result) node->has_attributes = false;  // size and times did not become what we assumed
+    if (!result) {
+      node->has_attributes = false;  // size and times did not become what we assumed
+      // Told of once; also after the last close, which believed that all was well.
+      is_failed_now = std::exchange(node->data->is_streaming_up, false) || node->opens == 0;
+    }
     if (!node->is_dirty() && node->opens == 0) state->nodes.remove_if_unused(id);
   }
   if (result) {
     transfers_->on_verified(id, TransferDirection::kUp, bytes);
-  } else {
+  } else if (is_failed_now) {
     transfers_->on_finished(id, TransferDirection::kUp, result);
   }
   wake_all(std::move(wake));

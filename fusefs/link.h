@@ -84,6 +84,10 @@ class Link {
   /// takes effect.
   virtual void interrupt(std::uint64_t call_number) = 0;
 
+  /// A block of `node` in a reply did not fit its MD5; `attempt` from 1. The caller asks for it
+  /// again or gives up; here it is counted and logged.
+  virtual void note_damaged_block(NodeId node, std::uint64_t offset, int attempt) = 0;
+
   /// The same as send() for a coroutine.
   Completion<Result<InFrame>> call(Call call);
 };

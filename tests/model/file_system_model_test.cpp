@@ -15,6 +15,7 @@
 #include "fusefs/file_system.h"
 #include "server/home.h"
 #include "tests/model/direct_link.h"
+#include "tests/support/seed.h"
 
 namespace homefs {
 namespace {
@@ -423,10 +424,8 @@ class RandomOperations {
 };
 
 void run_random(bool drop_lookups, int steps, std::size_t names_max = 1'000'000) {
-  const char* given = std::getenv("HOMEFS_SEED");
-  const auto seed = given != nullptr ? static_cast<unsigned>(std::strtoul(given, nullptr, 10))
-                                     : std::random_device{}();
-  SCOPED_TRACE("seed " + std::to_string(seed));
+  const unsigned seed = test::test_seed();
+  SCOPED_TRACE("HOMEFS_SEED=" + std::to_string(seed));
   ::umask(022);
   Rig rig(0, names_max);
   RandomOperations operations(rig, seed);

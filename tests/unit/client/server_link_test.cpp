@@ -449,7 +449,10 @@ TEST_F(ServerLinkTest, ResendsADamagedBlockThreeTimesAndThenFails) {
   damaged = 1000;
   EXPECT_EQ(send(Op::kWrite, 2, {kNode}).status(), Status::kBlockMismatch);
   EXPECT_EQ(requests_of(Op::kWrite).size(), 3U + 4U);
+  EXPECT_EQ(told, 2 + 4) << "also the last time";
   EXPECT_EQ(link_->counters().block_mismatches(), 2U + 4U);
+  link_->note_damaged_block(kNode, 0, 1);
+  EXPECT_EQ(link_->counters().block_mismatches(), 2U + 4U + 1U);
 }
 
 TEST_F(ServerLinkTest, AnswersAnInterruptedCallAtOnceAndFillsItsSeq) {
