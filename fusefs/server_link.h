@@ -81,6 +81,8 @@ class ServerLink final : public Link, private ConnectionOwner {
   /// What the login has made; nothing before it.
   [[nodiscard]] std::optional<LinkSession> session();
   [[nodiscard]] LinkStatus status();
+  /// When the server last gave one on any connection, to a tick; long ago without a connection.
+  [[nodiscard]] SteadyTime last_sign_of_life();
   [[nodiscard]] LinkCounters& counters() { return counters_; }
   [[nodiscard]] const LinkOptions& options() const { return options_; }
 
