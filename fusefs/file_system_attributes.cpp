@@ -8,10 +8,7 @@ void FileSystem::changed(NodeId id, const ChangeReply& reply) {
   state->grant.update(reply.grant);
   Node* node = state->nodes.find(id);
   if (node == nullptr) return;
-  // Our own change, made through the kernel: what its page cache holds is the new version.
-  const bool was_current = node->kernel_version == node->attributes.version;
-  NodeCache::update(*node, reply.attributes);
-  if (was_current) node->kernel_version = node->attributes.version;
+  NodeCache::update_own(*node, reply.attributes);
 }
 
 Task<Result<AttributesOut>> FileSystem::setattr(SetattrRequest request) {
