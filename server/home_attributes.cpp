@@ -28,7 +28,7 @@ constexpr std::uint32_t kSetTimes = kSetAtime | kSetMtime | kSetAtimeNow | kSetM
 
 constexpr std::uint32_t kSetOwnership = kSetMode | kSetUid | kSetGid | kSetKillPrivileges;
 
-// The owner and mode after a change. A chown by anybody takes privileges from a file.
+// The owner and mode after a change. A chown by anybody takes privileges from all but folders.
 Ownership changed_ownership(const disk::Stat& before, const SetattrRequest& request) {
   const std::uint32_t which = request.which;
   Ownership wanted = ownership_of(before);

@@ -174,7 +174,9 @@ std::unique_ptr<ControlSocket> listen_for_commands(const ClientPaths& paths, con
 Result<> check_home(const MountPlan& plan, const HomeInfo& home) {
   if (plan.settings.mount.id_map == IdMap::kNone && !home.preserves_owners) {
     return fail(Status::kInvalid,
-                "idmap=none: this account does not preserve owners; leave it out");
+                "idmap=none: this account does not preserve owners. Leave the option out, or have "
+                "the administrator of the server set preserve_owners = yes for the account in "
+                "accounts.ini, and mount again");
   }
   return {};
 }
@@ -284,6 +286,7 @@ void add_mount_command(CLI::App& app, CommandContext& context) {
   mount->add_option("-o", command->option_lists, "mount options, as homefs(1) lists them")
       ->type_name("OPTION,...")
       ->expected(1)
+      ->allow_extra_args(false)
       ->take_all();
   mount->add_flag("-f,--foreground", command->is_foreground, "stay in the foreground");
   mount->add_flag("-d,--debug", command->is_debug, "the same, and show every request");
