@@ -28,6 +28,8 @@ homefs_install_with_prefix("${packaging}/systemd/homefsd.service" "${HOMEFS_SYST
 homefs_install_with_prefix("${packaging}/systemd/user/homefs@.service" "${HOMEFS_SYSTEMD_DIR}/user")
 homefs_install_with_prefix("${packaging}/tmpfiles.d/homefs.conf" "lib/tmpfiles.d")
 install(FILES "${packaging}/sysusers.d/homefs.conf" DESTINATION "lib/sysusers.d")
+install(FILES "${packaging}/systemd/user/home-alice-Remote.mount"
+  DESTINATION "${CMAKE_INSTALL_DATADIR}/homefs")
 install(FILES "${packaging}/homefsd.json" DESTINATION "${CMAKE_INSTALL_DATADIR}/homefs")
 
 install(PROGRAMS "${packaging}/umount.fuse.homefs" DESTINATION "${HOMEFS_MOUNT_HELPER_DIR}")

@@ -27,6 +27,9 @@ class ConnectionHealth {
   /// kPing: once for every silence of `keepalive`. kBroken: two pings were missed.
   Verdict check(Time now, const Signs& signs, std::chrono::milliseconds keepalive);
 
+  /// When check() last saw a sign of life.
+  [[nodiscard]] Time last_alive() const { return last_alive_; }
+
   /// The machine has slept: what lies before now says nothing about the connection. It is asked at
   /// once, and given up when it does not answer within `kAfterSuspend`.
   void on_suspend() { was_suspended_ = true; }

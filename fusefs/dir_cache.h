@@ -7,25 +7,21 @@
 // Owner: its Node. Executor: whoever holds the state's lock. Blocks: never.
 #pragma once
 
+#include <boost/unordered/unordered_flat_map.hpp>
 #include <cstdint>
 #include <functional>
+#include <list>
+#include <optional>
 #include <string>
-#include <string_view>
-#include <unordered_map>
 #include <vector>
 
+#include "fusefs/shared_name.h"
 #include "protocol/ids.h"
 
 namespace homefs {
 
-struct StringHash {
-  using is_transparent = void;
-  std::size_t operator()(std::string_view text) const {
-    return std::hash<std::string_view>{}(text);
-  }
-};
-
-using EntryMap = std::unordered_map<std::string, NodeId, StringHash, std::equal_to<>>;
+/// Flat: a name costs 16 bytes and its share of what is free.
+using EntryMap = boost::unordered_flat_map<SharedName, NodeId, NameHash, NameEqual>;
 
 class NodeCache;
 
@@ -38,6 +34,8 @@ struct Folder {
   /// ClientState::folder_changes at the last change of entries.
   std::uint64_t changed_at = 0;
   std::vector<std::move_only_function<void()>> waiters;
+  /// Its place in the order of use; nothing: it has no entries. See NodeCache::touch().
+  std::optional<std::list<NodeId>::iterator> used;
 
   // Reading ahead over the files, in the order of a listing (by inode).
   std::vector<NodeId> order;

@@ -52,7 +52,7 @@ Result<> EventRelay::deliver(const InFrame& frame, std::move_only_function<void(
       auto event = decode_all<ChangedEvent>(frame.bytes());
       if (!event) return std::unexpected(event.error());
       if (events_ == nullptr) break;
-      events_->on_changed(std::move(event->changes), std::move(acknowledge));
+      events_->on_changed(std::move(*event), std::move(acknowledge));
       return {};
     }
     case Op::kQuotaChanged: {

@@ -22,10 +22,16 @@ Task<Result<>> FileSystem::start() {
   Result<StatfsReply> quota = co_await ask<StatfsReply>(std::move(about_quota));
   if (!quota) co_return std::unexpected(quota.error());
   auto state = state_.lock();
-  state->nodes.see(root->attributes, kNoNode, {});
+  state->nodes.set_root(root->attributes);
   state->statfs = *quota;
   state->grant.update(quota->grant);
   co_return Result<>();
+}
+
+void FileSystem::wait_until_sent() {
+  TaskGroup draining;
+  draining.spawn(drain_all());
+  draining.wait_idle();
 }
 
 void FileSystem::wait_idle() {
@@ -76,8 +82,10 @@ void FileSystem::enter(ClientState& state, Node& parent, std::string_view name, 
     if (found->second == node.id) return;
     drop_entry(state, parent, name);
   }
-  parent.folder->entries.emplace(name, node.id);
+  const bool is_its_name = node.parent == parent.id && node.name == name;
+  parent.folder->entries.emplace(is_its_name ? node.name : SharedName(name), node.id);
   ++node.names;
+  state.nodes.touch(parent);
 }
 
 void FileSystem::drop_entry(ClientState& state, Node& parent, std::string_view name) {
@@ -98,10 +106,10 @@ void FileSystem::update_parent(ClientState& state, NodeId parent, const Attribut
 }
 
 std::string FileSystem::path_of(ClientState& state, const Node& node) const {
-  std::string path = node.name;
+  std::string path = node.name.text();
   for (Node* up = state.nodes.find(node.parent); up != nullptr && up->id != kRootNode;
        up = state.nodes.find(up->parent)) {
-    path.insert(0, up->name + "/");
+    path.insert(0, up->name.text() + "/");
   }
   return path;
 }

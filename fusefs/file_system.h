@@ -30,6 +30,9 @@ struct FileSystemOptions {
   std::size_t dirty_bytes_per_file_max = 32 * 1024 * 1024;
   /// Small files read ahead of a scan, that nobody has opened yet.
   std::size_t prefetched_bytes_max = 16 * 1024 * 1024;
+  /// Names that are cached, and the kernel's. Over it the folders that were not used for the
+  /// longest time are given up, but for what is open; ~300 bytes each.
+  std::size_t names_max = 500'000;
   /// How long the kernel may keep names and attributes while the home is ours alone. We tell it
   /// when that ends, so this only bounds the harm of a lost notification.
   std::chrono::seconds sole_ttl{3600};
@@ -126,9 +129,14 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   void release(std::uint64_t handle);
   Task<Result<std::vector<Slice>>> read(std::uint64_t handle, std::uint64_t offset,
                                         std::uint32_t length);
+  /// Waits until a write need not wait for the data of earlier ones to leave.
+  Task<> room_for(NodeId node);
   /// The data is taken over. Answered when it is buffered, or (over the grant, or shared) when the
   /// server has taken it. Then call send_writes(), after the caller has been answered.
   Task<Result<>> write(NodeId node, std::uint64_t offset, Slice data);
+  /// write() of a file opened with O_APPEND, at what the kernel takes for its end. While the home
+  /// is shared the server decides where the end is.
+  Task<Result<>> append(NodeId node, std::uint64_t offset, Slice data);
   void send_writes(NodeId node);
   /// Sends the small writes that were held back to be joined by others; to be called every
   /// kHoldingTime or so.
@@ -143,6 +151,9 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
 
   /// Waits until no file has unsent data; for unmounting.
   Task<> drain_all();
+
+  /// The same for a thread. Blocks: yes, for as long as the server is away.
+  void wait_until_sent();
 
   /// Sends what is unsent, then waits for everything that runs in the background. Blocks: yes;
   /// after the last operation.
@@ -162,8 +173,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
 
   // LinkEvents (coherence.cpp).
   void on_mode(bool is_shared, std::move_only_function<void()> acknowledge) override;
-  void on_changed(std::vector<Change> changes,
-                  std::move_only_function<void()> acknowledge) override;
+  void on_changed(ChangedEvent event, std::move_only_function<void()> acknowledge) override;
   void on_quota(const GrantState& grant) override;
   void on_reconnected(bool is_same_session) override;
 
@@ -211,6 +221,10 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   std::vector<NodeId> walk_ahead(NodeId folder);
   std::shared_ptr<const FolderSnapshot> snapshot(NodeId folder);
 
+  static void give_up(ClientState& state, Node& node,
+                      std::vector<std::pair<NodeId, std::string>>& told);
+  void trim_names();
+
   // Changes.
   void made(const EntryReply& reply, NodeId parent, const std::string& name, NodeId node);
   static void unlinked(ClientState& state, Node& node, const Attributes& attributes);
@@ -237,11 +251,11 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   std::vector<SmallFile> plan_small_files(ClientState& state, Folder& folder);
   void fetch_small_files(std::vector<SmallFile> files);
   void fetched_small_files(const std::vector<SmallFile>& files, Result<InFrame> reply);
+  void tell_damage(NodeId node, std::uint64_t offset, int attempt);
   void end_fetch(NodeId node, const ReadCache::Fetch& fetch, Result<Slice> data);
   void drop_prefetched(ClientState& state, WakeList& wake);
   void send_segment(NodeId node, WriteQueue::Outgoing segment);
   void written(NodeId node, std::uint64_t number, std::uint64_t bytes, Result<InFrame> reply);
-  Task<> room_for(NodeId node);
   std::string path_of(ClientState& state, const Node& node) const;
 
   const Post post_;

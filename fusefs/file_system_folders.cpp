@@ -85,6 +85,66 @@ Task<Result<>> FileSystem::list(NodeId id, std::uint32_t bytes_below) {
   co_return Result<>();
 }
 
+// ---- The bound on what is cached ---------------------------------------------------------------
+
+// Gives up what the folder's entries say. Those that are in use stay, as does a subfolder that is
+// known: its turn comes by itself. `told` gets the names that the kernel is to give up too.
+void FileSystem::give_up(ClientState& state, Node& node,
+                         std::vector<std::pair<NodeId, std::string>>& told) {
+  Folder& folder = *node.folder;
+  folder.is_complete = false;
+  folder.changed_at = ++state.folder_changes;
+  const EntryMap entries = std::exchange(folder.entries, {});
+  for (const auto& [name, id] : entries) {
+    Node* child = state.nodes.find(id);
+    const bool is_known_folder =
+        child->folder != nullptr && (child->lookups > 0 || !child->folder->entries.empty());
+    if (is_known_folder || child->opens > 0 || child->is_dirty()) {
+      folder.entries.emplace(name, id);
+      continue;
+    }
+    if (child->lookups > 0) told.emplace_back(node.id, name.text());
+    --child->names;
+    state.nodes.remove_if_unused(id);
+  }
+  if (folder.entries.empty()) {
+    state.nodes.no_entries(node);
+  } else {
+    state.nodes.touch(node);
+  }
+}
+
+void FileSystem::trim_names() {
+  std::vector<std::pair<NodeId, std::string>> told;
+  // An eighth is given up at a time, so that this is rare; what the kernel holds on to goes later.
+  const std::size_t enough = options_.names_max - options_.names_max / 8;
+  std::size_t folders = 0;  // to be looked at, each once
+  {
+    auto state = state_.lock();
+    const std::size_t count = state->nodes.size();
+    if (count <= options_.names_max) state->trim_above = options_.names_max;
+    if (count <= state->trim_above) return;
+    folders = state->nodes.folders_with_entries();
+  }
+  while (true) {
+    auto state = state_.lock();  // for one folder
+    const std::size_t count = state->nodes.size();
+    Node* folder = state->nodes.least_used_folder();
+    if (count <= enough || folder == nullptr || folders-- == 0) {
+      // Not to be tried in vain at every name.
+      state->trim_above = std::max(options_.names_max, count + options_.names_max / 16);
+      break;
+    }
+    if (folder->folder->is_listing) {
+      state->nodes.touch(*folder);
+    } else {
+      give_up(*state, *folder, told);
+    }
+  }
+  for (auto& [parent, name] : told) notifier_->invalidate_entry(parent, std::move(name));
+  send_forgets(/*at_once=*/false);
+}
+
 Task<> FileSystem::list_ahead(NodeId folder, std::uint32_t bytes_below) {
   (void)co_await list(folder, bytes_below);  // a failure shows when somebody asks for it
 }
@@ -131,10 +191,11 @@ void FileSystem::install(const ListedFolder& listed, NodeId id, const ListingSta
   for (const ListedEntry& entry : listed.entries) {
     if (!Name::make(entry.name)) continue;  // a server that lies: such a name cannot be asked for
     Node& child = state->nodes.see(entry.attributes, id, entry.name);
-    if (child.target.empty()) child.target = entry.target;
-    if (node->folder->entries.emplace(entry.name, child.id).second) ++child.names;
+    if (child.target.empty()) child.target = SharedName(entry.target);
+    if (node->folder->entries.emplace(child.name, child.id).second) ++child.names;
   }
   node->folder->is_complete = true;
+  if (!node->folder->entries.empty()) state->nodes.touch(*node);
   for (const auto& [name, child] : old) {
     if (Node* entry = state->nodes.find(child)) --entry->names;
     state->nodes.remove_if_unused(child);
@@ -164,13 +225,15 @@ std::shared_ptr<const FolderSnapshot> FileSystem::snapshot(NodeId id) {
   auto state = state_.lock();
   Node* node = state->nodes.find(id);
   if (node == nullptr || node->folder == nullptr || !node->folder->is_complete) return nullptr;
+  if (node->folder->used) state->nodes.touch(*node);
   auto made = std::make_shared<FolderSnapshot>();
   made->folder = id;
   made->parent = id == kRootNode ? id : node->parent;
   made->entries.reserve(node->folder->entries.size());
   for (const auto& [name, child_id] : node->folder->entries) {
     const Node* child = state->nodes.find(child_id);
-    made->entries.push_back({name, child_id, child->attributes.inode, child->attributes.mode});
+    made->entries.push_back(
+        {name.text(), child_id, child->attributes.inode, child->attributes.mode});
   }
   // The order of the inodes: the server's disk is read forwards, and programs that sort by inode
   // (tar, cp) then open the files in the order in which they are read ahead.
@@ -202,6 +265,7 @@ Task<Result<FolderOut>> FileSystem::open_folder(NodeId id) {
     }
     listing = made;
   }
+  trim_names();
   std::vector<SmallFile> files;
   FolderOut out;
   {

@@ -20,6 +20,7 @@ FileSystem::Cached FileSystem::lookup_cached(NodeId parent_id, const std::string
   if (parent->folder == nullptr) return {.is_known = true, .entry = fail(Status::kNotDirectory)};
   Folder& folder = *parent->folder;
   const auto found = folder.entries.find(name);
+  if (folder.used) state->nodes.touch(*parent);
   if (found != folder.entries.end()) {
     Node* node = state->nodes.find(found->second);
     HOMEFS_CHECK(node != nullptr);
@@ -43,7 +44,9 @@ Task<Result<EntryOut>> FileSystem::lookup(NodeId parent, std::string name) {
   Cached cached = lookup_cached(parent, name);
   if (cached.is_known) co_return std::move(cached.entry);
   if (cached.should_list) background_.spawn(list_ahead(parent, 0));
-  co_return co_await lookup_at_server(parent, std::move(name));
+  Result<EntryOut> entry = co_await lookup_at_server(parent, std::move(name));
+  trim_names();
+  co_return entry;
 }
 
 Task<Result<EntryOut>> FileSystem::lookup_at_server(NodeId parent_id, std::string name) {
@@ -60,10 +63,12 @@ Task<Result<EntryOut>> FileSystem::lookup_at_server(NodeId parent_id, std::strin
     co_return EntryOut{};
   }
   Node& node = state->nodes.see(reply->attributes, parent_id, name);
-  node.target = std::move(reply->target);
+  if (node.target.empty()) node.target = SharedName(reply->target);
   ++node.lookups;
   if (parent != nullptr && coherence == state->coherence) enter(*state, *parent, name, node);
-  co_return entry_of(*state, node);
+  EntryOut out = entry_of(*state, node);
+  if (!node.has_attributes) out.attributes = reply->attributes;  // true when it was asked
+  co_return out;
 }
 
 void FileSystem::forget(NodeId id, std::uint64_t count) {
@@ -121,7 +126,6 @@ Task<Result<AttributesOut>> FileSystem::getattr(NodeId id) {
     if (node == nullptr) co_return fail(Status::kStale);
     if (node->has_attributes) co_return AttributesOut{effective(*node), ttl(*state, *node)};
   }
-  const std::uint64_t coherence = state_.lock()->coherence;
   Call call = make_call(Op::kGetattr, {id}, NodeRequest{id});
   Result<AttributesReply> reply = co_await ask<AttributesReply>(std::move(call));
   if (!reply) co_return std::unexpected(reply.error());
@@ -130,7 +134,7 @@ Task<Result<AttributesOut>> FileSystem::getattr(NodeId id) {
   if (node == nullptr) co_return fail(Status::kStale);
   NodeCache::update(*node, reply->attributes);
   // Overtaken by another session's change: true when it was asked, but not to be kept.
-  if (coherence != state->coherence) node->has_attributes = false;
+  if (!node->has_attributes) co_return AttributesOut{reply->attributes, {}};
   co_return AttributesOut{effective(*node), ttl(*state, *node)};
 }
 
@@ -140,13 +144,13 @@ Task<Result<std::string>> FileSystem::readlink(NodeId id) {
     Node* node = state->nodes.find(id);
     if (node == nullptr) co_return fail(Status::kStale);
     if (!S_ISLNK(node->attributes.mode)) co_return fail(Status::kInvalid);
-    if (!node->target.empty()) co_return node->target;  // never changes for an inode
+    if (!node->target.empty()) co_return node->target.text();  // never changes for an inode
   }
   Call call = make_call(Op::kReadlink, {id}, NodeRequest{id});
   Result<TargetReply> reply = co_await ask<TargetReply>(std::move(call));
   if (!reply) co_return std::unexpected(reply.error());
   auto state = state_.lock();
-  if (Node* node = state->nodes.find(id)) node->target = reply->target;
+  if (Node* node = state->nodes.find(id)) node->target = SharedName(reply->target);
   co_return std::move(reply->target);
 }
 

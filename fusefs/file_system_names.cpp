@@ -34,10 +34,11 @@ Task<Result<EntryOut>> FileSystem::make(MakeRequest request) {
   Result<EntryReply> reply = co_await ask<EntryReply>(std::move(call));
   if (!reply) co_return std::unexpected(reply.error());
   made(*reply, parent, request.name, id);
+  trim_names();
   auto state = state_.lock();
   Node* node = state->nodes.find(id);
   HOMEFS_CHECK(node != nullptr);  // the lookup that made() counted keeps it
-  node->target = std::move(request.target);
+  node->target = SharedName(request.target);
   co_return entry_of(*state, *node);
 }
 
@@ -47,6 +48,7 @@ Task<Result<CreateOut>> FileSystem::create(CreateRequest request, int open_flags
   Result<EntryReply> reply = co_await ask<EntryReply>(std::move(call));
   if (!reply) co_return std::unexpected(reply.error());
   made(*reply, request.parent, request.name, request.node);
+  trim_names();
   auto state = state_.lock();
   Node* node = state->nodes.find(request.node);
   HOMEFS_CHECK(node != nullptr);
@@ -77,7 +79,7 @@ void FileSystem::unlinked(ClientState& state, Node& node, const Attributes& attr
   // Its inode's number may be used again from now on, unless the server keeps it as an orphan.
   if (node.opens > 0) {
     node.parent = kNoNode;
-    node.name.clear();
+    node.name = SharedName();
   }
   state.nodes.forget_inode(node);
   state.nodes.remove_if_unused(node.id);

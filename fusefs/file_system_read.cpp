@@ -100,16 +100,21 @@ void FileSystem::fetched(NodeId id, ReadCache::Fetch wanted, int attempt, Result
   Result<Slice> data = reply ? verified(*reply, wanted.offset, wanted.length)
                              : Result<Slice>(std::unexpected(reply.error()));
   if (!data && data.error().status == Status::kBlockMismatch) {
-    std::string path;
-    {
-      auto state = state_.lock();
-      if (Node* node = state->nodes.find(id)) path = path_of(*state, *node);
-    }
-    transfers_->on_block_mismatch(path, TransferDirection::kDown, wanted.offset, attempt);
+    tell_damage(id, wanted.offset, attempt);
     if (attempt <= kBlockRetriesMax) return fetch(id, wanted, attempt + 1);
   }
   if (data) transfers_->on_verified(id, TransferDirection::kDown, data->bytes.size());
   end_fetch(id, wanted, std::move(data));
+}
+
+void FileSystem::tell_damage(NodeId id, std::uint64_t offset, int attempt) {
+  std::string path;
+  {
+    auto state = state_.lock();
+    if (Node* node = state->nodes.find(id)) path = path_of(*state, *node);
+  }
+  link_->note_damaged_block(id, offset, attempt);
+  transfers_->on_block_mismatch(path, TransferDirection::kDown, offset, attempt);
 }
 
 void FileSystem::end_fetch(NodeId id, const ReadCache::Fetch& wanted, Result<Slice> data) {

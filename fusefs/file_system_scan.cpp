@@ -101,11 +101,14 @@ void FileSystem::fetched_small_files(const std::vector<SmallFile>& files, Result
     if (message && i < message->files.size() && message->files[i].node == files[i].node) {
       const ReadManyFile& file = message->files[i];
       const std::span<const std::byte> bytes = in.get_bytes(file.bytes);
-      const bool is_good = file.status == static_cast<std::uint16_t>(Status::kOk) &&
-                           bytes.size() == files[i].fetch.length &&
-                           file.digests.size() == piece_count(0, bytes.size()) &&
-                           md5_pieces_equal(0, bytes, file.digests, nullptr);
-      if (is_good) data = Slice{reply->body, bytes};
+      const bool is_whole = file.status == static_cast<std::uint16_t>(Status::kOk) &&
+                            bytes.size() == files[i].fetch.length &&
+                            file.digests.size() == piece_count(0, bytes.size());
+      if (is_whole && md5_pieces_equal(0, bytes, file.digests, nullptr)) {
+        data = Slice{reply->body, bytes};
+      } else if (is_whole) {
+        tell_damage(files[i].node, 0, /*attempt=*/1);
+      }
     }
     end_fetch(files[i].node, files[i].fetch, std::move(data));
   }

@@ -115,6 +115,25 @@ Task<Result<>> FileSystem::write(NodeId id, std::uint64_t offset, Slice data) {
   co_return co_await waiting;
 }
 
+Task<Result<>> FileSystem::append(NodeId id, std::uint64_t offset, Slice data) {
+  if (data.bytes.empty() || !state_.lock()->is_shared) {
+    co_return co_await write(id, offset, std::move(data));
+  }
+  Result<> flushed = co_await flush(id);
+  if (!flushed) co_return flushed;
+  AppendRequest request{.node = id};
+  request.digests.resize(piece_count(0, data.bytes.size()));
+  md5_pieces(0, data.bytes, request.digests);
+  Call call = make_call(Op::kAppend, {id}, request);
+  call.payload.push_back(std::move(data));
+  Result<AppendReply> reply = co_await ask<AppendReply>(std::move(call));
+  if (!reply) co_return std::unexpected(reply.error());
+  changed(id, ChangeReply{reply->attributes, reply->grant});
+  wake_all(drop_read_data(id));
+  notifier_->invalidate_data(id);  // it is not where the kernel believes
+  co_return Result<>();
+}
+
 void FileSystem::send_writes(NodeId id) {
   while (true) {
     std::optional<WriteQueue::Outgoing> segment;
@@ -169,6 +188,7 @@ void FileSystem::written(NodeId id, std::uint64_t number, std::uint64_t bytes,
   const Result<> result = change ? Result<>() : std::unexpected(change.error());
   if (change) changed(id, *change);
   WakeList wake;
+  bool is_failed_now = false;
   {
     auto state = state_.lock();
     Node* node = state->nodes.find(id);
@@ -178,12 +198,16 @@ void FileSystem::written(NodeId id, std::uint64_t number, std::uint64_t bytes,
     state->dirty_bytes -= finished.bytes;
     wake = std::move(finished.wake);
     std::ranges::move(std::exchange(state->room_waiters, {}), std::back_inserter(wake));
-    if (!result) node->has_attributes = false;  // size and times did not become what we assumed
+    if (!result) {
+      node->has_attributes = false;  // size and times did not become what we assumed
+      // Told of once; also after the last close, which believed that all was well.
+      is_failed_now = std::exchange(node->data->is_streaming_up, false) || node->opens == 0;
+    }
     if (!node->is_dirty() && node->opens == 0) state->nodes.remove_if_unused(id);
   }
   if (result) {
     transfers_->on_verified(id, TransferDirection::kUp, bytes);
-  } else {
+  } else if (is_failed_now) {
     transfers_->on_finished(id, TransferDirection::kUp, result);
   }
   wake_all(std::move(wake));

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "fusefs/fuse_reply.h"
+#include "fusefs/fuse_waiting.h"
 
 namespace homefs {
 namespace {
@@ -14,7 +15,7 @@ FuseOps& ops_of(fuse_req_t request) { return *static_cast<FuseOps*>(fuse_req_use
 
 void on_opendir(fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
   FuseOps& ops = ops_of(request);
-  ops.spawn(reply_folder(request, ops.files().open_folder(NodeId{node})));
+  ops.spawn(reply_folder(ops, request, ops.files().open_folder(NodeId{node})));
 }
 
 // One answer to readdir or readdirplus: entries until `bytes` are filled.
@@ -64,12 +65,13 @@ class Listing {
 
 Task<> read_folder(FuseOps& ops, fuse_req_t request, std::size_t bytes, std::uint64_t offset,
                    std::uint64_t handle, bool is_plus) {
-  if (offset == 0) {
-    Result<> rewound = co_await ops.files().rewind_folder(handle);
-    if (!rewound) {
-      reply_error(request, rewound.error());
-      co_return;
-    }
+  Waiting waiting(request);
+  Result<> rewound;
+  if (offset == 0) rewound = co_await ops.files().rewind_folder(handle);
+  if (!waiting.take()) co_return;
+  if (!rewound) {
+    reply_error(request, rewound.error());
+    co_return;
   }
   Listing listing(ops, request, bytes, is_plus);
   const FileSystem::Show show = [&listing](const SnapshotEntry& entry, const EntryOut& out,

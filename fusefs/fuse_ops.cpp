@@ -13,6 +13,7 @@
 #include "fusefs/fuse_folder.h"
 #include "fusefs/fuse_reply.h"
 #include "fusefs/fuse_session.h"
+#include "fusefs/fuse_waiting.h"
 #include "fusefs/fuse_xattr.h"
 #include "protocol/limits.h"
 
@@ -239,11 +240,23 @@ void on_read(fuse_req_t request, fuse_ino_t, std::size_t bytes, off_t offset,
                                                  static_cast<std::uint32_t>(bytes))));
 }
 
-Task<> write_and_send(FileSystem& files, fuse_req_t request, NodeId node, std::uint64_t offset,
-                      Slice data) {
+// Where a write goes: at an offset, or at the end.
+struct WritePlace {
+  NodeId node{};
+  std::uint64_t offset = 0;
+  bool is_append = false;
+};
+
+Task<> write_and_send(FileSystem& files, fuse_req_t request, WritePlace to, Slice data) {
   const std::size_t count = data.bytes.size();
-  Result<> result = co_await files.write(node, offset, std::move(data));
-  if (!result) {
+  Waiting waiting(request);
+  co_await files.room_for(to.node);
+  if (!waiting.is_waiting()) co_return;  // the program was told that nothing was written
+  Result<> result = to.is_append ? co_await files.append(to.node, to.offset, std::move(data))
+                                 : co_await files.write(to.node, to.offset, std::move(data));
+  if (!waiting.take()) {
+    files.send_writes(to.node);
+  } else if (!result) {
     reply_error(request, result.error());
   } else {
     fuse_reply_write(request, count);
@@ -252,15 +265,17 @@ Task<> write_and_send(FileSystem& files, fuse_req_t request, NodeId node, std::u
 }
 
 void on_write(fuse_req_t request, fuse_ino_t node, const char* bytes, std::size_t count,
-              off_t offset, fuse_file_info*) {
+              off_t offset, fuse_file_info* info) {
   // The data lies in the request's buffer: it is kept by keeping that.
   const Slice data{FuseSession::current_request(), std::as_bytes(std::span(bytes, count))};
-  ops_of(request).spawn(write_and_send(files_of(request), request, node_of(node),
-                                       static_cast<std::uint64_t>(offset), data));
+  const WritePlace to{.node = node_of(node),
+                      .offset = static_cast<std::uint64_t>(offset),
+                      .is_append = (info->flags & O_APPEND) != 0};
+  ops_of(request).spawn(write_and_send(files_of(request), request, to, data));
 }
 
 void on_flush(fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
-  ops_of(request).spawn(reply_done(request, files_of(request).flush(node_of(node))));
+  ops_of(request).spawn(reply_flush(request, files_of(request).flush(node_of(node))));
 }
 
 void on_release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {

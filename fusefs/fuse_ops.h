@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "fusefs/file_system.h"
+#include "fusefs/fuse_waiting.h"
 #include "fusefs/id_map.h"
 #include "protocol/task.h"
 
@@ -40,6 +41,7 @@ class FuseOps {
   [[nodiscard]] FuseSession& session() const { return *session_; }
   [[nodiscard]] FileSystem& files() const { return files_; }
   [[nodiscard]] const FuseOpsOptions& options() const { return options_; }
+  [[nodiscard]] WaitingRequests& waiting() { return waiting_; }
 
   /// Runs an operation to its reply.
   void spawn(Task<> task) { running_.spawn(std::move(task)); }
@@ -55,6 +57,7 @@ class FuseOps {
   FileSystem& files_;
   const FuseOpsOptions options_;
   FuseSession* session_ = nullptr;  // set by attach(), before the first request
+  WaitingRequests waiting_;
   TaskGroup running_;
 };
 

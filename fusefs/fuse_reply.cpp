@@ -7,6 +7,8 @@
 
 #include <array>
 
+#include "fusefs/fuse_waiting.h"
+
 namespace homefs {
 namespace {
 
@@ -27,6 +29,8 @@ fuse_file_info open_info(const OpenOut& open, int flags) {
   info.keep_cache = open.keep_cache ? 1 : 0;
   // Nothing was written through a handle that only reads: its close needs no answer.
   info.noflush = (flags & O_ACCMODE) == O_RDONLY ? 1 : 0;
+  // Where an append goes is not for the kernel to say: its pages would show it at the wrong place.
+  info.direct_io = (flags & O_APPEND) != 0 && (flags & O_ACCMODE) != O_RDONLY ? 1 : 0;
   return info;
 }
 
@@ -40,26 +44,38 @@ void reply_error(FuseRequest request, const Error& error) {
 }
 
 Task<> reply_done(FuseRequest request, Task<Result<>> work) {
+  Waiting waiting(request);
   Result<> result = co_await std::move(work);
+  if (!waiting.take()) co_return;
+  fuse_reply_err(request, result ? 0 : errno_of(result.error().status));
+}
+
+Task<> reply_flush(FuseRequest request, Task<Result<>> work) {
+  Waiting waiting(request, WaitingRequests::Kind::kClose);
+  Result<> result = co_await std::move(work);
+  if (!waiting.take()) co_return;
   fuse_reply_err(request, result ? 0 : errno_of(result.error().status));
 }
 
 Task<> reply_entry(FuseOps& ops, FuseRequest request, Task<Result<EntryOut>> work) {
+  Waiting waiting(request);
   Result<EntryOut> entry = co_await std::move(work);
-  if (!entry) {
+  bool is_delivered = waiting.take();
+  if (is_delivered && !entry) {
     reply_error(request, entry.error());
-  } else if (entry->node == kNoNode && entry->entry_ttl.count() == 0) {
+  } else if (is_delivered && entry->node == kNoNode && entry->entry_ttl.count() == 0) {
     fuse_reply_err(request, ENOENT);
-  } else {
+  } else if (is_delivered) {
     const fuse_entry_param out = entry_param(ops, *entry);
-    if (is_not_delivered(fuse_reply_entry(request, &out)) && entry->node != kNoNode) {
-      ops.files().forget(entry->node, 1);
-    }
+    is_delivered = !is_not_delivered(fuse_reply_entry(request, &out));
   }
+  if (!is_delivered && entry && entry->node != kNoNode) ops.files().forget(entry->node, 1);
 }
 
 Task<> reply_attributes(FuseOps& ops, FuseRequest request, Task<Result<AttributesOut>> work) {
+  Waiting waiting(request);
   Result<AttributesOut> out = co_await std::move(work);
+  if (!waiting.take()) co_return;
   if (!out) {
     reply_error(request, out.error());
   } else {
@@ -69,7 +85,9 @@ Task<> reply_attributes(FuseOps& ops, FuseRequest request, Task<Result<Attribute
 }
 
 Task<> reply_target(FuseRequest request, Task<Result<std::string>> work) {
+  Waiting waiting(request);
   Result<std::string> target = co_await std::move(work);
+  if (!waiting.take()) co_return;
   if (!target) {
     reply_error(request, target.error());
   } else {
@@ -78,44 +96,55 @@ Task<> reply_target(FuseRequest request, Task<Result<std::string>> work) {
 }
 
 Task<> reply_open(FuseOps& ops, FuseRequest request, int flags, Task<Result<OpenOut>> work) {
+  Waiting waiting(request);
   Result<OpenOut> open = co_await std::move(work);
-  if (!open) {
+  bool is_delivered = waiting.take();
+  if (is_delivered && !open) {
     reply_error(request, open.error());
-  } else {
+  } else if (is_delivered) {
     const fuse_file_info info = open_info(*open, flags);
-    if (is_not_delivered(fuse_reply_open(request, &info))) ops.files().release(open->handle);
+    is_delivered = !is_not_delivered(fuse_reply_open(request, &info));
   }
+  if (!is_delivered && open) ops.files().release(open->handle);
 }
 
 Task<> reply_create(FuseOps& ops, FuseRequest request, int flags, Task<Result<CreateOut>> work) {
+  Waiting waiting(request);
   Result<CreateOut> created = co_await std::move(work);
-  if (!created) {
+  bool is_delivered = waiting.take();
+  if (is_delivered && !created) {
     reply_error(request, created.error());
-  } else {
+  } else if (is_delivered) {
     const fuse_entry_param entry = entry_param(ops, created->entry);
     const fuse_file_info info = open_info(created->open, flags);
-    if (is_not_delivered(fuse_reply_create(request, &entry, &info))) {
-      ops.files().release(created->open.handle);
-      ops.files().forget(created->entry.node, 1);
-    }
+    is_delivered = !is_not_delivered(fuse_reply_create(request, &entry, &info));
+  }
+  if (!is_delivered && created) {
+    ops.files().release(created->open.handle);
+    ops.files().forget(created->entry.node, 1);
   }
 }
 
-Task<> reply_folder(FuseRequest request, Task<Result<FolderOut>> work) {
+Task<> reply_folder(FuseOps& ops, FuseRequest request, Task<Result<FolderOut>> work) {
+  Waiting waiting(request);
   Result<FolderOut> opened = co_await std::move(work);
-  if (!opened) {
+  bool is_delivered = waiting.take();
+  if (is_delivered && !opened) {
     reply_error(request, opened.error());
-  } else {
+  } else if (is_delivered) {
     fuse_file_info info{};
     info.fh = opened->handle;
     info.cache_readdir = opened->may_cache ? 1 : 0;
     info.keep_cache = opened->keep_cache ? 1 : 0;
-    fuse_reply_open(request, &info);
+    is_delivered = !is_not_delivered(fuse_reply_open(request, &info));
   }
+  if (!is_delivered && opened) ops.files().release_folder(opened->handle);
 }
 
 Task<> reply_data(FuseRequest request, Task<Result<std::vector<Slice>>> work) {
+  Waiting waiting(request);
   Result<std::vector<Slice>> data = co_await std::move(work);
+  if (!waiting.take()) co_return;
   if (!data) {
     reply_error(request, data.error());
   } else {
@@ -130,7 +159,9 @@ Task<> reply_data(FuseRequest request, Task<Result<std::vector<Slice>>> work) {
 }
 
 Task<> reply_xattr(FuseRequest request, std::size_t size, Task<Result<SharedBuffer>> work) {
+  Waiting waiting(request);
   Result<SharedBuffer> value = co_await std::move(work);
+  if (!waiting.take()) co_return;
   if (!value) {
     reply_error(request, value.error());
   } else if (size == 0) {
@@ -144,7 +175,9 @@ Task<> reply_xattr(FuseRequest request, std::size_t size, Task<Result<SharedBuff
 }
 
 Task<> reply_count(FuseRequest request, Task<Result<std::uint64_t>> work) {
+  Waiting waiting(request);
   Result<std::uint64_t> count = co_await std::move(work);
+  if (!waiting.take()) co_return;
   if (!count) {
     reply_error(request, count.error());
   } else {
@@ -153,7 +186,9 @@ Task<> reply_count(FuseRequest request, Task<Result<std::uint64_t>> work) {
 }
 
 Task<> reply_offset(FuseRequest request, Task<Result<std::uint64_t>> work) {
+  Waiting waiting(request);
   Result<std::uint64_t> offset = co_await std::move(work);
+  if (!waiting.take()) co_return;
   if (!offset) {
     reply_error(request, offset.error());
   } else {

@@ -1,5 +1,6 @@
 // The replies to the kernel's requests: each coroutine here awaits an operation's result and sends
-// it, exactly once.
+// it, exactly once; or gives it back (a name looked up, an open handle) when a signal has ended the
+// wait before.
 //
 // Executor: the thread that completes the operation. Blocks: never.
 #pragma once
@@ -12,12 +13,14 @@ namespace homefs {
 using FuseRequest = fuse_req*;
 
 Task<> reply_done(FuseRequest request, Task<Result<>> work);
+/// The same for a close(2), which may be the kernel's own at a program's end.
+Task<> reply_flush(FuseRequest request, Task<Result<>> work);
 Task<> reply_entry(FuseOps& ops, FuseRequest request, Task<Result<EntryOut>> work);
 Task<> reply_attributes(FuseOps& ops, FuseRequest request, Task<Result<AttributesOut>> work);
 Task<> reply_target(FuseRequest request, Task<Result<std::string>> work);
 Task<> reply_open(FuseOps& ops, FuseRequest request, int flags, Task<Result<OpenOut>> work);
 Task<> reply_create(FuseOps& ops, FuseRequest request, int flags, Task<Result<CreateOut>> work);
-Task<> reply_folder(FuseRequest request, Task<Result<FolderOut>> work);
+Task<> reply_folder(FuseOps& ops, FuseRequest request, Task<Result<FolderOut>> work);
 Task<> reply_data(FuseRequest request, Task<Result<std::vector<Slice>>> work);
 /// An extended attribute's value or list; `size` 0 asks for its length alone.
 Task<> reply_xattr(FuseRequest request, std::size_t size, Task<Result<SharedBuffer>> work);

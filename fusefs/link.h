@@ -60,8 +60,7 @@ class LinkEvents {
   /// The home is shared with another session, or sole again. `acknowledge` is called, from any
   /// thread, when no cache and no grant is relied on any more that the new mode does not allow.
   virtual void on_mode(bool is_shared, std::move_only_function<void()> acknowledge) = 0;
-  virtual void on_changed(std::vector<Change> changes,
-                          std::move_only_function<void()> acknowledge) = 0;
+  virtual void on_changed(ChangedEvent event, std::move_only_function<void()> acknowledge) = 0;
   virtual void on_quota(const GrantState& grant) = 0;
   /// A connection is up again after a break. When `is_same_session` is false, whatever is cached is
   /// void: the server has forgotten the session (with its orphans), was restarted, or could not
@@ -84,6 +83,10 @@ class Link {
   /// unless it was answered already. A call in sequence that may have reached the server still
   /// takes effect.
   virtual void interrupt(std::uint64_t call_number) = 0;
+
+  /// A block of `node` in a reply did not fit its MD5; `attempt` from 1. The caller asks for it
+  /// again or gives up; here it is counted and logged.
+  virtual void note_damaged_block(NodeId node, std::uint64_t offset, int attempt) = 0;
 
   /// The same as send() for a coroutine.
   Completion<Result<InFrame>> call(Call call);

@@ -89,6 +89,12 @@ bool ServerLink::wants_another_try(PendingCall& call, Status status) {
   const bool is_last = call.block_retries >= kBlockRetriesMax;
   ++call.block_retries;
   const std::uint64_t node = call.call.nodes.empty() ? 0 : number_of(call.call.nodes.front());
+  if (options_.on_write_mismatch) {
+    ByteReader fields(call.call.fields);
+    const auto write = decode<WriteRequest>(fields);
+    const bool has_offset = call.call.op == Op::kWrite && write;
+    options_.on_write_mismatch(NodeId{node}, has_offset ? write->offset : 0, call.block_retries);
+  }
   if (is_last) {
     spdlog::error("a block reached the server damaged {} times, giving up: op={} node={}",
                   call.block_retries, name_of(call.call.op), node);
@@ -97,14 +103,21 @@ bool ServerLink::wants_another_try(PendingCall& call, Status status) {
   }
   spdlog::warn("a block reached the server damaged, sending it again: op={} node={} attempt={}",
                name_of(call.call.op), node, call.block_retries);
-  if (options_.on_write_mismatch) {
-    ByteReader fields(call.call.fields);
-    const auto write = decode<WriteRequest>(fields);
-    const bool has_offset = call.call.op == Op::kWrite && write;
-    options_.on_write_mismatch(NodeId{node}, has_offset ? write->offset : 0, call.block_retries);
-  }
   counters_.note_trouble("a block reached the server damaged and was sent again");
   return true;
+}
+
+void ServerLink::note_damaged_block(NodeId node, std::uint64_t offset, int attempt) {
+  counters_.count_block_mismatch();
+  if (attempt > kBlockRetriesMax) {
+    spdlog::error("a block came damaged {} times, giving up: node={} offset={}", attempt,
+                  number_of(node), offset);
+    counters_.note_trouble("a block came damaged again and again: the read failed");
+    return;
+  }
+  spdlog::warn("a block came damaged, asking for it again: node={} offset={} attempt={}",
+               number_of(node), offset, attempt);
+  counters_.note_trouble("a block came damaged and was asked for again");
 }
 
 void ServerLink::complete(PendingCall& call, InFrame frame) {

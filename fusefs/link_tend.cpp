@@ -27,7 +27,11 @@ void ServerLink::on_tick(bool was_suspended) {
     reconnector_.hurry();
   }
   std::vector<ConnectionPtr> connections;
-  for (const auto& [id, tended] : *tended_.lock()) connections.push_back(tended.connection);
+  {
+    // Named: the lock of a temporary would be given back before the loop.
+    const auto tended = tended_.lock();
+    for (const auto& [id, each] : *tended) connections.push_back(each.connection);
+  }
   for (const ConnectionPtr& connection : connections) {
     tend(connection, was_suspended, keepalive());
   }
@@ -38,6 +42,15 @@ void ServerLink::on_tick(bool was_suspended) {
     has_held = state->control != nullptr && now - state->connected_since > kHeldLongEnough;
   }
   if (has_held) reconnector_.forget_failures();
+}
+
+SteadyTime ServerLink::last_sign_of_life() {
+  SteadyTime last{};
+  const auto tended = tended_.lock();
+  for (const auto& [id, each] : *tended) {
+    last = std::max({last, each.health.last_alive(), each.connection->last_received()});
+  }
+  return last;
 }
 
 // The shorter of what the user and what the server asks for.

@@ -39,17 +39,18 @@ Task<> drain_and_unmount(FileSystem& files, FuseSession& session) {
   session.unmount();
 }
 
-// Waits for a signal that asks for the end; looks for `stop` in between.
-void watch_signals(const std::stop_token& stop, FileSystem& files, FuseSession& session,
-                   TaskGroup& ending) {
+// Waits for a signal that asks for the end; in between looks for `stop`, and for programs that have
+// got a signal while they wait for the server.
+void watch_signals(const std::stop_token& stop, FuseOps& ops, ServerLink& link, TaskGroup& ending) {
   pthread_setname_np(pthread_self(), "signals");
   const sigset_t set = end_signals();
-  constexpr timespec kLookForStop{0, 100'000'000};
+  constexpr timespec kLookEvery{0, 100'000'000};  // at once, as a person feels it
   while (!stop.stop_requested()) {
-    const int signal = sigtimedwait(&set, nullptr, &kLookForStop);
+    const int signal = sigtimedwait(&set, nullptr, &kLookEvery);
     if (signal == SIGTERM || signal == SIGINT) {
-      ending.spawn(drain_and_unmount(files, session));
+      ending.spawn(drain_and_unmount(ops.files(), ops.session()));
     }
+    end_interrupted(ops.waiting(), link.last_sign_of_life());
   }
 }
 
@@ -97,24 +98,28 @@ class StatusSections {
   ControlSocket* control_;
 };
 
-// Shows `files` at the mount point until it is gone.
+// Shows `files` at the mount point until it is gone, and everything written is on the server.
 Result<> serve(const MountOptions& options, FileSystem& files, Notifier& notifier,
-               ControlSocket* control, std::function<void()> on_ready) {
+               const MountParts& parts, std::function<void()> on_ready) {
   FuseOps ops(files, {.idmap = options.id_map, .uid = getuid(), .gid = getgid()});
   auto session = FuseSession::mount(session_options(options), ops, BufferPool::make(kBuffersKept));
   if (!session) return std::unexpected(session.error());
   notifier.start((*session)->native(), [&files] { return files.kernel_names(); });
-  const StatusSections sections(control, files, **session);
+  const StatusSections sections(parts.control, files, **session);
   {
     TaskGroup ending;
     std::jthread signals(
-        [&](const std::stop_token& stop) { watch_signals(stop, files, **session, ending); });
+        [&](const std::stop_token& stop) { watch_signals(stop, ops, parts.link, ending); });
     (*session)->run(std::move(on_ready));
     signals.request_stop();
     signals.join();
     ending.wait_idle();
   }
   notifier.stop();
+  files.wait_until_sent();
+  // What still waits for the server now are questions whose programs were interrupted: nobody wants
+  // the answer, and a server that is away must not keep the daemon.
+  parts.link.close();
   ops.wait_idle();  // replies to a device that is gone are discarded by libfuse
   return {};
 }
@@ -132,7 +137,8 @@ Result<int> run_mount(const MountOptions& options, const MountParts& parts,
   const auto post = [executor = parts.io.executor()](std::move_only_function<void()> work) {
     boost::asio::post(executor, std::move(work));
   };
-  FileSystem files(post, {.dirty_bytes_max = options.write_buffer_bytes});
+  FileSystem files(post,
+                   {.dirty_bytes_max = options.write_buffer_bytes, .names_max = options.names_max});
   Notifier notifier;
   files.attach(parts.link, notifier, parts.transfers);
   parts.link.attach(files, files);
@@ -145,7 +151,7 @@ Result<int> run_mount(const MountOptions& options, const MountParts& parts,
   if (result) {
     const Ticker sending(parts.io.executor(), FileSystem::kHoldingTime,
                          [&files](bool) { files.send_held_writes(); });
-    result = serve(options, files, notifier, parts.control, std::move(on_ready));
+    result = serve(options, files, notifier, parts, std::move(on_ready));
   }
   files.wait_idle();
   parts.link.detach();

@@ -33,6 +33,7 @@ struct MountOptions {
   IdMap id_map = IdMap::kUser;
   std::uint64_t read_cache_bytes = std::uint64_t{256} * 1024 * 1024;
   std::uint64_t write_buffer_bytes = std::uint64_t{128} * 1024 * 1024;
+  std::uint64_t names_max = 500'000;
 };
 
 /// What the mount works with; all of it outlives run_mount().

@@ -18,6 +18,12 @@ NodeCache::NodeCache() {
   node.lookups = 1;             // the kernel never forgets the root
 }
 
+void NodeCache::set_root(const Attributes& attributes) {
+  Node& root = *find(kRootNode);
+  update(root, attributes);
+  by_inode_[attributes.inode] = &root;
+}
+
 Node* NodeCache::find(NodeId id) {
   const auto found = nodes_.find(id);
   return found == nodes_.end() ? nullptr : found->second.get();
@@ -47,10 +53,14 @@ Node& NodeCache::see(const Attributes& attributes, NodeId parent, std::string_vi
     known = nullptr;
   }
   Node& node = known != nullptr ? *known : add(next_id(), attributes);
-  update(node, attributes);
+  if (known == nullptr && attributes.order < event_order_) {
+    invalidate(node, event_order_);
+  } else {
+    update(node, attributes);
+  }
   if (node.id != kRootNode) {
     node.parent = parent;
-    if (node.name != name) node.name = name;
+    if (!(node.name == name)) node.name = SharedName(name);
   }
   return node;
 }
@@ -59,19 +69,34 @@ Node& NodeCache::add_made(NodeId id, const Attributes& attributes, NodeId parent
                           std::string_view name) {
   if (Node* old = find(attributes.inode)) forget_inode(*old);
   Node& node = add(id, attributes);
-  node.has_attributes = true;
-  node.has_no_xattrs = true;
+  node.has_attributes = attributes.order >= event_order_;
+  node.has_no_xattrs = node.has_attributes;
   node.is_bound = true;
   node.parent = parent;
-  node.name = name;
-  if (node.folder) node.folder->is_complete = true;  // it is new: nobody else has put anything in
+  node.name = SharedName(name);
+  // It is new: nobody else has put anything in, unless we have heard of something.
+  if (node.folder) node.folder->is_complete = node.has_attributes;
   return node;
 }
 
 void NodeCache::update(Node& node, const Attributes& attributes) {
-  if (node.has_attributes && attributes.order < node.attributes.order) return;
+  if (attributes.order < node.attributes.order) return;
   node.attributes = attributes;
   node.has_attributes = true;
+}
+
+void NodeCache::invalidate(Node& node, std::uint64_t event_order) {
+  node.attributes.order = std::max(node.attributes.order, event_order);
+  node.has_attributes = false;
+}
+
+void NodeCache::on_event(std::uint64_t event_order) {
+  event_order_ = std::max(event_order_, event_order);
+}
+
+void NodeCache::forget_orders() {
+  event_order_ = 0;
+  for (auto& [id, node] : nodes_) node->attributes.order = 0;
 }
 
 void NodeCache::forget_inode(Node& node) {
@@ -90,9 +115,28 @@ bool NodeCache::remove_if_unused(NodeId id) {
     removed_folder_changed_at_ = std::max(removed_folder_changed_at_, node.folder->changed_at);
   }
   forget_inode(node);
+  if (node.folder != nullptr) no_entries(node);
   if (node.is_bound) forgotten_.push_back(id);
   nodes_.erase(found);
   return true;
+}
+
+void NodeCache::touch(Node& folder) {
+  auto& place = folder.folder->used;
+  if (place) {
+    use_.splice(use_.end(), use_, *place);
+  } else {
+    place = use_.insert(use_.end(), folder.id);
+  }
+}
+
+Node* NodeCache::least_used_folder() { return use_.empty() ? nullptr : find(use_.front()); }
+
+void NodeCache::no_entries(Node& folder) {
+  auto& place = folder.folder->used;
+  if (!place) return;
+  use_.erase(*place);
+  place.reset();
 }
 
 std::vector<NodeId> NodeCache::take_forgotten(std::size_t count) {
@@ -110,8 +154,9 @@ void NodeCache::introduce(std::span<const NodeId> nodes, std::uint64_t incarnati
     for (Node* node = find(id); node != nullptr && node->id != kRootNode;
          node = find(node->parent)) {
       const auto is_it = [&](const Introduction& made) { return made.node == node->id; };
-      if (node->known_to == incarnation || std::any_of(out.begin(), out.end(), is_it)) break;
-      out.push_back({node->id, node->parent, node->name, node->attributes.inode});
+      if (node->known_to == mark_of(incarnation) || std::any_of(out.begin(), out.end(), is_it))
+        break;
+      out.push_back({node->id, node->parent, node->name.text(), node->attributes.inode});
       if (node->parent == kNoNode) break;
     }
     std::reverse(out.begin() + static_cast<std::ptrdiff_t>(first), out.end());
@@ -121,7 +166,7 @@ void NodeCache::introduce(std::span<const NodeId> nodes, std::uint64_t incarnati
 void NodeCache::confirm(std::span<const Introduction> introductions, std::uint64_t incarnation) {
   for (const Introduction& made : introductions) {
     if (Node* node = find(made.node)) {
-      node->known_to = incarnation;
+      node->known_to = mark_of(incarnation);
       node->is_bound = true;
     } else {
       forgotten_.push_back(made.node);  // removed while the request was under way

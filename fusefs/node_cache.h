@@ -7,11 +7,12 @@
 // Owner: ClientState. Executor: whoever holds the state's lock. Blocks: never.
 #pragma once
 
+#include <boost/unordered/unordered_flat_map.hpp>
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <span>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "fusefs/dir_cache.h"
@@ -22,19 +23,20 @@
 
 namespace homefs {
 
+/// Hundreds of thousands of these are kept: what they need is packed, what few need is elsewhere.
 struct Node {
   NodeId id{};
-  Attributes attributes;        ///< as last heard from the server
-  bool has_attributes = false;  ///< false: another session changed it, ask before use
-  bool has_no_xattrs = false;   ///< known to have none: made by us, or listed empty
-  std::uint64_t lookups = 0;    ///< references of the kernel
-  std::uint32_t opens = 0;      ///< open handles
-  std::uint32_t names = 0;      ///< cached folder entries that lead here
-  NodeId parent{};              ///< one place where it is, for introductions; kNoNode: an orphan
-  std::string name;
-  std::uint64_t known_to = 0;  ///< the server incarnation that knows the number; 0 = none
-  bool is_bound = false;       ///< some server incarnation was told of it: to be forgotten there
-  std::string target;          ///< of a symlink
+  Attributes attributes;             ///< as last heard from the server
+  std::uint64_t lookups : 40 = 0;    ///< references of the kernel
+  std::uint64_t opens : 24 = 0;      ///< open handles
+  std::uint32_t names : 29 = 0;      ///< cached folder entries that lead here
+  bool has_attributes : 1 = false;   ///< false: another session changed it, ask before use
+  bool has_no_xattrs : 1 = false;    ///< known to have none: made by us, or listed empty
+  bool is_bound : 1 = false;         ///< some incarnation was told of it: to be forgotten there
+  std::uint32_t known_to = 0;        ///< the incarnation (see mark_of()) that knows its number
+  NodeId parent{};                   ///< one place where it is; kNoNode: an orphan
+  SharedName name;                   ///< there, for introductions
+  SharedName target;                 ///< of a symlink
   std::uint64_t kernel_version = 0;  ///< Attributes::version of what the kernel's page cache holds
   std::unique_ptr<Folder> folder;    ///< of a folder: what is cached of it
   std::unique_ptr<FileData> data;    ///< of a file: data on its way in either direction
@@ -43,6 +45,8 @@ struct Node {
   [[nodiscard]] bool is_regular() const;
   [[nodiscard]] bool is_dirty() const { return data != nullptr && data->writes.is_dirty(); }
 };
+
+static_assert(sizeof(Node) <= 184, "a node takes 192 bytes of the heap");
 
 class NodeCache {
  public:
@@ -56,6 +60,9 @@ class NodeCache {
   /// A number that was never used.
   NodeId next_id() { return NodeId{next_id_++}; }
 
+  /// What the server says of the root, for the first time.
+  void set_root(const Attributes& attributes);
+
   /// The node of the inode that `attributes` describe, seen as `name` in `parent`; a new one with a
   /// new number when it was not known. Its attributes are brought up to date.
   Node& see(const Attributes& attributes, NodeId parent, std::string_view name);
@@ -65,6 +72,13 @@ class NodeCache {
   /// Takes over what the server said of the node, unless something newer was heard already:
   /// answers overtake each other, but each carries its order.
   static void update(Node& node, const Attributes& attributes);
+  /// Another session has changed the node: what is known of it is void, and answers that the event
+  /// has overtaken are not kept.
+  static void invalidate(Node& node, std::uint64_t event_order);
+  /// An event has come; it may have been about inodes that an answer under way will show first.
+  void on_event(std::uint64_t event_order);
+  /// The server counts its orders anew.
+  void forget_orders();
 
   /// The inode has lost its last name: its number may be used by another file from now on.
   void forget_inode(Node& node);
@@ -72,6 +86,14 @@ class NodeCache {
   /// Removes the node if nothing needs it any more; its number goes to the list of numbers that
   /// the server should forget. True when it was removed.
   bool remove_if_unused(NodeId id);
+
+  /// The folder is used: the last one that is to be given up.
+  void touch(Node& folder);
+  /// The folder with cached entries that was not used for the longest time; null: there is none.
+  Node* least_used_folder();
+  [[nodiscard]] std::size_t folders_with_entries() const { return use_.size(); }
+  /// The folder's last entry is gone.
+  void no_entries(Node& folder);
 
   /// Numbers to be forgotten by the server, at most `count`, taken from the list.
   std::vector<NodeId> take_forgotten(std::size_t count);
@@ -97,12 +119,19 @@ class NodeCache {
 
  private:
   Node& add(NodeId id, const Attributes& attributes);
+  /// Of 64 bits that the server draws at its start 32 are enough: a number that it does not know
+  /// after all it calls stale, and is told again. Never 0, which is "none".
+  static std::uint32_t mark_of(std::uint64_t incarnation) {
+    return static_cast<std::uint32_t>(incarnation ^ incarnation >> 32) | 1;
+  }
 
-  std::unordered_map<NodeId, std::unique_ptr<Node>> nodes_;
-  std::unordered_map<InodeNumber, Node*> by_inode_;
+  boost::unordered_flat_map<NodeId, std::unique_ptr<Node>, std::hash<NodeId>> nodes_;
+  boost::unordered_flat_map<InodeNumber, Node*, std::hash<InodeNumber>> by_inode_;
+  std::list<NodeId> use_;  // folders with entries, the least recently used first
   std::vector<NodeId> forgotten_;
   std::uint64_t next_id_ = number_of(kRootNode) + 1;
   std::uint64_t removed_folder_changed_at_ = 0;
+  std::uint64_t event_order_ = 0;  // the greatest of all events
 };
 
 }  // namespace homefs

@@ -74,12 +74,15 @@ class ServerLink final : public Link, private ConnectionOwner {
 
   std::uint64_t send(Call call, Done done) override;
   void interrupt(std::uint64_t call_number) override;
+  void note_damaged_block(NodeId node, std::uint64_t offset, int attempt) override;
 
   /// The server's key as it was shown last, "SHA256:...": also after kServerKeyUnknown.
   [[nodiscard]] std::string offered_fingerprint() { return dialer_.offered_fingerprint(); }
   /// What the login has made; nothing before it.
   [[nodiscard]] std::optional<LinkSession> session();
   [[nodiscard]] LinkStatus status();
+  /// When the server last gave one on any connection, to a tick; long ago without a connection.
+  [[nodiscard]] SteadyTime last_sign_of_life();
   [[nodiscard]] LinkCounters& counters() { return counters_; }
   [[nodiscard]] const LinkOptions& options() const { return options_; }
 

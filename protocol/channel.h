@@ -98,6 +98,7 @@ class Channel {
   /// Ends the connection now; what is queued is dropped. Idempotent: the first error wins.
   virtual void close(Error why) = 0;
   /// Takes no more frames, sends what is queued, then ends. For the reply that refuses a login.
+  /// Idempotent as well: a second call does not cut the first one short.
   virtual void close_after_flush(Error why) = 0;
 
   /// Of the server's key, "SHA256:..."; empty at the server. Valid from on_open on.

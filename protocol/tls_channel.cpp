@@ -118,7 +118,8 @@ void TlsChannel::close_locked(Error why) {
 }
 
 void TlsChannel::close_after_flush(Error why) {
-  Lock lock(mutex_);
+  const Lock lock(mutex_);
+  if (state_ == State::kFlushing) return;  // asked for before, and not to be cut short
   if (state_ != State::kOpen) {
     close_locked(std::move(why));
     return;

@@ -48,7 +48,8 @@ class Connection final : public ChannelEvents, public EventSink {
   void reply(const FrameHeader& request, const Reply& reply);
   void send_event(OutFrame frame) override { outlet_.put(std::move(frame)); }
   void close(Error why) override { channel_->close(std::move(why)); }
-  void close_after_flush(const Error& why) { channel_->close_after_flush(why); }
+  /// After what was put before it has left.
+  void close_after_flush(const Error& why) { outlet_.end(why); }
   void stop_reading();
   [[nodiscard]] bool is_control() const { return is_control_; }
   [[nodiscard]] bool is_congested() const { return outlet_.is_congested(); }

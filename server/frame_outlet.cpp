@@ -18,7 +18,7 @@ OutFrame make_reply_frame(const FrameHeader& request, const Reply& reply) {
 
 void FrameOutlet::put(OutFrame frame) {
   std::unique_lock lock(mutex_);
-  if (is_closed_) return;
+  if (is_closed_ || end_) return;
   parked_.push_back(std::move(frame));
   if (!is_flushing_ && !is_refused_ && !is_held_) flush(std::move(lock));
 }
@@ -40,7 +40,7 @@ void FrameOutlet::release_with(OutFrame first) {
 // One thread at a time sends; the others leave their frames with it.
 void FrameOutlet::flush(std::unique_lock<std::mutex> lock) {
   is_flushing_ = true;
-  while (!parked_.empty() && !is_held_) {
+  while (!parked_.empty() && !is_held_ && !is_refused_) {
     OutFrame frame = std::move(parked_.front());
     parked_.pop_front();
     is_space_new_ = false;
@@ -58,6 +58,18 @@ void FrameOutlet::flush(std::unique_lock<std::mutex> lock) {
     break;
   }
   is_flushing_ = false;
+  if (!end_ || is_held_ || is_closed_) return;
+  parked_.clear();  // refused: whoever does not read has to do without
+  const Error why = *end_;
+  lock.unlock();
+  channel_->close_after_flush(why);
+}
+
+void FrameOutlet::end(const Error& why) {
+  std::unique_lock lock(mutex_);
+  if (is_closed_ || end_) return;
+  end_ = why;
+  if (!is_flushing_ && !is_held_) flush(std::move(lock));
 }
 
 bool FrameOutlet::on_send_space() {

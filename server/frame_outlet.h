@@ -10,6 +10,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 
 #include "protocol/channel.h"
 #include "protocol/frame.h"
@@ -39,6 +40,10 @@ class FrameOutlet {
   bool on_send_space();
   /// The channel refused a frame, and has not taken it yet.
   [[nodiscard]] bool is_congested() const;
+  /// Takes no more frames; when those that it has are with the channel, close_after_flush(why) of
+  /// that. While it is congested at once: then the channel's own queue is long enough to wait for.
+  /// Idempotent: the first error wins.
+  void end(const Error& why);
   /// The connection is gone: drops what is parked.
   void close();
 
@@ -54,6 +59,7 @@ class FrameOutlet {
   bool is_refused_ = false;    // on_send_space will come
   bool is_held_ = false;
   bool is_closed_ = false;
+  std::optional<Error> end_;  // nothing more is taken
 };
 
 }  // namespace homefs

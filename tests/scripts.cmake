@@ -70,7 +70,7 @@ endforeach()
 
 # The checks that need no build; scripts/check/headers and tidy are run by .ci/run.
 if("lint" IN_LIST kinds)
-  foreach(check includes files format docs man shell)
+  foreach(check includes files functions format docs man shell)
     homefs_script_test(lint.${check} lint "${CMAKE_SOURCE_DIR}/scripts/check/${check}")
   endforeach()
 endif()

@@ -286,8 +286,8 @@ void add_mount_command(CLI::App& app, CommandContext& context) {
   mount->add_option("-o", command->option_lists, "mount options, as homefs(1) lists them")
       ->type_name("OPTION,...")
       ->expected(1)
-      ->allow_extra_args(false)
-      ->take_all();
+      ->take_all()
+      ->allow_extra_args(false);  // the folder may follow
   mount->add_flag("-f,--foreground", command->is_foreground, "stay in the foreground");
   mount->add_flag("-d,--debug", command->is_debug, "the same, and show every request");
   mount->callback(

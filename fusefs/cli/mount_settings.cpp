@@ -76,6 +76,8 @@ Result<> set_port(Value value, MountSettings& settings) {
 }
 
 constexpr std::chrono::seconds kSoftDefault{30};
+constexpr std::uint64_t kNamesMin = 1000;
+constexpr std::uint64_t kNamesMax = 100'000'000;
 constexpr std::uint64_t kReadCacheMin = std::uint64_t{8} * 1024 * 1024;
 constexpr std::uint64_t kWriteBufferMin = std::uint64_t{4} * 1024 * 1024;
 
@@ -97,6 +99,14 @@ constexpr Option kOptions[] = {
        return {};
      }},
     {"bulk", true, [](Value v, MountSettings& s) { return set_connections(v, 0, s); }},
+    // The name that sshfs has for it.
+    {"dcache_max_size", true,
+     [](Value v, MountSettings& s) -> Result<> {
+       const auto count = number(v, kNamesMin, kNamesMax);
+       if (!count) return std::unexpected(count.error());
+       s.mount.names_max = *count;
+       return {};
+     }},
     {"debug", false,
      [](Value, MountSettings& s) -> Result<> {
        s.mount.debug = s.is_foreground = true;

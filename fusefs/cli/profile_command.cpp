@@ -102,8 +102,8 @@ void add_profile_command(CLI::App& app, CommandContext& context) {
   add->add_option("-o", command->option_lists, "mount options")
       ->type_name("OPTION,...")
       ->expected(1)
-      ->allow_extra_args(false)
-      ->take_all();
+      ->take_all()
+      ->allow_extra_args(false);  // the folder may follow
   add->add_option("--password-file", command->password_file, "a file with the password")
       ->type_name("FILE");
   add->callback(

@@ -31,10 +31,13 @@ using Clock = std::chrono::steady_clock;
 struct UmountCommand {
   std::string mountpoint;
   bool is_lazy = false;
-  int timeout_seconds = 0;  ///< 0: waits for as long as it takes
+  bool is_forced = false;
+  int timeout_seconds = 0;  ///< 0: waits for as long as it goes on
 };
 
 constexpr std::chrono::milliseconds kLookEvery{200};
+// Nothing was sent for so long: whoever waits here is told, and decides.
+constexpr std::chrono::seconds kStandstillMax{60};
 
 struct Outcome {
   int exit_status = 0;
@@ -111,8 +114,9 @@ bool is_mounted(const std::filesystem::path& mountpoint) {
 std::uint64_t unsent_bytes(const nlohmann::json& status) {
   const auto files = status.value("files", nlohmann::json::object());
   const auto link = status.value("link", nlohmann::json::object());
-  return files.value("dirty_bytes", std::uint64_t{0}) +
-         link.value("queued_bytes", std::uint64_t{0});
+  // What is queued for the network is, but for a few requests, what the files have unsent.
+  return std::max(files.value("dirty_bytes", std::uint64_t{0}),
+                  link.value("queued_bytes", std::uint64_t{0}));
 }
 
 // Says how much is left, on one line that is written over; nothing where there is no terminal.
@@ -132,17 +136,22 @@ class Remaining {
   bool has_said_ = false;
 };
 
-// Waits until the daemon has sent everything. False when the time is over.
-bool wait_until_sent(const RunningMount& mount, Clock::time_point end) {
+// Waits until the daemon has sent everything. Returns what is unsent when the time is over or
+// nothing moves any more.
+std::uint64_t wait_until_sent(const RunningMount& mount, Clock::time_point end) {
   Remaining remaining;
+  std::uint64_t last = 0;
+  auto moved = Clock::now();
   for (;;) {
     const auto status = ask_control(mount.socket, {{"ask", "status"}});
-    if (!status) return true;  // it has ended, or will not say: the kernel decides
+    if (!status) return 0;  // it has ended, or will not say: the kernel decides
     const std::uint64_t bytes = unsent_bytes(*status);
-    if (bytes == 0) return true;
+    if (bytes == 0) return 0;
+    if (bytes != last) moved = Clock::now();
+    last = bytes;
     const auto link = status->value("link", nlohmann::json::object());
     remaining.show(bytes, link.value("connected", false));
-    if (Clock::now() >= end) return false;
+    if (Clock::now() >= end || Clock::now() - moved >= kStandstillMax) return bytes;
     std::this_thread::sleep_for(kLookEvery);
   }
 }
@@ -150,15 +159,34 @@ bool wait_until_sent(const RunningMount& mount, Clock::time_point end) {
 // The daemon sends what the kernel gave it at the very end, and exits.
 bool wait_until_gone(const RunningMount& mount, Clock::time_point end) {
   Remaining remaining;
+  std::uint64_t last = 0;
+  auto moved = Clock::now();
   while (::kill(static_cast<pid_t>(mount.pid), 0) == 0) {
     const auto status = ask_control(mount.socket, {{"ask", "status"}});
     if (!status) return true;
     const std::uint64_t bytes = unsent_bytes(*status);
     if (bytes > 0) remaining.show(bytes, true);
-    if (Clock::now() >= end) return false;
+    if (bytes != last) moved = Clock::now();
+    last = bytes;
+    if (Clock::now() >= end || Clock::now() - moved >= kStandstillMax) return false;
     std::this_thread::sleep_for(kLookEvery);
   }
   return true;
+}
+
+// Whatever the daemon still has is given up.
+int force_umount(const RunningMount* mount, const std::filesystem::path& mountpoint) {
+  std::uint64_t lost = 0;
+  if (mount != nullptr) {
+    if (const auto status = ask_control(mount->socket, {{"ask", "status"}})) {
+      lost = unsent_bytes(*status);
+    }
+  }
+  const Outcome outcome = unmount(mountpoint, /*is_lazy=*/true);
+  if (mount != nullptr) (void)::kill(static_cast<pid_t>(mount->pid), SIGKILL);
+  if (outcome.exit_status != 0) return report(ExitStatus::kMountFailed, outcome.text);
+  if (lost > 0) print_error(describe_size(lost) + " were not on the server yet, and are lost");
+  return number_of(ExitStatus::kOk);
 }
 
 int run_umount(const ClientPaths& paths, const UmountCommand& command) {
@@ -173,13 +201,16 @@ int run_umount(const ClientPaths& paths, const UmountCommand& command) {
   if (mount == nullptr && !is_mounted(mountpoint)) {
     return report(ExitStatus::kMountFailed, name + " is not a mount of homefs");
   }
+  if (command.is_forced) return force_umount(mount, mountpoint);
   const auto end = command.timeout_seconds == 0
                        ? Clock::time_point::max()
                        : Clock::now() + std::chrono::seconds(command.timeout_seconds);
-  if (mount != nullptr && !command.is_lazy && !wait_until_sent(*mount, end)) {
-    return report(ExitStatus::kBusy, name +
-                                         ": not everything is on the server yet; it stays "
-                                         "mounted (-l detaches it and goes on sending)");
+  const bool waits = mount != nullptr && !command.is_lazy;
+  if (const std::uint64_t unsent = waits ? wait_until_sent(*mount, end) : 0; unsent > 0) {
+    return report(ExitStatus::kBusy,
+                  name + " stays mounted: " + describe_size(unsent) +
+                      " are not on the server yet (-l detaches it and goes on sending, -f gives "
+                      "them up)");
   }
   const Outcome outcome = unmount(mountpoint, command.is_lazy);
   if (outcome.exit_status != 0) {
@@ -190,7 +221,7 @@ int run_umount(const ClientPaths& paths, const UmountCommand& command) {
                                 "detach it with -l"
                           : outcome.text);
   }
-  if (mount != nullptr && !command.is_lazy && !wait_until_gone(*mount, end)) {
+  if (waits && !wait_until_gone(*mount, end)) {
     return report(ExitStatus::kBusy, name +
                                          " is unmounted, but its daemon is still sending: "
                                          "\"homefs progress\" shows what");
@@ -208,6 +239,8 @@ void add_umount_command(CLI::App& app, CommandContext& context) {
       ->required();
   umount->add_flag("-l,-z,--lazy", command->is_lazy,
                    "detach it now; its daemon goes on sending in the background");
+  umount->add_flag("-f,--force", command->is_forced,
+                   "take it away now and give up what is not on the server yet");
   umount->add_option("--timeout", command->timeout_seconds, "give up after so many seconds")
       ->type_name("SECONDS")
       ->check(CLI::Range(1, 86400));

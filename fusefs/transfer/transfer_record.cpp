@@ -145,7 +145,7 @@ std::string line_of(const TransferRecord& record) {
   json["time"] = format_time(record.time);
   json["event"] = name_of(record.event);
   json["process"] = record.process;
-  if (record.event != TransferEvent::kBatch) json["id"] = record.id;
+  if (record.id != 0) json["id"] = record.id;  // from 1; batches and damaged blocks have none
   json["direction"] = record.direction == TransferDirection::kUp ? "up" : "down";
   if (!record.mount.empty()) json["mount"] = record.mount;
   if (record.event != TransferEvent::kBatch) put_path(json, record.path);

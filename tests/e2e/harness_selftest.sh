@@ -1,5 +1,6 @@
 #!/bin/bash
 # ctest: NEEDS nothing
+# ctest: NOT sanitized
 # ctest: TIMEOUT 300
 # The harness of the other tests must fail when something is wrong and must leave nothing behind,
 # whatever happened. Shown with stand-ins for the two programs: a server that listens, and a mount

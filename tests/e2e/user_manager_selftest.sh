@@ -1,5 +1,6 @@
 #!/bin/bash
 # ctest: NEEDS nothing
+# ctest: NOT sanitized
 # ctest: TIMEOUT 300
 # The user manager that other tests use is a real one: it starts a Type=notify service and waits
 # until that is ready, it lets an ordinary user mount, and nothing of it is left afterwards.

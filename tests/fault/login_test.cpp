@@ -166,16 +166,31 @@ TEST_F(LoginTest, DoesNotTakeThePasswordForTheSecretOfAToken) {
 }
 
 TEST_F(LoginTest, TellsANewQuotaToTheSessionsOfTheHome) {
+  server_.add_user("carol", "tenor", 4096);
   TestClient client(server_.port());
-  ASSERT_TRUE(client.log_in(alice()));
-  ASSERT_TRUE(client.event(Op::kQuotaChanged)) << "the one behind the login";
-  server_.edit_accounts([](AccountsEdit& edit) { return edit.set_total_space("alice", 4096); });
-  const auto event = client.event(Op::kQuotaChanged);
-  ASSERT_TRUE(event);
-  EXPECT_EQ(decode_all<QuotaEvent>(event->bytes())->grant.limit, 4096u);
+  ASSERT_TRUE(client.log_in({.user = "carol", .secret = "tenor", .finish = {.client_id = "c"}}));
+  const auto limit_told = [&client]() -> std::uint64_t {
+    const auto event = client.event(Op::kQuotaChanged);
+    return event ? decode_all<QuotaEvent>(event->bytes())->grant.limit : 0;
+  };
+  const auto status_of_write = [&client](std::uint64_t offset, std::size_t bytes) {
+    const auto reply = client.call(write_of(2, offset, std::string(bytes, 'x')));
+    return reply ? Status::kOk : reply.error().status;
+  };
+  const auto set_quota = [this](std::uint64_t bytes) {
+    server_.edit_accounts([&](AccountsEdit& edit) { return edit.set_total_space("carol", bytes); });
+  };
+  EXPECT_EQ(limit_told(), 4096u) << "the one behind the login";
   ASSERT_TRUE(client.ask<EntryReply>(Op::kCreate, create_of("f", 2), 1));
-  EXPECT_EQ(client.call(write_of(2, 0, std::string(4097, 'x'))).error().status, Status::kOverQuota);
-  EXPECT_TRUE(client.call(write_of(2, 0, std::string(4096, 'x'))));
+  EXPECT_EQ(status_of_write(0, 4097), Status::kOverQuota);
+  set_quota(8192);
+  EXPECT_EQ(limit_told(), 8192u);
+  EXPECT_EQ(status_of_write(0, 8193), Status::kOverQuota);
+  EXPECT_EQ(status_of_write(0, 8192), Status::kOk);
+  set_quota(4096);  // below what is used: nothing is lost, nothing more fits
+  EXPECT_EQ(limit_told(), 4096u);
+  EXPECT_EQ(status_of_write(8192, 1), Status::kOverQuota);
+  EXPECT_EQ(status_of_write(0, 8192), Status::kOk);
 }
 
 TEST(LoginDelays, DoNotHoldUpOthers) {

@@ -54,6 +54,29 @@ expect includes 'its own header comes first'
 file protocol/long.cpp "$(printf '// line\\n%.0s' $(seq 601))"
 expect files '601 lines, more than 600'
 
+statements=$(printf '  f();\\n%.0s' $(seq 70))
+file protocol/long.cpp "void g(const char* x = \"{\") {\n$statements}\n"
+expect functions 'protocol/long.cpp:1: 71 lines, more than 70: void g('
+
+file protocol/long.h "class A : public B<int(int)> {\n  A() noexcept\n      : b_{'{'}, c_([] { return 1; }) {\n$statements}\n};\n"
+expect functions 'protocol/long.h:3: 71 lines'
+
+file tests/long_test.cpp "namespace {\nTEST(A, B) {\n$statements  if (x) { return; }\n}\n}\n"
+expect functions 'tests/long_test.cpp:2: 72 lines'
+
+file scripts/long "#!/bin/bash\nlong() {\n$statements}\n"
+expect functions 'scripts/long:2: 71 lines'
+
+file scripts/long.py "def g():\n$(printf '  f()\\n%.0s' $(seq 71))"
+expect functions 'scripts/long.py:1: 71 lines'
+
+file protocol/short.cpp "// NOLINTNEXTLINE(readability-function-size): a table\nvoid g() {\n$statements}\nvoid h() { f(); }\n"
+if ! output=$("$root/scripts/check/functions" "$work") || [ "$output" != "functions: 2 checked" ]; then
+  echo "FAIL: functions did not accept a reason: $output"
+  failures=$((failures + 1))
+fi
+rm -rf "${work:?}"/*
+
 file protocol/blanks.cpp 'int x; \n'
 expect files 'trailing blanks'
 

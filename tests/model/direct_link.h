@@ -26,6 +26,7 @@ class DirectLink final : public Link {
 
   std::uint64_t send(Call call, Done done) override;
   void interrupt(std::uint64_t) override {}
+  void note_damaged_block(NodeId, std::uint64_t, int) override {}
 
   /// How many requests of each kind were made, by Op's number.
   std::array<std::atomic<int>, 128> counts{};

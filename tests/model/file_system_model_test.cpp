@@ -15,6 +15,7 @@
 #include "fusefs/file_system.h"
 #include "server/home.h"
 #include "tests/model/direct_link.h"
+#include "tests/support/seed.h"
 
 namespace homefs {
 namespace {
@@ -44,7 +45,7 @@ Task<> deliver(Task<Result<T>> task, std::promise<Result<T>>& promise) {
 // A home on a temporary folder, and a client on it.
 class Rig {
  public:
-  explicit Rig(std::uint64_t quota) {
+  explicit Rig(std::uint64_t quota, std::size_t names_max = 1'000'000) {
     const char* base = std::getenv("TMPDIR");
     std::string pattern = std::string(base != nullptr ? base : "/var/tmp") + "/homefs-model-XXXXXX";
     HOMEFS_CHECK(mkdtemp(pattern.data()) != nullptr);
@@ -62,7 +63,9 @@ class Rig {
     link_ = std::make_unique<DirectLink>(*session_);
     files_ = std::make_unique<FileSystem>(
         [this](std::move_only_function<void()> work) { link_->post(std::move(work)); },
-        FileSystemOptions{.dirty_bytes_max = 4 << 20, .dirty_bytes_per_file_max = 1 << 20});
+        FileSystemOptions{.dirty_bytes_max = 4 << 20,
+                          .dirty_bytes_per_file_max = 1 << 20,
+                          .names_max = names_max});
     files_->attach(*link_, notifier_, transfers_);
     link_->attach(*files_);
     EXPECT_TRUE(wait(files_->start()));
@@ -120,11 +123,18 @@ class Client {
       if (!next) return next;
       if (next->node == kNoNode) return fail(Status::kNoSuchFile);
       rig_.files().forget(next->node, drop_lookups_ ? 1 : 0);
+      took(next->node);
       entry = *next;
     }
     return entry;
   }
   void drop_lookups(bool drop) { drop_lookups_ = drop; }
+
+  // The kernel forgets what it has looked up, below before above.
+  void forget_all() {
+    for (auto node = taken_.rbegin(); node != taken_.rend(); ++node) rig_.files().forget(*node, 1);
+    taken_.clear();
+  }
 
   struct Parent {
     NodeId node{};
@@ -147,6 +157,7 @@ class Client {
     if (exists(*at)) return EEXIST;
     auto made = rig_.wait(
         rig_.files().make({.parent = at->node, .name = at->name, .mode = mode, .target = target}));
+    if (made) took(made->node);
     return made ? 0 : errno_of(made.error().status);
   }
   int write(const std::string& path, std::uint64_t offset, const std::string& text, bool truncate) {
@@ -154,6 +165,7 @@ class Client {
     if (!at) return errno_of(at.error().status);
     auto found = rig_.wait(rig_.files().lookup(at->node, at->name));
     if (!found) return errno_of(found.error().status);
+    took(found->node);
     NodeId node = found->node;
     std::uint64_t handle = 0;
     if (node == kNoNode) {
@@ -161,6 +173,7 @@ class Client {
           {.parent = at->node, .name = at->name, .mode = S_IFREG | 0644}, O_RDWR));
       if (!made) return errno_of(made.error().status);
       node = made->entry.node;
+      took(node);
       handle = made->open.handle;
     } else if (S_ISDIR(found->attributes.mode)) {
       return EISDIR;
@@ -222,6 +235,7 @@ class Client {
     if (!at) return errno_of(at.error().status);
     if (exists(*at)) return EEXIST;
     auto done = rig_.wait(rig_.files().link(node->node, at->node, at->name));
+    if (done) took(done->node);
     return done ? 0 : errno_of(done.error().status);
   }
   int truncate(const std::string& path, std::uint64_t size) {
@@ -258,11 +272,17 @@ class Client {
  private:
   bool exists(const Parent& at) {
     auto found = rig_.wait(rig_.files().lookup(at.node, at.name));
+    if (found) took(found->node);
     return found && found->node != kNoNode;
+  }
+
+  void took(NodeId node) {
+    if (!drop_lookups_ && node != kNoNode) taken_.push_back(node);
   }
 
   Rig& rig_;
   bool drop_lookups_ = false;
+  std::vector<NodeId> taken_;  // a lookup each
 };
 
 int result_of(int returned) { return returned == 0 ? 0 : errno; }
@@ -376,6 +396,7 @@ class RandomOperations {
     }
   }
   void drop_lookups(bool drop) { client_.drop_lookups(drop); }
+  void forget_all() { client_.forget_all(); }
   void compare_trees() { expect_same_tree(client_, local_, ""); }
 
  private:
@@ -402,24 +423,50 @@ class RandomOperations {
   std::mt19937 random_;
 };
 
-void run_random(bool drop_lookups, int steps) {
-  const char* given = std::getenv("HOMEFS_SEED");
-  const auto seed = given != nullptr ? static_cast<unsigned>(std::strtoul(given, nullptr, 10))
-                                     : std::random_device{}();
-  SCOPED_TRACE("seed " + std::to_string(seed));
+void run_random(bool drop_lookups, int steps, std::size_t names_max = 1'000'000) {
+  const unsigned seed = test::test_seed();
+  SCOPED_TRACE("HOMEFS_SEED=" + std::to_string(seed));
   ::umask(022);
-  Rig rig(0);
+  Rig rig(0, names_max);
   RandomOperations operations(rig, seed);
   operations.drop_lookups(drop_lookups);
   for (int i = 0; i < steps && !testing::Test::HasFatalFailure(); ++i) {
     operations.step();
     if (i % 100 == 99) operations.compare_trees();
+    if (i % 3 == 0) operations.forget_all();
   }
 }
 
 TEST(FileSystemModel, AnswersAsALocalFolderDoes) { run_random(false, 3000); }
 
 TEST(FileSystemModel, AnswersTheSameWhenTheKernelForgetsEverything) { run_random(true, 3000); }
+
+TEST(FileSystemModel, AnswersTheSameWithAlmostNoRoomForNames) { run_random(false, 3000, 20); }
+
+TEST(FileSystemModel, GivesUpTheFoldersThatWereNotUsedForLong) {
+  constexpr std::size_t kNamesMax = 100;
+  Rig rig(0, kNamesMax);
+  Client client(rig);
+  for (int i = 0; i < 20; ++i) {
+    const std::string folder = "folder" + std::to_string(i);
+    ASSERT_EQ(client.make(folder, S_IFDIR | 0755), 0);
+    for (int k = 0; k < 20; ++k) {
+      ASSERT_EQ(client.make(folder + "/" + std::to_string(k), S_IFREG | 0644), 0);
+    }
+    client.forget_all();
+  }
+  EXPECT_LE(rig.files().figures().nodes, kNamesMax);
+  auto& listings = rig.link().counts[static_cast<std::size_t>(Op::kList)];
+  listings = 0;
+  EXPECT_EQ(client.list("folder19")->size(), 20u);
+  EXPECT_EQ(listings, 0) << "it was used last";
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(client.list("folder" + std::to_string(i))->size(), 20u);
+    client.forget_all();
+  }
+  EXPECT_GT(listings, 0);
+  EXPECT_LE(rig.files().figures().nodes, kNamesMax + 20) << "with the folder that is shown";
+}
 
 TEST(FileSystemModel, WritesUpToTheQuotaAndNotAByteFurther) {
   constexpr std::uint64_t kQuota = 3'000'000;

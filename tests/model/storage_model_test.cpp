@@ -1,25 +1,19 @@
 // Random operations on a home and on a plain folder: names, attributes, data, errors and the use
-// have to agree. HOMEFS_SEED repeats a run.
+// have to agree. HOMEFS_SEED chooses another run.
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include <cstdlib>
-
 #include "tests/model/storage_model.h"
+#include "tests/support/seed.h"
 
 namespace homefs::test {
 namespace {
 
 class Storage : public testing::TestWithParam<unsigned> {};
 
-unsigned seed_or(unsigned given) {
-  const char* const seed = std::getenv("HOMEFS_SEED");
-  return seed == nullptr ? given : static_cast<unsigned>(std::strtoul(seed, nullptr, 10));
-}
-
 TEST_P(Storage, DoesWhatAPlainFolderDoes) {
-  const unsigned seed = seed_or(GetParam());
+  const unsigned seed = test_seed(GetParam());
   SCOPED_TRACE("HOMEFS_SEED=" + std::to_string(seed));
   ::umask(0);  // the reference's system calls would be under it
   StorageModel model(seed, /*descriptors_max=*/seed % 2 == 0 ? 8 : 256);

@@ -52,10 +52,9 @@ class FakeCore final : public IntroductionSource, public LinkEvents {
     modes.push_back(is_shared);
     acknowledge();
   }
-  void on_changed(std::vector<Change> changes,
-                  std::move_only_function<void()> acknowledge) override {
+  void on_changed(ChangedEvent event, std::move_only_function<void()> acknowledge) override {
     const std::lock_guard lock(mutex_);
-    changed += static_cast<int>(changes.size());
+    changed += static_cast<int>(event.changes.size());
     acknowledge();
   }
   void on_quota(const GrantState& state) override {
@@ -450,7 +449,10 @@ TEST_F(ServerLinkTest, ResendsADamagedBlockThreeTimesAndThenFails) {
   damaged = 1000;
   EXPECT_EQ(send(Op::kWrite, 2, {kNode}).status(), Status::kBlockMismatch);
   EXPECT_EQ(requests_of(Op::kWrite).size(), 3U + 4U);
+  EXPECT_EQ(told, 2 + 4) << "also the last time";
   EXPECT_EQ(link_->counters().block_mismatches(), 2U + 4U);
+  link_->note_damaged_block(kNode, 0, 1);
+  EXPECT_EQ(link_->counters().block_mismatches(), 2U + 4U + 1U);
 }
 
 TEST_F(ServerLinkTest, AnswersAnInterruptedCallAtOnceAndFillsItsSeq) {
@@ -504,7 +506,7 @@ TEST_F(ServerLinkTest, AsksASilentServerForASignOfLife) {
 TEST_F(ServerLinkTest, HandsEventsToTheCoreAndItsAcknowledgementsBack) {
   connect();
   server_.send_event(Op::kMode, encode_fields(ModeEvent{.is_shared = true}));
-  server_.send_event(Op::kChanged, encode_fields(ChangedEvent{{Change{InodeNumber{5}, "a"}}}));
+  server_.send_event(Op::kChanged, encode_fields(ChangedEvent{1, {Change{InodeNumber{5}, "a"}}}));
   server_.send_event(Op::kQuotaChanged, encode_fields(QuotaEvent{GrantState{.stamp = 3}}));
   ASSERT_TRUE(server_.wait_until([&] { return server_.acknowledged_events().size() == 3; }));
   EXPECT_THAT(server_.acknowledged_events(),

@@ -6,6 +6,8 @@
 #include <map>
 #include <random>
 
+#include "tests/support/seed.h"
+
 namespace homefs {
 namespace {
 
@@ -115,8 +117,8 @@ TEST(WriteQueue, DrainWaitsForWhatWasThereAndNotForLaterWrites) {
 // Random writes, sent and answered in random order by a server that applies them on arrival: the
 // file comes out as if they had been applied one after the other.
 TEST(WriteQueue, LeavesTheFileAsWritesInOrderWould) {
-  const auto seed = std::random_device{}();
-  SCOPED_TRACE("seed " + std::to_string(seed));
+  const unsigned seed = test::test_seed();
+  SCOPED_TRACE("HOMEFS_SEED=" + std::to_string(seed));
   std::mt19937 random(seed);
   constexpr std::size_t kFile = 2000;
   std::vector<std::byte> expected(kFile), server(kFile);

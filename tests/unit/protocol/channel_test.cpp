@@ -160,6 +160,7 @@ TEST(Channel, FlushesFromInsideAnEventWhatWasSentThere) {
   pair.server->frame_hook = [&pair](InFrame&) {
     EXPECT_TRUE(pair.server_channel->send(make_reply(1, 5000)));
     pair.server_channel->close_after_flush(Error{Status::kLoginRefused, "no"});
+    pair.server_channel->close_after_flush(Error{Status::kInvalid, "and once more"});
   };
   pair.client->open_hook = [&pair] {  // both leave in one record
     EXPECT_TRUE(pair.client_channel->send(make_request(1, 1)));
@@ -169,6 +170,7 @@ TEST(Channel, FlushesFromInsideAnEventWhatWasSentThere) {
   ASSERT_TRUE(pair.wait_for([&] { return pair.client->is_closed() && pair.server->is_closed(); }));
   EXPECT_EQ(pair.client->frame_count(), 1u);
   EXPECT_EQ(pair.server->frame_count(), 1u);
+  EXPECT_EQ(pair.server->closed()->status, Status::kLoginRefused);
 }
 
 TEST(Channel, GivesUpFlushingToAPeerThatDoesNotRead) {

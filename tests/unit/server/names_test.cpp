@@ -227,8 +227,8 @@ TEST_F(Names, RenameBetweenTwoNamesOfOneFileDoesNothing) {
   session_.link(file, kRootNode, "b");
   const auto moved = session_.rename(kRootNode, "a", kRootNode, "b");
   EXPECT_EQ(moved.status, Status::kRenamed);
-  ASSERT_TRUE(moved->other);  // the file itself: how a client knows that both names stay
-  EXPECT_EQ(moved->other->inode, moved->attributes.inode);
+  ASSERT_TRUE(moved->other);
+  EXPECT_EQ(moved->other->inode, moved->attributes.inode) << "says that both names stay";
   EXPECT_EQ(moved->attributes.links, 2u);
   EXPECT_EQ(session_.unlink(kRootNode, "a").status, Status::kOk);
   EXPECT_EQ(session_.read(file, 0, 10).payload, "data");
