@@ -252,8 +252,13 @@ Task<> write_and_send(FileSystem& files, fuse_req_t request, WritePlace to, Slic
   Waiting waiting(request);
   co_await files.room_for(to.node);
   if (!waiting.is_waiting()) co_return;  // the program was told that nothing was written
-  Result<> result = to.is_append ? co_await files.append(to.node, to.offset, std::move(data))
-                                 : co_await files.write(to.node, to.offset, std::move(data));
+  // Not by ?:, whose result g++ 12 destroys twice when its operands wait.
+  Result<> result;
+  if (to.is_append) {
+    result = co_await files.append(to.node, to.offset, std::move(data));
+  } else {
+    result = co_await files.write(to.node, to.offset, std::move(data));
+  }
   if (!waiting.take()) {
     files.send_writes(to.node);
   } else if (!result) {
