@@ -20,7 +20,17 @@ void FileSystem::on_mode(bool is_shared, std::move_only_function<void()> acknowl
     // From now on the kernel asks us each time; what it was allowed to keep is void.
     notifier_->invalidate_all_entries();
     for (const NodeId id : known) notifier_->invalidate_attributes(id);
+    background_.spawn(begin_sharing(std::move(acknowledge)));
+  } else {
+    acknowledge();
   }
+}
+
+// What was written is on the server, and the server knows what is open.
+Task<> FileSystem::begin_sharing(std::move_only_function<void()> acknowledge) {
+  std::vector<NodeId> open = open_nodes(*state_.lock());
+  co_await bind(std::move(open));
+  co_await drain_all();
   acknowledge();
 }
 
@@ -28,6 +38,7 @@ void FileSystem::on_changed(ChangedEvent event, std::move_only_function<void()> 
   WakeList wake;
   std::vector<NodeId> data_changed;
   std::vector<NodeId> attributes_changed;
+  bool is_open = false;
   {
     auto state = state_.lock();
     ++state->coherence;
@@ -48,6 +59,7 @@ void FileSystem::on_changed(ChangedEvent event, std::move_only_function<void()> 
           std::ranges::move(node->data->reads.clear(), std::back_inserter(wake));
         }
         data_changed.push_back(node->id);
+        is_open = is_open || (node->opens > 0 && !node->is_folder());
       } else {
         attributes_changed.push_back(node->id);
       }
@@ -56,7 +68,13 @@ void FileSystem::on_changed(ChangedEvent event, std::move_only_function<void()> 
   for (const NodeId id : data_changed) notifier_->invalidate_data(id);
   for (const NodeId id : attributes_changed) notifier_->invalidate_attributes(id);
   wake_all(std::move(wake));
-  acknowledge();
+  if (is_open) {
+    // A program may read the pages without asking us. No page of such a file is locked for longer
+    // than a read takes, which waits for nobody: see open_node().
+    notifier_->when_done(std::move(acknowledge));
+  } else {
+    acknowledge();
+  }
 }
 
 std::vector<std::pair<NodeId, std::string>> FileSystem::kernel_names() {

@@ -54,6 +54,7 @@ struct AttributesOut {
 struct OpenOut {
   std::uint64_t handle = 0;
   bool keep_cache = false;  ///< the kernel's pages are still the file's contents
+  bool direct_io = false;   ///< the kernel must not write through pages of its own
 };
 
 struct FolderOut {
@@ -227,12 +228,16 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
 
   // Changes.
   void made(const EntryReply& reply, NodeId parent, const std::string& name, NodeId node);
-  static void unlinked(ClientState& state, Node& node, const Attributes& attributes);
+  static void unlinked(ClientState& state, Node& node, const Attributes& attributes, bool is_kept);
   static void replace_names(ClientState& state, const RenameRequest& request,
                             const RenameReply& reply);
   void changed(NodeId node, const ChangeReply& reply);
   Task<> drained(NodeId node);
   bool has_few_unsent_bytes(NodeId node);
+  bool must_be_bound(NodeId node);
+  Task<> bind(std::vector<NodeId> nodes);
+  static std::vector<NodeId> open_nodes(ClientState& state);
+  Task<> begin_sharing(std::move_only_function<void()> acknowledge);
   Result<> take_error(NodeId node);
   WakeList drop_read_data(NodeId node);
   void send_forgets(bool at_once);

@@ -1,6 +1,8 @@
 // Open files: handles, and the operations that need a file's writes to be on the server first.
 #include <fcntl.h>
 
+#include <atomic>
+
 #include "fusefs/file_system.h"
 #include "protocol/limits.h"
 
@@ -21,6 +23,9 @@ OpenOut FileSystem::open_node(ClientState& state, Node& node, int open_flags) {
   const bool is_writable = (open_flags & O_ACCMODE) != O_RDONLY;
   state.files.emplace(out.handle, OpenFile{.node = node.id, .is_writable = is_writable});
   ++node.opens;
+  // A write through the kernel's pages locks them until the server has answered, and the server's
+  // answer waits for other mounts, which may wait for our pages.
+  out.direct_io = state.is_shared && is_writable;
   // With writes under way the kernel's pages are newer than any version that the server told.
   out.keep_cache = node.is_dirty() || node.kernel_version == node.attributes.version;
   if (!out.keep_cache) node.kernel_version = node.attributes.version;
@@ -33,6 +38,7 @@ Task<Result<OpenOut>> FileSystem::open(NodeId id, int open_flags) {
     Result<AttributesOut> done = co_await setattr(truncate);
     if (!done) co_return std::unexpected(done.error());
   }
+  if (must_be_bound(id)) co_await bind(std::vector<NodeId>(1, id));
   Result<AttributesOut> current = co_await getattr(id);  // local unless another session changed it
   if (!current) co_return std::unexpected(current.error());
   std::vector<SmallFile> ahead;
@@ -46,6 +52,42 @@ Task<Result<OpenOut>> FileSystem::open(NodeId id, int open_flags) {
   }
   if (!ahead.empty()) fetch_small_files(std::move(ahead));
   co_return out;
+}
+
+// While others have the home too, the server must know which files are open here: one that they
+// remove lives on for us.
+bool FileSystem::must_be_bound(NodeId id) {
+  auto state = state_.lock();
+  const Node* node = state->nodes.find(id);
+  return state->is_shared && node != nullptr && !node->is_bound;
+}
+
+Task<> FileSystem::bind(std::vector<NodeId> nodes) {
+  Completion<bool> all([&](Completion<bool>::Done done) {
+    struct Countdown {
+      std::atomic<std::size_t> left;
+      Completion<bool>::Done done;
+    };
+    auto countdown = std::make_shared<Countdown>(nodes.size() + 1, std::move(done));
+    const auto count = [](Countdown& c) {
+      if (c.left.fetch_sub(1) == 1) c.done(true);
+    };
+    for (const NodeId id : nodes) {
+      // Any request about it introduces it. A file that is gone shows when it is used.
+      (void)link_->send(make_call(Op::kGetattr, {id}, NodeRequest{id}),
+                        [countdown, count](const Result<InFrame>&) { count(*countdown); });
+    }
+    count(*countdown);
+  });
+  (void)co_await all;
+}
+
+std::vector<NodeId> FileSystem::open_nodes(ClientState& state) {
+  std::vector<NodeId> open;
+  state.nodes.for_each([&](const Node& node) {
+    if (node.opens > 0 && !node.is_folder()) open.push_back(node.id);
+  });
+  return open;
 }
 
 void FileSystem::release(std::uint64_t handle) {
@@ -76,7 +118,8 @@ void FileSystem::release(std::uint64_t handle) {
         node->data.reset();
       }
     }
-    is_orphan = node->parent == kNoNode && id != kRootNode;
+    const bool is_nameless = node->parent == kNoNode || node->attributes.links == 0;
+    is_orphan = is_nameless && id != kRootNode;
     state->nodes.remove_if_unused(id);
   }
   wake_all(std::move(wake));

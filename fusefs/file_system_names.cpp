@@ -73,15 +73,16 @@ Task<Result<EntryOut>> FileSystem::link(NodeId id, NodeId parent_id, std::string
   co_return entry_of(*state, *node);
 }
 
-void FileSystem::unlinked(ClientState& state, Node& node, const Attributes& attributes) {
+void FileSystem::unlinked(ClientState& state, Node& node, const Attributes& attributes,
+                          bool is_kept) {
   NodeCache::update(node, attributes);
   if (attributes.links > 0 && !node.is_folder()) return;
-  // Its inode's number may be used again from now on, unless the server keeps it as an orphan.
-  if (node.opens > 0) {
-    node.parent = kNoNode;
+  if (is_kept) {
+    node.parent = kNoNode;  // the server has it as an orphan
     node.name = SharedName();
+  } else {
+    state.nodes.forget_inode(node);  // its number may be used again from now on
   }
-  state.nodes.forget_inode(node);
   state.nodes.remove_if_unused(node.id);
 }
 
@@ -116,7 +117,7 @@ Task<Result<>> FileSystem::remove(NodeId parent_id, std::string name, bool is_fo
     drop_entry(*state, *parent, name);
     if (node != nullptr) --node->names;
   }
-  if (node != nullptr) unlinked(*state, *node, reply->attributes);
+  if (node != nullptr) unlinked(*state, *node, reply->attributes, is_open);
   co_return Result<>();
 }
 
@@ -146,7 +147,7 @@ void FileSystem::replace_names(ClientState& state, const RenameRequest& request,
     if (from != nullptr) enter(state, *from, request.name, *other);
     state.nodes.remove_if_unused(other->id);
   } else {
-    unlinked(state, *other, *reply.other);
+    unlinked(state, *other, *reply.other, request.keep);
   }
 }
 

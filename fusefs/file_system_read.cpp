@@ -28,9 +28,11 @@ Result<Slice> verified(const InFrame& reply, std::uint64_t offset, std::size_t a
 
 Task<Result<std::vector<Slice>>> FileSystem::read(std::uint64_t handle, std::uint64_t offset,
                                                   std::uint32_t length) {
+  std::optional<Attributes> asked;  // of a file that another session is changing
   while (true) {
     NodeId id{};
     bool is_dirty = false;
+    bool is_unknown = false;
     std::vector<ReadCache::Fetch> fetches;
     std::string started_path;
     std::uint64_t size = 0;
@@ -39,10 +41,23 @@ Task<Result<std::vector<Slice>>> FileSystem::read(std::uint64_t handle, std::uin
       auto state = state_.lock();
       const auto found = state->files.find(handle);
       if (found == state->files.end()) co_return fail(Status::kInvalid);
+      id = found->second.node;
+      const Node* node = state->nodes.find(id);
+      is_unknown = !node->has_attributes && !asked;
+      size = node->has_attributes || is_unknown ? effective(*node).size : asked->size;
+    }
+    if (is_unknown) {
+      Result<AttributesOut> now = co_await getattr(id);
+      if (!now) co_return std::unexpected(now.error());
+      asked = now->attributes;
+      continue;
+    }
+    {
+      auto state = state_.lock();
+      const auto found = state->files.find(handle);
+      if (found == state->files.end()) co_return fail(Status::kInvalid);
       OpenFile& file = found->second;
-      id = file.node;
       Node* node = state->nodes.find(id);
-      size = effective(*node).size;
       if (offset >= size || length == 0) co_return std::vector<Slice>();
       count = std::min<std::uint64_t>(length, size - offset);
       FileData& data = data_of(*node);

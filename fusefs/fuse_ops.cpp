@@ -240,27 +240,14 @@ void on_read(fuse_req_t request, fuse_ino_t, std::size_t bytes, off_t offset,
                                                  static_cast<std::uint32_t>(bytes))));
 }
 
-// Where a write goes: at an offset, or at the end.
-struct WritePlace {
-  NodeId node{};
-  std::uint64_t offset = 0;
-  bool is_append = false;
-};
-
-Task<> write_and_send(FileSystem& files, fuse_req_t request, WritePlace to, Slice data) {
-  const std::size_t count = data.bytes.size();
+Task<> write_and_send(FileSystem& files, fuse_req_t request, NodeId node, std::size_t count,
+                      Task<Result<>> work) {
   Waiting waiting(request);
-  co_await files.room_for(to.node);
+  co_await files.room_for(node);
   if (!waiting.is_waiting()) co_return;  // the program was told that nothing was written
-  // Not by ?:, whose result g++ 12 destroys twice when its operands wait.
-  Result<> result;
-  if (to.is_append) {
-    result = co_await files.append(to.node, to.offset, std::move(data));
-  } else {
-    result = co_await files.write(to.node, to.offset, std::move(data));
-  }
+  Result<> result = co_await std::move(work);
   if (!waiting.take()) {
-    files.send_writes(to.node);
+    files.send_writes(node);
   } else if (!result) {
     reply_error(request, result.error());
   } else {
@@ -273,10 +260,12 @@ void on_write(fuse_req_t request, fuse_ino_t node, const char* bytes, std::size_
               off_t offset, fuse_file_info* info) {
   // The data lies in the request's buffer: it is kept by keeping that.
   const Slice data{FuseSession::current_request(), std::as_bytes(std::span(bytes, count))};
-  const WritePlace to{.node = node_of(node),
-                      .offset = static_cast<std::uint64_t>(offset),
-                      .is_append = (info->flags & O_APPEND) != 0};
-  ops_of(request).spawn(write_and_send(files_of(request), request, to, data));
+  FileSystem& files = files_of(request);
+  const NodeId id = node_of(node);
+  const auto at = static_cast<std::uint64_t>(offset);
+  Task<Result<>> work =
+      (info->flags & O_APPEND) != 0 ? files.append(id, at, data) : files.write(id, at, data);
+  ops_of(request).spawn(write_and_send(files, request, id, count, std::move(work)));
 }
 
 void on_flush(fuse_req_t request, fuse_ino_t node, fuse_file_info*) {

@@ -5,6 +5,7 @@
 #include <linux/fuse.h>
 #include <pthread.h>
 #include <spawn.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -51,17 +52,21 @@ class FuseArguments {
   fuse_args arguments_ = FUSE_ARGS_INIT(0, nullptr);
 };
 
-// A daemon that was killed leaves its mount point behind, on which every call fails with ENOTCONN.
-// Takes it away, as the user who mounted it may.
-void remove_dead_mount(const std::string& mountpoint) {
-  struct stat found{};
-  if (::stat(mountpoint.c_str(), &found) == 0 || errno != ENOTCONN) return;
+// Takes the mount point away, as the user who mounted it may; what is open in it stays open.
+void detach(const std::string& mountpoint) {
+  if (::umount2(mountpoint.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) return;  // we are root
   const char* arguments[] = {"fusermount3", "-u", "-z", "-q", "--", mountpoint.c_str(), nullptr};
   pid_t child = 0;
   // posix_spawn() does not change the arguments; its interface is older than const.
   const int error = ::posix_spawnp(&child, arguments[0], nullptr, nullptr,
                                    const_cast<char* const*>(arguments), environ);
-  if (error == 0) (void)::waitpid(child, nullptr, 0);  // what is left, mounting complains about
+  if (error == 0) (void)::waitpid(child, nullptr, 0);  // what fails stays mounted, and is seen
+}
+
+// A daemon that was killed leaves its mount point behind, on which every call fails with ENOTCONN.
+void remove_dead_mount(const std::string& mountpoint) {
+  struct stat found{};
+  if (::stat(mountpoint.c_str(), &found) != 0 && errno == ENOTCONN) detach(mountpoint);
 }
 
 }  // namespace
@@ -190,6 +195,8 @@ void FuseSession::run(std::function<void()> on_ready) {
   }
 }
 
-void FuseSession::unmount() { fuse_session_unmount(session_); }
+// Not fuse_session_unmount(): it closes the device under the readers, and they would go on with
+// whatever gets its number next.
+void FuseSession::unmount() { detach(mountpoint_); }
 
 }  // namespace homefs

@@ -51,7 +51,7 @@ class FuseSession {
   void run(std::function<void()> on_ready);
 
   /// Detaches the mount point; open files keep working until their last close, then run() ends.
-  /// Thread-safe.
+  /// Thread-safe. Blocks: on the kernel, which may have requests for us meanwhile.
   void unmount();
 
   /// For the notifier.

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <boost/asio/post.hpp>
 #include <csignal>
 #include <ctime>
@@ -34,22 +35,29 @@ sigset_t end_signals() {
   return set;
 }
 
-Task<> drain_and_unmount(FileSystem& files, FuseSession& session) {
+// What a signal has begun.
+struct Ending {
+  TaskGroup tasks;
+  std::atomic<bool> is_drained{false};  // the mount point may go
+};
+
+Task<> drain(FileSystem& files, std::atomic<bool>& is_drained) {
   co_await files.drain_all();
-  session.unmount();
+  is_drained = true;
 }
 
 // Waits for a signal that asks for the end; in between looks for `stop`, and for programs that have
 // got a signal while they wait for the server.
-void watch_signals(const std::stop_token& stop, FuseOps& ops, ServerLink& link, TaskGroup& ending) {
+void watch_signals(const std::stop_token& stop, FuseOps& ops, ServerLink& link, Ending& ending) {
   pthread_setname_np(pthread_self(), "signals");
   const sigset_t set = end_signals();
   constexpr timespec kLookEvery{0, 100'000'000};  // at once, as a person feels it
   while (!stop.stop_requested()) {
     const int signal = sigtimedwait(&set, nullptr, &kLookEvery);
     if (signal == SIGTERM || signal == SIGINT) {
-      ending.spawn(drain_and_unmount(ops.files(), ops.session()));
+      ending.tasks.spawn(drain(ops.files(), ending.is_drained));
     }
+    if (ending.is_drained.exchange(false)) ops.session().unmount();
     end_interrupted(ops.waiting(), link.last_sign_of_life());
   }
 }
@@ -107,13 +115,13 @@ Result<> serve(const MountOptions& options, FileSystem& files, Notifier& notifie
   notifier.start((*session)->native(), [&files] { return files.kernel_names(); });
   const StatusSections sections(parts.control, files, **session);
   {
-    TaskGroup ending;
+    Ending ending;
     std::jthread signals(
         [&](const std::stop_token& stop) { watch_signals(stop, ops, parts.link, ending); });
     (*session)->run(std::move(on_ready));
     signals.request_stop();
     signals.join();
-    ending.wait_idle();
+    ending.tasks.wait_idle();
   }
   notifier.stop();
   files.wait_until_sent();

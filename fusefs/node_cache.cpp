@@ -9,6 +9,10 @@ namespace homefs {
 bool Node::is_folder() const { return S_ISDIR(attributes.mode); }
 bool Node::is_regular() const { return S_ISREG(attributes.mode); }
 
+bool NodeCache::is_of_another_type(const Node& node, const Attributes& attributes) {
+  return ((node.attributes.mode ^ attributes.mode) & S_IFMT) != 0;
+}
+
 NodeCache::NodeCache() {
   Attributes root;
   root.mode = S_IFDIR | 0700;
@@ -48,7 +52,7 @@ Node& NodeCache::add(NodeId id, const Attributes& attributes) {
 Node& NodeCache::see(const Attributes& attributes, NodeId parent, std::string_view name) {
   Node* known = find(attributes.inode);
   // The inode's number is in use again for a file of another type: not the one we knew.
-  if (known != nullptr && (known->attributes.mode & S_IFMT) != (attributes.mode & S_IFMT)) {
+  if (known != nullptr && is_of_another_type(*known, attributes)) {
     forget_inode(*known);
     known = nullptr;
   }
@@ -81,6 +85,10 @@ Node& NodeCache::add_made(NodeId id, const Attributes& attributes, NodeId parent
 
 void NodeCache::update(Node& node, const Attributes& attributes) {
   if (attributes.order < node.attributes.order) return;
+  if (is_of_another_type(node, attributes)) {  // its number is in use again, for another inode
+    node.has_attributes = false;
+    return;
+  }
   node.attributes = attributes;
   node.has_attributes = true;
 }

@@ -72,6 +72,7 @@ class NodeCache {
   /// Takes over what the server said of the node, unless something newer was heard already:
   /// answers overtake each other, but each carries its order.
   static void update(Node& node, const Attributes& attributes);
+  static bool is_of_another_type(const Node& node, const Attributes& attributes);
   /// Another session has changed the node: what is known of it is void, and answers that the event
   /// has overtaken are not kept.
   static void invalidate(Node& node, std::uint64_t event_order);

@@ -47,17 +47,22 @@ void Notifier::push(Notice notice) {
   ready_.notify_one();
 }
 
-void Notifier::invalidate_attributes(NodeId node) { push({Kind::kAttributes, node, {}}); }
-void Notifier::invalidate_data(NodeId node) { push({Kind::kData, node, {}}); }
-void Notifier::invalidate_entry(NodeId parent, std::string name) {
-  push({Kind::kEntry, parent, std::move(name)});
+void Notifier::invalidate_attributes(NodeId node) {
+  push({.kind = Kind::kAttributes, .node = node});
 }
-void Notifier::invalidate_all_entries() { push({Kind::kAllEntries, {}, {}}); }
+void Notifier::invalidate_data(NodeId node) { push({.kind = Kind::kData, .node = node}); }
+void Notifier::invalidate_entry(NodeId parent, std::string name) {
+  push({.kind = Kind::kEntry, .node = parent, .name = std::move(name)});
+}
+void Notifier::invalidate_all_entries() { push({.kind = Kind::kAllEntries}); }
+void Notifier::when_done(std::move_only_function<void()> done) {
+  push({.kind = Kind::kCall, .call = std::move(done)});
+}
 
 void Notifier::run(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   while (ready_.wait(lock, stop, [this] { return !queue_.empty(); }) && !stop.stop_requested()) {
-    const Notice notice = std::move(queue_.front());
+    Notice notice = std::move(queue_.front());
     queue_.pop_front();
     lock.unlock();
     send(notice);
@@ -65,7 +70,7 @@ void Notifier::run(const std::stop_token& stop) {
   }
 }
 
-void Notifier::send(const Notice& notice) {
+void Notifier::send(Notice& notice) {
   const fuse_ino_t node = number_of(notice.node);
   // ENOENT says that the kernel does not have it: as good as done. So for every other failure:
   // the mount point is going away.
@@ -86,6 +91,9 @@ void Notifier::send(const Notice& notice) {
         (void)fuse_lowlevel_notify_inval_entry(session_, number_of(parent), name.c_str(),
                                                name.size());
       }
+      return;
+    case Kind::kCall:
+      notice.call();
       return;
   }
 }

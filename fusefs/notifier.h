@@ -38,17 +38,19 @@ class Notifier final : public KernelNotifier {
   void invalidate_data(NodeId node) override;
   void invalidate_entry(NodeId parent, std::string name) override;
   void invalidate_all_entries() override;
+  void when_done(std::move_only_function<void()> done) override;
 
  private:
-  enum class Kind { kAttributes, kData, kEntry, kAllEntries };
+  enum class Kind { kAttributes, kData, kEntry, kAllEntries, kCall };
   struct Notice {
     Kind kind{};
     NodeId node{};
     std::string name;
+    std::move_only_function<void()> call;
   };
   void push(Notice notice);
   void run(const std::stop_token& stop);
-  void send(const Notice& notice);
+  void send(Notice& notice);
 
   fuse_session* session_ = nullptr;      // set before the thread starts
   std::function<Names()> cached_names_;  // likewise

@@ -38,8 +38,8 @@ void raise_descriptor_limit() {
   if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) log_warn("descriptor-limit-not-raised");
 }
 
-// A sanitizer reads /proc when the program ends, and writes its report where it is told to: confined
-// it can do neither, and says nothing of what it has found.
+// A sanitizer reads /proc when the program ends, and writes its report where it is told to:
+// confined it can do neither, and says nothing of what it has found.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr bool kIsSanitized = true;
 #else

@@ -26,8 +26,7 @@ rm "$b/early/file"
 rmdir "$b/early"
 
 begin "Every random change is seen from the other side at once"
-python3 "$HOMEFS_SOURCE_DIR/tests/support/two_sides.py" "$a" "$b" "${HOMEFS_CHANGES:-2000}" \
-  ${HOMEFS_SEED:-}
+python3 "$HOMEFS_SOURCE_DIR/tests/support/two_sides.py" "$a" "$b" "${HOMEFS_CHANGES:-2000}" "${HOMEFS_SEED:-20261122}"
 
 begin "Lines that two mounts append are neither lost nor torn"
 lines=${HOMEFS_LINES:-500}
