@@ -252,7 +252,7 @@ Task<> write_and_send(FileSystem& files, fuse_req_t request, NodeId node, std::s
     reply_error(request, result.error());
   } else {
     fuse_reply_write(request, count);
-    files.send_writes(to.node);  // the program goes on meanwhile
+    files.send_writes(node);  // the program goes on meanwhile
   }
 }
 
