@@ -13,10 +13,7 @@ void FileSystem::changed(NodeId id, const ChangeReply& reply) {
     Node* node = state->nodes.find(id);
     if (node == nullptr) return;
     const std::uint32_t before = node->attributes.mode;
-    // Our own change, made through the kernel: what its page cache holds is the new version.
-    const bool was_current = node->kernel_version == node->attributes.version;
-    NodeCache::update(*node, reply.attributes);
-    if (was_current) node->kernel_version = node->attributes.version;
+    NodeCache::update_own(*node, reply.attributes);
     has_lost_privileges = (before & ~node->attributes.mode & (S_ISUID | S_ISGID)) != 0;
   }
   // A write took them away, whose reply to the kernel does not say so.

@@ -67,7 +67,7 @@ Task<Result<EntryOut>> FileSystem::link(NodeId id, NodeId parent_id, std::string
   update_parent(*state, parent_id, reply->parent);
   Node* node = state->nodes.find(id);
   if (node == nullptr) co_return fail(Status::kStale);
-  NodeCache::update(*node, reply->attributes);
+  NodeCache::update_own(*node, reply->attributes);
   ++node->lookups;
   if (Node* parent = state->nodes.find(parent_id)) enter(*state, *parent, name, *node);
   co_return entry_of(*state, *node);
@@ -129,6 +129,9 @@ void FileSystem::replace_names(ClientState& state, const RenameRequest& request,
   Node* to = state.nodes.find(request.new_parent);
   // What moved need not be known here, but the folder it is in now may be complete and must name
   // it.
+  if (Node* known = state.nodes.find(reply.attributes.inode)) {
+    NodeCache::update_own(*known, reply.attributes);
+  }
   Node& moved = state.nodes.see(reply.attributes, request.new_parent, request.new_name);
   Node* other = reply.other ? state.nodes.find(reply.other->inode) : nullptr;
   if (reply.other && request.mode == RenameMode::kExchange) {

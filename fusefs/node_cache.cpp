@@ -75,6 +75,7 @@ Node& NodeCache::add_made(NodeId id, const Attributes& attributes, NodeId parent
   Node& node = add(id, attributes);
   node.has_attributes = attributes.order >= event_order_;
   node.has_no_xattrs = node.has_attributes;
+  node.kernel_version = attributes.version;  // there is nothing yet that its pages could lack
   node.is_bound = true;
   node.parent = parent;
   node.name = SharedName(name);
@@ -91,6 +92,12 @@ void NodeCache::update(Node& node, const Attributes& attributes) {
   }
   node.attributes = attributes;
   node.has_attributes = true;
+}
+
+void NodeCache::update_own(Node& node, const Attributes& attributes) {
+  const bool was_current = node.kernel_version == node.attributes.version;
+  update(node, attributes);
+  if (was_current) node.kernel_version = node.attributes.version;
 }
 
 void NodeCache::invalidate(Node& node, std::uint64_t event_order) {

@@ -72,6 +72,8 @@ class NodeCache {
   /// Takes over what the server said of the node, unless something newer was heard already:
   /// answers overtake each other, but each carries its order.
   static void update(Node& node, const Attributes& attributes);
+  /// The same for the answer to a change of our own, which the kernel has made in its pages too.
+  static void update_own(Node& node, const Attributes& attributes);
   static bool is_of_another_type(const Node& node, const Attributes& attributes);
   /// Another session has changed the node: what is known of it is void, and answers that the event
   /// has overtaken are not kept.
