@@ -1,14 +1,23 @@
 // Changes of attributes, and extended attributes.
+#include <sys/stat.h>
+
 #include "fusefs/file_system.h"
 
 namespace homefs {
 
 void FileSystem::changed(NodeId id, const ChangeReply& reply) {
-  auto state = state_.lock();
-  state->grant.update(reply.grant);
-  Node* node = state->nodes.find(id);
-  if (node == nullptr) return;
-  NodeCache::update_own(*node, reply.attributes);
+  bool has_lost_privileges = false;
+  {
+    auto state = state_.lock();
+    state->grant.update(reply.grant);
+    Node* node = state->nodes.find(id);
+    if (node == nullptr) return;
+    const std::uint32_t before = node->attributes.mode;
+    NodeCache::update_own(*node, reply.attributes);
+    has_lost_privileges = (before & ~node->attributes.mode & (S_ISUID | S_ISGID)) != 0;
+  }
+  // A write took them away, whose reply to the kernel does not say so.
+  if (has_lost_privileges) notifier_->invalidate_attributes(id);
 }
 
 Task<Result<AttributesOut>> FileSystem::setattr(SetattrRequest request) {

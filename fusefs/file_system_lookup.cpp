@@ -39,6 +39,8 @@ FileSystem::Cached FileSystem::lookup_cached(NodeId parent_id, const std::string
 }
 
 Task<Result<EntryOut>> FileSystem::lookup(NodeId parent, std::string name) {
+  // The kernel lets longer ones through, and one that cannot exist is not merely absent.
+  if (name.size() > kNameBytesMax) co_return fail(Status::kNameTooLong);
   Cached cached = lookup_cached(parent, name);
   if (cached.is_known) co_return std::move(cached.entry);
   if (cached.should_list) background_.spawn(list_ahead(parent, 0));

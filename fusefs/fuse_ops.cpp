@@ -39,7 +39,9 @@ void on_init(void*, fuse_conn_info* connection) {
   };
   want(FUSE_CAP_ASYNC_READ, true);
   want(FUSE_CAP_ASYNC_DIO, true);
-  want(FUSE_CAP_ATOMIC_O_TRUNC, true);
+  // An open with O_TRUNC comes as an open and a change of size: that one says whether suid and sgid
+  // have to go, and its reply tells the kernel that they are gone.
+  want(FUSE_CAP_ATOMIC_O_TRUNC, false);
   want(FUSE_CAP_PARALLEL_DIROPS, true);
   // The server tells us when contents change; guessing it from times throws good pages away.
   want(FUSE_CAP_AUTO_INVAL_DATA, false);
@@ -185,11 +187,10 @@ void on_setattr(fuse_req_t request, fuse_ino_t node, struct stat* to, int which,
   change.size = static_cast<std::uint64_t>(to->st_size);
   change.atime = timestamp(to->st_atim);
   change.mtime = timestamp(to->st_mtim);
-  if (change.which == 0) {
-    ops.spawn(reply_attributes(ops, request, ops.files().getattr(node_of(node))));
-  } else {
-    ops.spawn(reply_attributes(ops, request, ops.files().setattr(change)));
-  }
+  // The kernel asks for no change at all when chown(2) is told to change neither owner nor group,
+  // and when a write has to take privileges away.
+  if (change.which == 0) change.which = kSetKillPrivileges;
+  ops.spawn(reply_attributes(ops, request, ops.files().setattr(change)));
 }
 
 void on_statfs(fuse_req_t request, fuse_ino_t) {

@@ -5,6 +5,67 @@
 #include "protocol/result.h"
 
 namespace homefs {
+namespace {
+
+constexpr std::uint32_t kOwnershipVersion = 1;
+constexpr std::size_t kNumberBytes = 4;
+
+void put(OwnershipBytes& bytes, std::size_t index, std::uint32_t number) {
+  for (std::size_t i = 0; i < kNumberBytes; ++i) {
+    bytes[index * kNumberBytes + i] = static_cast<std::byte>(number >> (8 * i) & 0xff);
+  }
+}
+
+std::uint32_t number_at(std::span<const std::byte> bytes, std::size_t index) {
+  std::uint32_t number = 0;
+  for (std::size_t i = 0; i < kNumberBytes; ++i) {
+    number |= std::to_integer<std::uint32_t>(bytes[index * kNumberBytes + i]) << (8 * i);
+  }
+  return number;
+}
+
+bool is_type(std::uint32_t mode) {
+  switch (mode & S_IFMT) {
+    case S_IFREG:
+    case S_IFDIR:
+    case S_IFLNK:
+    case S_IFIFO:
+    case S_IFSOCK:
+    case S_IFCHR:
+    case S_IFBLK:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+OwnershipBytes encode_ownership(const Ownership& ownership) {
+  OwnershipBytes bytes{};
+  std::size_t index = 0;
+  for (const std::uint32_t number :
+       {kOwnershipVersion, ownership.mode, ownership.uid, ownership.gid, ownership.device}) {
+    put(bytes, index++, number);
+  }
+  return bytes;
+}
+
+std::optional<Ownership> decode_ownership(std::span<const std::byte> value) {
+  if (value.size() != sizeof(OwnershipBytes)) return {};
+  if (number_at(value, 0) != kOwnershipVersion) return {};
+  const Ownership ownership{.mode = number_at(value, 1),
+                            .uid = number_at(value, 2),
+                            .gid = number_at(value, 3),
+                            .device = number_at(value, 4)};
+  if (!is_type(ownership.mode)) return {};
+  return ownership;
+}
+
+std::uint32_t whole_disk_mode(std::uint32_t true_mode) {
+  if (S_ISDIR(true_mode)) return S_IFDIR | S_ISVTX | S_IRWXU;
+  return S_IFREG | S_ISVTX | S_IRUSR | S_IWUSR;
+}
 
 DiskMode disk_mode_of(std::uint32_t true_mode) {
   const std::uint32_t special = true_mode & (S_ISUID | S_ISGID | S_ISVTX);
@@ -36,6 +97,7 @@ std::uint32_t true_mode_of(std::uint32_t disk_mode, std::optional<std::uint32_t>
 }
 
 std::uint32_t without_privileges(std::uint32_t mode) {
+  if (S_ISDIR(mode)) return mode;
   std::uint32_t taken = S_ISUID;
   if ((mode & S_IXGRP) != 0) taken |= S_ISGID;
   return mode & ~taken;

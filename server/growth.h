@@ -20,7 +20,7 @@ struct Home::Growth {
   std::unique_lock<std::shared_mutex> size_lock;
   std::shared_lock<std::shared_mutex> source_lock;  ///< of the file that is copied from, if any
   UsageScan::Change change;
-  disk::Stat before;  ///< its mode as it is on the disk
+  disk::Stat before;  ///< a true one
   std::optional<Reservation> reservation;
   Draw draw = Draw::kFreeFirst;
 

@@ -62,7 +62,8 @@ Reply mkdir(HandlerContext& context, const MkdirRequest& request) {
 
 Reply mknod(HandlerContext& context, const MknodRequest& request) {
   return make_entry(context, request, [&](const InodeRef& parent, const Name& name) {
-    return context.home.mknod(context.actor(request.caller), parent, name, request.mode);
+    return context.home.mknod(context.actor(request.caller), parent, name, request.mode,
+                              request.device);
   });
 }
 

@@ -68,7 +68,8 @@ Result<UniqueFd> make_and_open(const std::string& path) {
 
 }  // namespace
 
-Home::Home(HomeOptions options) : options_(std::move(options)) {}
+Home::Home(HomeOptions options)
+    : options_(std::move(options)), preserves_owners_(options_.preserve_owners) {}
 
 Home::~Home() {
   // The walk uses everything else.
@@ -76,9 +77,6 @@ Home::~Home() {
 }
 
 Result<std::shared_ptr<Home>> Home::open(HomeOptions options) {
-  if (options.preserve_owners) {
-    return fail(Status::kNotSupported, "homes that preserve owners are not supported yet");
-  }
   if (options.descriptors == nullptr) options.descriptors = std::make_shared<DescriptorCache>();
   if (options.buffers == nullptr) options.buffers = BufferPool::make(kBuffersKept);
   std::shared_ptr<Home> home(new Home(std::move(options)));
@@ -185,7 +183,7 @@ Result<InodeRef> Home::find_folder(std::string_view path) {
   return at;
 }
 
-// What clients are told of `stat`, whose mode is the true one: without the link in the orphanage.
+// What clients are told of `stat`, a true one: without the link in the orphanage.
 Attributes Home::told(const InodeRef& inode, const disk::Stat& stat, bool is_change) {
   Attributes attributes = stat.attributes;
   if (attributes.links > 0 && orphanage_->has(attributes.inode)) --attributes.links;

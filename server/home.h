@@ -46,6 +46,7 @@ class NodeTable;
 class Orphanage;
 class Quota;
 class UsageStore;
+struct NewInode;
 struct Usage;
 
 struct HomeOptions {
@@ -53,7 +54,7 @@ struct HomeOptions {
   std::string orphan_folder;     ///< outside of `root`, on the same file system; made if missing
   std::uint64_t bytes_max = 0;   ///< the quota; 0 = unlimited
   std::uint64_t files_max = 0;   ///< inodes below the root; 0 = unlimited
-  bool preserve_owners = false;  ///< not supported yet: open() refuses it with kNotSupported
+  bool preserve_owners = false;  ///< clients may set owners and make devices (file_mode.h)
   /// How long orphans that a stop of the server left behind wait for their sessions.
   std::chrono::seconds orphan_linger = kSessionLingerDefault;
   std::shared_ptr<DescriptorCache> descriptors;  ///< of the process; null: one of its own
@@ -65,7 +66,7 @@ struct HomeOptions {
 struct Actor {
   Grant& grant;            ///< the session's share of the quota
   const NodeTable& nodes;  ///< what the session itself has bound
-  Caller caller;           ///< seam for homes that preserve owners; not used yet
+  Caller caller;           ///< who owns what is made, in homes that preserve owners
 };
 
 /// What a create, mkdir, mknod, symlink, link or lookup found or made.
@@ -147,6 +148,9 @@ class Home : public std::enable_shared_from_this<Home> {
   void stop();
   /// Applies a new quota from now on. Lowering it below the use refuses growth, deletes nothing.
   void set_limits(std::uint64_t bytes_max, std::uint64_t files_max);
+  /// From now on; what is in the home stays as it is kept.
+  void set_preserves_owners(bool preserves) { preserves_owners_.store(preserves); }
+  [[nodiscard]] bool preserves_owners() const { return preserves_owners_.load(); }
   /// Deletes the orphans left by an earlier run that nobody adopted within the linger time. To be
   /// called now and then. Returns how many.
   std::size_t sweep_orphans(std::chrono::steady_clock::time_point now);
@@ -173,9 +177,10 @@ class Home : public std::enable_shared_from_this<Home> {
                        std::uint32_t mode);
   Result<Entry> mkdir(const Actor& actor, const InodeRef& parent, const Name& name,
                       std::uint32_t mode);
-  /// FIFOs, sockets and regular files; kNotPermitted for devices.
+  /// FIFOs, sockets and regular files, and devices in homes that preserve owners; else those are
+  /// kNotPermitted. `device`: the number of one.
   Result<Entry> mknod(const Actor& actor, const InodeRef& parent, const Name& name,
-                      std::uint32_t mode);
+                      std::uint32_t mode, std::uint32_t device);
   Result<Entry> symlink(const Actor& actor, const InodeRef& parent, const Name& name,
                         const std::string& target);
   Result<Entry> link(const Actor& actor, const InodeRef& inode, const InodeRef& parent,
@@ -199,8 +204,8 @@ class Home : public std::enable_shared_from_this<Home> {
   // ---- Attributes (home_attributes.cpp) ----
 
   Result<Attributes> getattr(const InodeRef& inode);
-  /// Applies size, owner, mode and times, in this order. A change of owner that is none is allowed;
-  /// any other is kNotPermitted.
+  /// Applies size, owner and mode, and times, in this order. Any other change of owner than one
+  /// that is none is kNotPermitted in a home that does not preserve owners.
   Result<Attributes> setattr(const Actor& actor, const InodeRef& inode,
                              const SetattrRequest& request);
   Result<Attributes> setxattr(const InodeRef& inode, const std::string& name,
@@ -259,8 +264,10 @@ class Home : public std::enable_shared_from_this<Home> {
   }
 
   Result<Entry> try_lookup(const InodeRef& parent, int folder, const Name& name);
-  struct Making;
-  Result<Entry> make(const Actor& actor, const InodeRef& parent, const Name& name, Making& making);
+  Result<NewInode> newborn(const Actor& actor, const InodeRef& parent, std::uint32_t mode);
+  static Result<void> correct_mode(int fd, const NewInode& wanted, disk::Stat& stat);
+  Result<Entry> make(const Actor& actor, const InodeRef& parent, const Name& name,
+                     const NewInode& wanted);
   Result<disk::FdRef> open_file(const InodeRef& inode);
   Result<disk::FdRef> open_for_xattrs(const InodeRef& inode);
 
@@ -269,7 +276,7 @@ class Home : public std::enable_shared_from_this<Home> {
                               const InodeRef& source_or_null = nullptr);
   Result<void> reserve_to(Growth& growth, std::uint64_t size);
   Result<Attributes> end_growth(Growth& growth, const Result<void>& done);
-  Result<void> kill_privileges(int fd, const disk::Stat& stat);
+  Result<void> kill_privileges(int fd, const disk::Stat& before);
   Result<void> change_attributes(Growth& growth, const SetattrRequest& request);
   Result<void> remove_orphan(InodeNumber number);
   Result<Farewell> prepare_farewell(const Actor& actor, const InodeRef& parent, int folder,
@@ -292,6 +299,7 @@ class Home : public std::enable_shared_from_this<Home> {
   std::unique_ptr<UsageScan> scan_;
   InodeRef root_;
   std::atomic<bool> is_stopping_{false};
+  std::atomic<bool> preserves_owners_;
 };
 
 }  // namespace homefs

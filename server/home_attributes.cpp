@@ -26,6 +26,22 @@ timespec time_to_set(std::uint32_t which, std::uint32_t given, std::uint32_t now
 
 constexpr std::uint32_t kSetTimes = kSetAtime | kSetMtime | kSetAtimeNow | kSetMtimeNow;
 
+constexpr std::uint32_t kSetOwnership = kSetMode | kSetUid | kSetGid | kSetKillPrivileges;
+
+// The owner and mode after a change. A chown by anybody takes privileges from all but folders.
+Ownership changed_ownership(const disk::Stat& before, const SetattrRequest& request) {
+  const std::uint32_t which = request.which;
+  Ownership wanted = ownership_of(before);
+  if ((which & kSetUid) != 0) wanted.uid = request.uid;
+  if ((which & kSetGid) != 0) wanted.gid = request.gid;
+  if ((which & kSetMode) != 0) {
+    wanted.mode = (wanted.mode & S_IFMT) | (request.mode & kModeBits);
+  } else if ((which & kSetOwnership) != 0) {
+    wanted.mode = without_privileges(wanted.mode);
+  }
+  return wanted;
+}
+
 // Which names clients may use. Only user.*: the others mean something to the server's kernel.
 Result<void> check_xattr_name(const std::string& name) {
   if (name.size() > kXattrNameBytesMax) return fail(Status::kOutOfRange);
@@ -55,8 +71,9 @@ Result<Attributes> Home::setattr(const Actor& actor, const InodeRef& inode,
   auto growth = begin_growth(actor, inode, *file);
   if (!growth) return std::unexpected(growth.error());
   const Attributes& before = growth->before.attributes;
-  if (((request.which & kSetUid) != 0 && request.uid != before.uid) ||
-      ((request.which & kSetGid) != 0 && request.gid != before.gid)) {
+  const bool changes_owner = ((request.which & kSetUid) != 0 && request.uid != before.uid) ||
+                             ((request.which & kSetGid) != 0 && request.gid != before.gid);
+  if (changes_owner && !preserves_owners()) {
     return fail(Status::kNotPermitted, "this home does not keep owners");
   }
   if ((request.which & kSetSize) != 0) {
@@ -70,15 +87,13 @@ Result<Attributes> Home::setattr(const Actor& actor, const InodeRef& inode,
 Result<void> Home::change_attributes(Growth& growth, const SetattrRequest& request) {
   const int fd = growth.fd();
   const std::uint32_t which = request.which;
-  const Attributes& before = growth.before.attributes;
   Result<void> done{};
   if ((which & kSetSize) != 0) done = disk::truncate(fd, request.size);
-  const bool is_chown = (which & (kSetUid | kSetGid)) != 0;
-  if (done && is_chown) done = disk::touch_owner(fd, before.uid, before.gid);
-  if (done && (which & kSetMode) != 0) {
-    done = store_mode(fd, before.mode, (before.mode & S_IFMT) | (request.mode & kModeBits));
-  } else if (done && (is_chown || (which & kSetKillPrivileges) != 0)) {
-    done = kill_privileges(fd, growth.before);
+  const Ownership wanted = changed_ownership(growth.before, request);
+  // The change of size has given a new ctime already.
+  const bool is_asked = (which & kSetOwnership) != 0 && (which & kSetSize) == 0;
+  if (done && (is_asked || wanted != ownership_of(growth.before))) {
+    done = store_ownership(fd, growth.before, wanted);
   }
   if (done && (which & kSetTimes) != 0) {
     done = disk::change_times(fd, time_to_set(which, kSetAtime, kSetAtimeNow, request.atime),

@@ -27,7 +27,7 @@ Result<Home::Growth> Home::begin_growth(const Actor& actor, const InodeRef& inod
   // What is gone is not accounted any more; nothing of it may grow.
   if (inodes_->is_gone(*inode)) return fail(Status::kStale);
   auto change = scan_->change();
-  auto before = disk::stat_fd(file->get());
+  auto before = stat_true(file->get());
   if (!before) return std::unexpected(before.error());
   if (inode->is_file()) change.touch(*before);  // nothing else has a size that counts
   return Growth{.actor = actor,
@@ -75,15 +75,13 @@ Result<Attributes> Home::end_growth(Growth& growth, const Result<void>& done) {
   return told(growth.inode, *after, /*is_change=*/true);
 }
 
-// Takes suid and sgid away as a write by an ordinary user does. `stat`: the mode on the disk.
+// Takes suid and sgid away as a write by an ordinary user does. `before`: a true stat.
 // Precondition: the inode's size lock is held exclusively.
-Result<void> Home::kill_privileges(int fd, const disk::Stat& stat) {
-  disk::Stat with_mode = stat;
-  if (auto done = make_true(fd, with_mode); !done) return done;
-  const std::uint32_t mode = with_mode.attributes.mode;
-  const std::uint32_t less = without_privileges(mode);
-  if (!S_ISREG(mode) || less == mode) return {};
-  return store_mode(fd, stat.attributes.mode, less);
+Result<void> Home::kill_privileges(int fd, const disk::Stat& before) {
+  Ownership wanted = ownership_of(before);
+  wanted.mode = without_privileges(wanted.mode);
+  if (wanted == ownership_of(before)) return {};
+  return store_ownership(fd, before, wanted);
 }
 
 }  // namespace homefs

@@ -43,7 +43,7 @@ Result<ListedEntry> Home::stat_entry(const disk::FdRef& folder, const FolderEntr
   if (attributes.links > 0 && orphanage_->has(attributes.inode)) --attributes.links;
   attributes.version = inodes_->version_of_entry(*stat);
   if (S_ISLNK(attributes.mode)) {
-    auto target = disk::readlink_at(folder->get(), entry.name.c_str());
+    auto target = read_target_at(folder->get(), entry.name.c_str(), *stat);
     if (!target) return std::unexpected(target.error());
     listed.target = *std::move(target);
   }

@@ -1,14 +1,13 @@
 // Home: finding names, and making new ones.
 
-#include <fcntl.h>
-#include <linux/fs.h>
+#include <sys/stat.h>
 
-#include <functional>
 #include <utility>
 
 #include "server/disk_mode.h"
 #include "server/home.h"
 #include "server/inode_table.h"
+#include "server/new_inode.h"
 #include "server/orphanage.h"
 #include "server/quota.h"
 #include "server/usage_scan.h"
@@ -22,70 +21,7 @@ bool is_not_there(Status status) {
          status == Status::kNotDirectory || status == Status::kCrossDevice;
 }
 
-// A file whose mode needs the xattr gets its name when it has it: under its name it is never seen
-// with another mode, not even after a kill.
-Result<UniqueFd> make_file_with_xattr(int folder, const char* name, std::uint32_t mode) {
-  auto fd = disk::open_unnamed(folder, disk_mode_of(mode).mode & kModeBits);
-  if (!fd) return fd;
-  if (auto done = store_mode(fd->get(), S_IFREG, mode); !done) return std::unexpected(done.error());
-  if (auto done = disk::link_fd_at(fd->get(), folder, name); !done) {
-    return std::unexpected(done.error());
-  }
-  return fd;
-}
-
-Result<UniqueFd> make_file(int folder, const char* name, std::uint32_t mode) {
-  const DiskMode target = disk_mode_of(mode);
-  if (target.has_xattr) return make_file_with_xattr(folder, name, mode);
-  return disk::open_at(folder, name, O_CREAT | O_EXCL | O_RDWR | O_NOCTTY, target.mode & kModeBits);
-}
-
-// The same for a folder: made in the orphanage, moved to its place when it is ready.
-Result<UniqueFd> make_folder_with_xattr(Orphanage& orphanage, int folder, const char* name,
-                                        std::uint32_t mode) {
-  const std::string making = orphanage.name_in_making();
-  const int workshop = orphanage.folder()->get();
-  if (auto done = disk::make_folder_at(workshop, making.c_str(), S_IRWXU); !done) {
-    return std::unexpected(done.error());
-  }
-  auto fd = disk::open_at(workshop, making.c_str(), O_RDONLY | O_DIRECTORY);
-  Result<void> done{};
-  if (!fd) done = std::unexpected(fd.error());
-  if (done) done = store_mode(fd->get(), S_IFDIR, mode);
-  if (done) done = disk::rename_at(workshop, making.c_str(), folder, name, RENAME_NOREPLACE);
-  if (done) return fd;
-  (void)disk::remove_folder_at(workshop, making.c_str());  // else the next start does it
-  return std::unexpected(done.error());
-}
-
-Result<UniqueFd> make_folder(Orphanage& orphanage, int folder, const char* name,
-                             std::uint32_t mode) {
-  const DiskMode target = disk_mode_of(mode);
-  if (target.has_xattr) return make_folder_with_xattr(orphanage, folder, name, mode);
-  if (auto done = disk::make_folder_at(folder, name, target.mode & kModeBits); !done) {
-    return std::unexpected(done.error());
-  }
-  auto fd = disk::open_at(folder, name, O_RDONLY | O_DIRECTORY);
-  if (!fd) (void)disk::remove_folder_at(folder, name);  // as if it was never made
-  return fd;
-}
-
-// What was just made under a name, if it was.
-Result<UniqueFd> open_made(const Result<void>& made, int folder, const char* name) {
-  if (!made) return std::unexpected(made.error());
-  auto fd = disk::open_at(folder, name, O_PATH);
-  if (!fd) (void)disk::unlink_at(folder, name);  // as if it was never made
-  return fd;
-}
-
 }  // namespace
-
-/// What differs between the operations that make something.
-struct Home::Making {
-  /// Makes it in `folder` and returns a descriptor fit for the inode table.
-  std::function<Result<UniqueFd>(int folder)> run;
-  std::uint32_t mode = 0;  ///< the true mode it has to have, with type bits; 0: as it comes
-};
 
 Result<Entry> Home::lookup(const InodeRef& parent, const Name& name) {
   const auto folder = inodes_->open(parent);
@@ -109,7 +45,7 @@ Result<Entry> Home::try_lookup(const InodeRef& parent, int folder, const Name& n
   if (stat->is_mount) return fail(Status::kCrossDevice, "something is mounted there");
   Entry entry;
   if (S_ISLNK(stat->attributes.mode)) {
-    auto target = disk::readlink_at(folder, name.c_str());
+    auto target = read_target_at(folder, name.c_str(), *stat);
     if (!target) return std::unexpected(target.error());
     entry.target = *std::move(target);
   }
@@ -118,9 +54,42 @@ Result<Entry> Home::try_lookup(const InodeRef& parent, int folder, const Name& n
   return entry;
 }
 
-// Common to everything that makes an inode. Precondition: `making` refuses a name that exists.
+// What is made for `actor` in a home that preserves owners: its own, but the group's of a folder
+// that says so; and a folder in there says so too. Nothing in other homes, but for the latter.
+Result<NewInode> Home::newborn(const Actor& actor, const InodeRef& parent, std::uint32_t mode) {
+  NewInode wanted{.mode = mode};
+  const bool is_whole = preserves_owners();
+  if (!is_whole && !S_ISDIR(mode)) return wanted;
+  const auto stat = inodes_->stat(parent);
+  if (!stat) return std::unexpected(stat.error());
+  const bool hands_on = (stat->attributes.mode & S_ISGID) != 0;
+  if (hands_on && S_ISDIR(mode)) wanted.mode |= S_ISGID;
+  if (is_whole) {
+    wanted.whole = {.mode = wanted.mode,
+                    .uid = actor.caller.uid,
+                    .gid = hands_on ? stat->attributes.gid : actor.caller.gid};
+  }
+  return wanted;
+}
+
+// Gives what was just made the mode that it has to have: the umask of the process or a default ACL
+// had a say. `stat`: a true one.
+Result<void> Home::correct_mode(int fd, const NewInode& wanted, disk::Stat& stat) {
+  const bool is_right = wanted.whole ? stat.disk_mode == whole_disk_mode(wanted.mode)
+                                     : S_ISLNK(wanted.mode) || stat.attributes.mode == wanted.mode;
+  if (is_right) return {};
+  auto done = wanted.whole ? disk::change_mode(fd, whole_disk_mode(wanted.mode) & kModeBits)
+                           : store_mode(fd, stat.disk_mode, wanted.mode);
+  if (!done) return done;
+  auto after = stat_true(fd);
+  if (!after) return std::unexpected(after.error());
+  stat = *after;
+  return {};
+}
+
+// Common to everything that makes an inode.
 Result<Entry> Home::make(const Actor& actor, const InodeRef& parent, const Name& name,
-                         Making& making) {
+                         const NewInode& wanted) {
   quota_->wait_until_decidable();
   const auto folder = inodes_->open(parent);
   if (!folder) return std::unexpected(folder.error());
@@ -134,20 +103,14 @@ Result<Entry> Home::make(const Actor& actor, const InodeRef& parent, const Name&
     if (disk::stat_at(folder_fd, name.c_str())) return fail(Status::kExists);
     return std::unexpected(reservation.error());
   }
-  auto fd = making.run(folder_fd);
+  auto fd = make_inode(*orphanage_, folder_fd, name.c_str(), wanted);
   if (!fd) return std::unexpected(fd.error());
   reservation->settle({.files = 1});
   auto stat = stat_true(fd->get());
   if (!stat) return std::unexpected(stat.error());
   change.made(*stat);
-  if (making.mode != 0 && stat->attributes.mode != making.mode) {
-    // The umask of the process, a default ACL, or the sgid bit of the folder had a say.
-    const auto raw = disk::stat_fd(fd->get());
-    if (!raw) return std::unexpected(raw.error());
-    auto done = store_mode(fd->get(), raw->attributes.mode, making.mode);
-    if (!done) return std::unexpected(done.error());
-    stat = stat_true(fd->get());
-    if (!stat) return std::unexpected(stat.error());
+  if (auto done = correct_mode(fd->get(), wanted, *stat); !done) {
+    return std::unexpected(done.error());
   }
   Entry entry{.inode = inodes_->made(*stat, parent, name)};
   (void)inodes_->keep(entry.inode, std::move(*fd));
@@ -160,49 +123,34 @@ Result<Entry> Home::make(const Actor& actor, const InodeRef& parent, const Name&
 
 Result<Entry> Home::create(const Actor& actor, const InodeRef& parent, const Name& name,
                            std::uint32_t mode) {
-  const std::uint32_t true_mode = S_IFREG | (mode & kModeBits);
-  Making making{.run = [&](int folder) { return make_file(folder, name.c_str(), true_mode); },
-                .mode = true_mode};
-  return make(actor, parent, name, making);
+  const auto wanted = newborn(actor, parent, S_IFREG | (mode & kModeBits));
+  if (!wanted) return std::unexpected(wanted.error());
+  return make(actor, parent, name, *wanted);
 }
 
 Result<Entry> Home::mkdir(const Actor& actor, const InodeRef& parent, const Name& name,
                           std::uint32_t mode) {
   // mkdir(2) takes no suid and sgid; sgid is inherited.
-  std::uint32_t true_mode = S_IFDIR | (mode & (S_IRWXU | S_IRWXG | S_IRWXO | S_ISVTX));
-  const auto parent_stat = inodes_->stat(parent);
-  if (!parent_stat) return std::unexpected(parent_stat.error());
-  true_mode |= parent_stat->attributes.mode & S_ISGID;
-  Making making{
-      .run = [&](int folder) { return make_folder(*orphanage_, folder, name.c_str(), true_mode); },
-      .mode = true_mode};
-  return make(actor, parent, name, making);
+  constexpr std::uint32_t kTaken = S_IRWXU | S_IRWXG | S_IRWXO | S_ISVTX;
+  const auto wanted = newborn(actor, parent, S_IFDIR | (mode & kTaken));
+  if (!wanted) return std::unexpected(wanted.error());
+  return make(actor, parent, name, *wanted);
 }
 
 Result<Entry> Home::mknod(const Actor& actor, const InodeRef& parent, const Name& name,
-                          std::uint32_t mode) {
-  switch (mode & S_IFMT) {
-    case 0:
-    case S_IFREG:
-      return create(actor, parent, name, mode);
-    case S_IFIFO:
-    case S_IFSOCK:
-      break;
-    case S_IFCHR:
-    case S_IFBLK:
-    case S_IFDIR:
-      return fail(Status::kNotPermitted);
-    default:
-      return fail(Status::kInvalid);
+                          std::uint32_t mode, std::uint32_t device) {
+  const std::uint32_t type = mode & S_IFMT;
+  const bool is_device = type == S_IFCHR || type == S_IFBLK;
+  if (type == 0 || type == S_IFREG) return create(actor, parent, name, mode);
+  if (type == S_IFDIR) return fail(Status::kNotPermitted);
+  if (!is_device && type != S_IFIFO && type != S_IFSOCK) return fail(Status::kInvalid);
+  auto wanted = newborn(actor, parent, mode & (S_IFMT | kModeBits));
+  if (!wanted) return std::unexpected(wanted.error());
+  if (is_device) {
+    if (!wanted->whole) return fail(Status::kNotPermitted, "this home keeps no devices");
+    wanted->whole->device = device;
   }
-  const std::uint32_t true_mode = mode & (S_IFMT | kModeBits);
-  Making making{.run =
-                    [&](int folder) {
-                      const auto made = disk::make_node_at(folder, name.c_str(), true_mode);
-                      return open_made(made, folder, name.c_str());
-                    },
-                .mode = true_mode};
-  return make(actor, parent, name, making);
+  return make(actor, parent, name, *wanted);
 }
 
 Result<Entry> Home::symlink(const Actor& actor, const InodeRef& parent, const Name& name,
@@ -210,11 +158,11 @@ Result<Entry> Home::symlink(const Actor& actor, const InodeRef& parent, const Na
   if (target.empty()) return fail(Status::kNoSuchFile);
   if (target.size() > kSymlinkBytesMax) return fail(Status::kNameTooLong);
   if (target.find('\0') != std::string::npos) return fail(Status::kInvalid);
-  Making making{.run = [&](int folder) {
-    const auto made = disk::make_symlink_at(folder, name.c_str(), target);
-    return open_made(made, folder, name.c_str());
-  }};
-  return make(actor, parent, name, making);
+  constexpr std::uint32_t kSymlinkMode = S_IFLNK | 0777;
+  auto wanted = newborn(actor, parent, kSymlinkMode);
+  if (!wanted) return std::unexpected(wanted.error());
+  wanted->target = &target;
+  return make(actor, parent, name, *wanted);
 }
 
 Result<Entry> Home::link(const Actor&, const InodeRef& inode, const InodeRef& parent,
@@ -226,7 +174,7 @@ Result<Entry> Home::link(const Actor&, const InodeRef& inode, const InodeRef& pa
   if (!parent->is_folder()) return fail(Status::kNotDirectory);
   const std::lock_guard lock(inodes_->names_mutex());
   auto change = scan_->change();
-  auto stat = disk::stat_fd((*file)->get());
+  const auto stat = stat_true((*file)->get());
   if (!stat) return std::unexpected(stat.error());
   // A file that has no name any more gets none again: link(2) of an unlinked file is ENOENT.
   const std::uint32_t hidden = orphanage_->has(inode->number()) ? 1 : 0;
@@ -245,10 +193,10 @@ Result<Entry> Home::link(const Actor&, const InodeRef& inode, const InodeRef& pa
 }
 
 Result<std::string> Home::readlink(const InodeRef& inode) {
-  if (!S_ISLNK(inode->identity().type)) return fail(Status::kInvalid);
+  if (!inode->is_symlink()) return fail(Status::kInvalid);
   const auto link = inodes_->open(inode);
   if (!link) return std::unexpected(link.error());
-  return disk::readlink_fd((*link)->get());
+  return read_target((*link)->get(), inode->identity().type);
 }
 
 Result<InodeRef> Home::reintroduce(const InodeRef& parent, const Name& name, InodeNumber number) {

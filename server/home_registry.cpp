@@ -103,6 +103,7 @@ std::shared_ptr<LiveHome> HomeRegistry::apply_limits(const Account& account) {
     const auto found = entries->find(account.name);
     if (found == entries->end()) return nullptr;
     Entry& entry = found->second;
+    entry.home->files->set_preserves_owners(account.preserve_owners);
     if (entry.bytes_max == account.total_space && entry.files_max == account.files_max) {
       return nullptr;
     }

@@ -58,7 +58,8 @@ class HomeRegistry {
   /// Errors: those of Home::open and of making the folder.
   Result<std::shared_ptr<LiveHome>> acquire(const Account& account);
 
-  /// Puts the account's limits in force; null when its home is not open or they are unchanged.
+  /// Puts the account's limits, and whether it preserves owners, in force. Null when its home is
+  /// not open or the limits are unchanged.
   std::shared_ptr<LiveHome> apply_limits(const Account& account);
 
   /// Closes homes that no session has any more, and deletes orphans whose time has come.

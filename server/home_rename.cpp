@@ -51,7 +51,7 @@ Result<Move> Home::rename(const Actor& actor, const Place& from, const Place& to
   if (!to_folder) return std::unexpected(to_folder.error());
   if (!from.parent->is_folder() || !to.parent->is_folder()) return fail(Status::kNotDirectory);
   const std::lock_guard lock(inodes_->names_mutex());
-  const auto moved = disk::stat_at((*from_folder)->get(), from.name.c_str());
+  const auto moved = stat_true_at((*from_folder)->get(), from.name.c_str());
   if (!moved) return std::unexpected(moved.error());
   if (moved->is_mount) return fail(Status::kBusy, "something is mounted there");
   Rename rename{.actor = actor,
@@ -106,7 +106,7 @@ Result<Move> Home::move(const Rename& rename) {
 }
 
 Result<Move> Home::exchange(const Rename& rename) {
-  const auto other = disk::stat_at(rename.to_folder, rename.to.name.c_str());
+  const auto other = stat_true_at(rename.to_folder, rename.to.name.c_str());
   if (!other) return std::unexpected(other.error());
   if (other->is_mount) return fail(Status::kBusy, "something is mounted there");
   auto change = scan_->change();

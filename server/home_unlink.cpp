@@ -103,7 +103,7 @@ Attributes Home::finish_farewell(Farewell& farewell, const Attributes& parent_af
   }
   auto stat = disk::stat_fd(farewell.descriptor->get());
   if (stat) {
-    stat->attributes.mode = before.mode;  // the true one; nothing changed it
+    make_true_like(farewell.stat, *stat);
     farewell.stat = *stat;
   }
   return told(farewell.inode, farewell.stat, /*is_change=*/true);

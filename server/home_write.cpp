@@ -21,11 +21,6 @@ bool is_in_range(std::uint64_t offset, std::uint64_t length) {
   return offset <= kOffsetMax && length <= kOffsetMax - offset;
 }
 
-// A mode on the disk that may stand for one with suid or sgid, which a write takes away.
-bool may_have_privileges(std::uint32_t disk_mode) {
-  return is_marked(disk_mode) || (disk_mode & (S_ISUID | S_ISGID)) != 0;
-}
-
 int flags_of(FallocateMode mode) {
   switch (mode) {
     case FallocateMode::kAllocate:
@@ -58,9 +53,10 @@ Result<Attributes> Home::write(const Actor& actor, const InodeRef& inode, std::u
   {
     // Inside of the file as it is: beside other such writes. The lock keeps it from being cut.
     const std::shared_lock lock(inode->size_lock());
-    const auto stat = disk::stat_fd(fd);
+    const auto stat = stat_true(fd);
     if (!stat) return std::unexpected(stat.error());
-    if (end <= stat->attributes.size && !may_have_privileges(stat->attributes.mode)) {
+    const std::uint32_t mode = stat->attributes.mode;
+    if (end <= stat->attributes.size && without_privileges(mode) == mode) {
       if (auto done = disk::write_at(fd, data, offset); !done) {
         return std::unexpected(done.error());
       }

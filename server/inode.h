@@ -34,19 +34,22 @@ class Inode {
   struct Identity {
     std::uint64_t number = 0;   ///< st_ino
     std::int64_t birth_ns = 0;  ///< time of birth; 0 where the file system does not know it
-    std::uint32_t type = 0;     ///< S_IFMT bits
+    std::uint32_t type = 0;     ///< S_IFMT bits, of the disk (file_mode.h)
     bool operator==(const Identity&) const = default;
   };
 
-  Inode(InodeTable& table, const Identity& identity) : table_(table), identity_(identity) {}
+  /// `type`: the S_IFMT bits that clients see.
+  Inode(InodeTable& table, const Identity& identity, std::uint32_t type)
+      : table_(table), identity_(identity), type_(type) {}
   ~Inode();
   Inode(const Inode&) = delete;
   Inode& operator=(const Inode&) = delete;
 
   [[nodiscard]] const Identity& identity() const { return identity_; }
   [[nodiscard]] InodeNumber number() const { return InodeNumber{identity_.number}; }
-  [[nodiscard]] bool is_folder() const { return S_ISDIR(identity_.type); }
-  [[nodiscard]] bool is_file() const { return S_ISREG(identity_.type); }
+  [[nodiscard]] bool is_folder() const { return S_ISDIR(type_); }
+  [[nodiscard]] bool is_file() const { return S_ISREG(type_); }
+  [[nodiscard]] bool is_symlink() const { return S_ISLNK(type_); }
   [[nodiscard]] InodeTable& table() const { return table_; }
 
   /// Shared: data operations that leave the size as it is. Exclusive: those that may change it.
@@ -58,6 +61,7 @@ class Inode {
 
   InodeTable& table_;  // outlives it
   const Identity identity_;
+  const std::uint32_t type_;
   mutable std::shared_mutex size_lock_;
 
   // Guarded by the table's mutex: where it was last seen, who knows it, and its version.

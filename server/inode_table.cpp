@@ -10,7 +10,7 @@ namespace {
 Inode::Identity identity_of(const disk::Stat& stat) {
   return {.number = number_of(stat.attributes.inode),
           .birth_ns = stat.birth_ns,
-          .type = stat.attributes.mode & S_IFMT};
+          .type = stat.disk_mode & S_IFMT};
 }
 
 // Inodes are released child before parent. A chain of them, as long as the tree is deep, must not
@@ -74,7 +74,7 @@ InodeRef InodeTable::get_or_make(const disk::Stat& stat, bool is_fresh) {
     known->is_gone_ = true;
     replaced = std::move(known);
   }
-  auto inode = std::make_shared<Inode>(*this, identity);
+  auto inode = std::make_shared<Inode>(*this, identity, stat.attributes.mode & S_IFMT);
   inode->version_ctime_ns_ = ctime_ns;
   // A new inode has no past, unless one of its number lived and died in the same tick.
   const bool has_past = !is_fresh || identity.birth_ns <= newest_birth_gone_ns_;

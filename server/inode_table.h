@@ -38,8 +38,9 @@ class InodeTable {
 
   // ---- Finding ----
 
-  /// The inode that `stat` was read of, known from now on as `name` in `parent`. Precondition:
-  /// nothing was moved since the reading (names_mutex() or UsageScan::Change is held).
+  /// The inode that `stat` (a true one, here and below) was read of, known from now on as `name` in
+  /// `parent`. Precondition: nothing was moved since the reading (names_mutex() or
+  /// UsageScan::Change is held).
   InodeRef found(const disk::Stat& stat, const InodeRef& parent, const Name& name);
   /// The same without the precondition: `moves` is moves() from before the reading. Null when the
   /// inode may have been moved since; then it has to be looked for again.
@@ -76,13 +77,13 @@ class InodeTable {
 
   // ---- Descriptors ----
 
-  /// A descriptor of the inode: read-write of a file (read-only where the disk allows no more),
-  /// read-only of a folder, O_PATH of anything else. kStale when it is not found, kNoSuchFile for a
-  /// folder that was removed. Precondition: the caller holds no lock.
+  /// A descriptor of the inode, by what it is on the disk: read-write of a file (read-only where
+  /// the disk allows no more), read-only of a folder, O_PATH of anything else. kStale when it is
+  /// not found, kNoSuchFile for a folder that was removed. Precondition: the caller holds no lock.
   Result<disk::FdRef> open(const InodeRef& inode);
   /// Keeps a descriptor that came of making the inode.
   disk::FdRef keep(const InodeRef& inode, UniqueFd descriptor);
-  /// What the disk says of the inode, its mode the true one; opens no file for it.
+  /// The true stat of the inode; opens no file for it.
   Result<disk::Stat> stat(const InodeRef& inode);
 
   // ---- Versions ----

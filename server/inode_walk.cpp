@@ -13,14 +13,15 @@ namespace {
 
 // O_NONBLOCK: should a FIFO or a device have taken the name, opening it must neither wait nor act.
 int open_flags(const Inode& inode) {
-  if (inode.is_folder()) return O_RDONLY | O_DIRECTORY;
-  if (inode.is_file()) return O_RDWR | O_NONBLOCK | O_NOCTTY;
+  const std::uint32_t disk_type = inode.identity().type;
+  if (S_ISDIR(disk_type)) return O_RDONLY | O_DIRECTORY;
+  if (S_ISREG(disk_type)) return O_RDWR | O_NONBLOCK | O_NOCTTY;
   return O_PATH;
 }
 
 bool is_identity(const disk::Stat& stat, const Inode::Identity& identity) {
   return number_of(stat.attributes.inode) == identity.number &&
-         stat.birth_ns == identity.birth_ns && (stat.attributes.mode & S_IFMT) == identity.type;
+         stat.birth_ns == identity.birth_ns && (stat.disk_mode & S_IFMT) == identity.type;
 }
 
 // What the way ended in was something else than was looked for.
@@ -53,6 +54,9 @@ Result<UniqueFd> open_after_mending(int folder, const char* name, const Inode& i
   }
   auto fd = disk::open_at(folder, name, open_flags(inode));
   if (!fd || !target.has_xattr) return fd;
+  const auto mended = stat_true(fd->get());
+  if (!mended) return std::unexpected(mended.error());
+  if (mended->is_whole) return fd;  // it had lost no more than permission bits on the disk
   if (auto done = store_mode_xattr(fd->get(), mode); !done) return std::unexpected(done.error());
   return fd;
 }

@@ -65,6 +65,8 @@ void add_user_commands(CLI::App& app, CommandLine& line) {
   add->add_option("--quota", line.add.quota, "Bytes it may use, such as 10GiB; 0 = unlimited");
   add->add_option("--files", line.add.files_max, "Files it may have; 0 = unlimited");
   add->add_option("--display-name", line.add.display_name, "The user's name, for people");
+  add->add_flag("--preserve-owners", line.add.preserve_owners,
+                "Keep numeric owners and devices, for mounts with idmap=none");
   add_password_option(add, line.add.password_from_stdin);
   CLI::App* passwd =
       add_command(*user, line, "passwd", "Set a password",

@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "server/disk_mode.h"
+
 namespace homefs {
 namespace {
 
@@ -62,7 +64,7 @@ bool Orphanage::has(InodeNumber number) const {
 }
 
 Result<disk::Stat> Orphanage::stat(InodeNumber number) const {
-  return disk::stat_at(folder_->get(), name_of(number).c_str());
+  return stat_true_at(folder_->get(), name_of(number).c_str());
 }
 
 std::vector<InodeNumber> Orphanage::overdue(Clock::time_point now) const {

@@ -40,6 +40,7 @@ class Orphanage {
 
   /// Whether it has a link here. Cheap while there are no orphans.
   [[nodiscard]] bool has(InodeNumber number) const;
+  /// A true stat (disk_mode.h).
   Result<disk::Stat> stat(InodeNumber number) const;
   /// Leftovers whose time is over.
   [[nodiscard]] std::vector<InodeNumber> overdue(Clock::time_point now) const;

@@ -41,7 +41,7 @@ Stat stat_of(const struct ::statx& x) {
   Stat stat;
   Attributes& a = stat.attributes;
   a.inode = InodeNumber{x.stx_ino};
-  a.mode = x.stx_mode;
+  a.mode = stat.disk_mode = x.stx_mode;
   a.links = x.stx_nlink;
   a.uid = x.stx_uid;
   a.gid = x.stx_gid;

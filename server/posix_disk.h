@@ -27,13 +27,15 @@ namespace homefs::disk {
 /// them; it is closed when the last lets go.
 using FdRef = std::shared_ptr<const UniqueFd>;
 
-/// What the disk says of an inode: its attributes with the mode as it is on the disk (file_mode.h
-/// says which mode that stands for) and no version; and what identifies it.
+/// What the disk says of an inode: its attributes as they are on the disk (disk_mode.h says what
+/// they stand for and replaces them) and no version; and what identifies it.
 struct Stat {
   Attributes attributes;
-  std::int64_t birth_ns = 0;  ///< 0 where the file system does not record it
-  std::uint64_t device = 0;   ///< of the file system
-  bool is_mount = false;      ///< something else is mounted here
+  std::uint32_t disk_mode = 0;  ///< with type bits, whatever attributes.mode was made
+  bool is_whole = false;        ///< attributes are those of the xattr's whole form (file_mode.h)
+  std::int64_t birth_ns = 0;    ///< 0 where the file system does not record it
+  std::uint64_t device = 0;     ///< of the file system
+  bool is_mount = false;        ///< something else is mounted here
 };
 
 /// Nanoseconds since 1970, as far as 64 bits reach (the year 2262).
@@ -91,8 +93,8 @@ Result<void> rename_at(int folder, const char* name, int new_folder, const char*
 
 /// Works on every kind of descriptor. kNotSupported for a symlink.
 Result<void> change_mode(int fd, std::uint32_t mode);
-/// Sets the owner to what it is: updates ctime as a chown does. Works on every kind.
-Result<void> touch_owner(int fd, std::uint32_t uid, std::uint32_t gid);
+/// Updates ctime, as a chown that changes nothing does. Works on every kind.
+Result<void> touch(int fd);
 /// As utimensat: UTIME_NOW and UTIME_OMIT in tv_nsec. Works on every kind.
 Result<void> change_times(int fd, const timespec& atime, const timespec& mtime);
 

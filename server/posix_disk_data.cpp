@@ -54,8 +54,10 @@ Result<void> change_mode(int fd, std::uint32_t mode) {
   return {};
 }
 
-Result<void> touch_owner(int fd, std::uint32_t uid, std::uint32_t gid) {
-  if (::fchownat(fd, "", uid, gid, AT_EMPTY_PATH) != 0) return failed("chown");
+Result<void> touch(int fd) {
+  constexpr auto kSameUid = static_cast<uid_t>(-1);
+  constexpr auto kSameGid = static_cast<gid_t>(-1);
+  if (::fchownat(fd, "", kSameUid, kSameGid, AT_EMPTY_PATH) != 0) return failed("chown");
   return {};
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "protocol/name.h"
+#include "server/disk_mode.h"
 
 namespace homefs {
 namespace {
@@ -125,7 +126,7 @@ void UsageScan::count_entry(const InodeRef& folder, const disk::FdRef& descripto
   // A change that began before the count did may still be moving things; there are few of these.
   for (;;) {
     const std::uint64_t moves = inodes_.moves();
-    const auto stat = disk::stat_at(descriptor->get(), name.c_str());
+    const auto stat = stat_true_at(descriptor->get(), name.c_str());
     // Gone: who removed or moved it counted it.
     if (!stat || stat->is_mount) return;
     InodeRef inode;
@@ -146,7 +147,7 @@ void UsageScan::count_orphans(const std::stop_token& stop) {
   for (const std::string& name : names) {
     if (stop.stop_requested()) return;
     const std::lock_guard lock(mutex_);
-    const auto stat = disk::stat_at(orphans_->get(), name.c_str());
+    const auto stat = stat_true_at(orphans_->get(), name.c_str());
     // Folders are things in the making.
     if (stat && !S_ISDIR(stat->attributes.mode)) count(*stat, nullptr);
   }

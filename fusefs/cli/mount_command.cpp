@@ -174,7 +174,9 @@ std::unique_ptr<ControlSocket> listen_for_commands(const ClientPaths& paths, con
 Result<> check_home(const MountPlan& plan, const HomeInfo& home) {
   if (plan.settings.mount.id_map == IdMap::kNone && !home.preserves_owners) {
     return fail(Status::kInvalid,
-                "idmap=none: this account does not preserve owners; leave it out");
+                "idmap=none: this account does not preserve owners. Leave the option out, or have "
+                "the administrator of the server set preserve_owners = yes for the account in "
+                "accounts.ini, and mount again");
   }
   return {};
 }

@@ -11,7 +11,7 @@ _homefsd() {
   esac
   if [[ $current == -* ]]; then
     mapfile -t COMPREPLY < <(
-      compgen -W "--config --quota --files --display-name --password-stdin --delete-files --help --version" -- "$current")
+      compgen -W "--config --quota --files --display-name --preserve-owners --password-stdin --delete-files --help --version" -- "$current")
   else
     mapfile -t COMPREPLY < <(compgen -W "serve check-config user token" -- "$current")
   fi

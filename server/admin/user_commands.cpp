@@ -74,6 +74,9 @@ Result<void> user_add(const ServerConfig& config, const UserAddOptions& options)
     if (options.files_max != 0) {
       if (Result<> done = edit.set_files_max(options.name, options.files_max); !done) return done;
     }
+    if (options.preserve_owners) {
+      if (Result<> done = edit.set_preserve_owners(options.name, true); !done) return done;
+    }
     if (options.display_name.empty()) return {};
     return edit.set_display_name(options.name, options.display_name);
   });

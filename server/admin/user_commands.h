@@ -18,6 +18,7 @@ struct UserAddOptions {
   std::string quota = "0";  ///< as people write sizes; 0 = unlimited
   std::uint64_t files_max = 0;
   std::string display_name;
+  bool preserve_owners = false;
   bool password_from_stdin = false;
 };
 

@@ -58,6 +58,7 @@ void TestHome::start() {
                           .orphan_folder = orphans(),
                           .bytes_max = options_.bytes_max,
                           .files_max = options_.files_max,
+                          .preserve_owners = options_.preserve_owners,
                           .orphan_linger = options_.orphan_linger,
                           .descriptors = descriptors_,
                           .usage = usage_});

@@ -43,6 +43,7 @@ struct TestHomeOptions {
   std::uint64_t files_max = 0;
   std::size_t descriptors_max = 256;
   std::chrono::seconds orphan_linger{600};
+  bool preserve_owners = false;
 };
 
 /// The home's folders are scratch/home and scratch/orphans.
