@@ -24,18 +24,18 @@ void FileSystem::on_mode(bool is_shared, std::move_only_function<void()> acknowl
   acknowledge();
 }
 
-void FileSystem::on_changed(std::vector<Change> changes,
-                            std::move_only_function<void()> acknowledge) {
+void FileSystem::on_changed(ChangedEvent event, std::move_only_function<void()> acknowledge) {
   WakeList wake;
   std::vector<NodeId> data_changed;
   std::vector<NodeId> attributes_changed;
   {
     auto state = state_.lock();
     ++state->coherence;
-    for (const Change& change : changes) {
+    state->nodes.on_event(event.order);
+    for (const Change& change : event.changes) {
       Node* node = state->nodes.find(change.inode);
       if (node == nullptr) continue;
-      node->has_attributes = false;
+      NodeCache::invalidate(*node, event.order);
       node->has_no_xattrs = false;
       if (node->folder != nullptr && !change.name.empty()) {
         node->folder->is_complete = false;
@@ -78,12 +78,12 @@ void FileSystem::on_reconnected(bool is_same_session) {
     auto state = state_.lock();
     ++state->coherence;
     state->grant.reset();
+    state->nodes.forget_orders();
     state->nodes.for_each([&](Node& node) {
       node.has_attributes = false;
       node.has_no_xattrs = false;
       node.kernel_version = 0;
       node.known_to = 0;
-      node.attributes.order = 0;
       if (node.folder != nullptr) {
         node.folder->is_complete = false;
         node.folder->changed_at = ++state->folder_changes;

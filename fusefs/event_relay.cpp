@@ -17,10 +17,12 @@ void EventRelay::detach() {
   events_ = nullptr;
 }
 
-void EventRelay::on_reconnected(bool is_same_session) {
+void EventRelay::on_reconnected(bool is_same_session, bool are_caches_valid) {
   const std::lock_guard lock(mutex_);
-  if (!is_same_session) grant_.reset();
-  if (events_ != nullptr) events_->on_reconnected(is_same_session);
+  if (!are_caches_valid) grant_.reset();
+  if (events_ == nullptr) return;
+  events_->on_reconnected(are_caches_valid);
+  events_->on_session(is_same_session);
 }
 
 Result<> EventRelay::on_event(const std::shared_ptr<Channel>& channel, const InFrame& frame) {
@@ -52,7 +54,7 @@ Result<> EventRelay::deliver(const InFrame& frame, std::move_only_function<void(
       auto event = decode_all<ChangedEvent>(frame.bytes());
       if (!event) return std::unexpected(event.error());
       if (events_ == nullptr) break;
-      events_->on_changed(std::move(event->changes), std::move(acknowledge));
+      events_->on_changed(std::move(*event), std::move(acknowledge));
       return {};
     }
     case Op::kQuotaChanged: {
@@ -60,6 +62,12 @@ Result<> EventRelay::deliver(const InFrame& frame, std::move_only_function<void(
       if (!event) return std::unexpected(event.error());
       grant_ = event->grant;
       if (events_ != nullptr) events_->on_quota(event->grant);
+      break;
+    }
+    case Op::kLockGranted: {
+      const auto event = decode_all<LockGrantedEvent>(frame.bytes());
+      if (!event) return std::unexpected(event.error());
+      if (events_ != nullptr) events_->on_lock_granted(event->id);
       break;
     }
     case Op::kGoingAway:

@@ -5,13 +5,14 @@
 namespace homefs {
 
 FileSystem::FileSystem(Post post, FileSystemOptions options)
-    : post_(std::move(post)), options_(options) {}
+    : post_(std::move(post)), options_(options), locks_(post_) {}
 
 void FileSystem::attach(Link& link, KernelNotifier& notifier, TransferEvents& transfers) {
   HOMEFS_CHECK(link_ == nullptr);
   link_ = &link;
   notifier_ = &notifier;
   transfers_ = &transfers;
+  locks_.attach(link, notifier);
 }
 
 Task<Result<>> FileSystem::start() {
@@ -22,7 +23,7 @@ Task<Result<>> FileSystem::start() {
   Result<StatfsReply> quota = co_await ask<StatfsReply>(std::move(about_quota));
   if (!quota) co_return std::unexpected(quota.error());
   auto state = state_.lock();
-  state->nodes.see(root->attributes, kNoNode, {});
+  state->nodes.set_root(root->attributes);
   state->statfs = *quota;
   state->grant.update(quota->grant);
   co_return Result<>();

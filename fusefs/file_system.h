@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "fusefs/client_state.h"
+#include "fusefs/file_locks.h"
 #include "fusefs/kernel_notifier.h"
 #include "fusefs/link.h"
 #include "fusefs/transfer_events.h"
@@ -51,6 +52,7 @@ struct AttributesOut {
 struct OpenOut {
   std::uint64_t handle = 0;
   bool keep_cache = false;  ///< the kernel's pages are still the file's contents
+  bool has_locks = false;   ///< somebody may have locked it: each close(2) matters
 };
 
 struct FolderOut {
@@ -129,6 +131,9 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   /// The data is taken over. Answered when it is buffered, or (over the grant, or shared) when the
   /// server has taken it. Then call send_writes(), after the caller has been answered.
   Task<Result<>> write(NodeId node, std::uint64_t offset, Slice data);
+  /// write() of a file opened with O_APPEND, at what the kernel takes for its end. While the home
+  /// is shared the server decides where the end is.
+  Task<Result<>> append(NodeId node, std::uint64_t offset, Slice data);
   void send_writes(NodeId node);
   /// Sends the small writes that were held back to be joined by others; to be called every
   /// kHoldingTime or so.
@@ -140,6 +145,16 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   Task<Result<std::uint64_t>> copy(CopyRequest request);
   Task<Result<std::uint64_t>> seek(SeekRequest request);
   Task<Result<>> fallocate(FallocateRequest request);
+
+  // Locks (file_system_locks.cpp).
+  [[nodiscard]] FileLocks& locks() { return locks_; }
+  /// As FileLocks::set(). Before something is unlocked, its data is on the server.
+  Task<Result<>> set_lock(FileLock lock, std::uint64_t id);
+  /// A close(2) by the owner `lock_owner`: as flush(), and it holds no record locks of the file any
+  /// more.
+  Task<Result<>> close(NodeId node, std::uint64_t lock_owner);
+  /// As release(), and the locks that go with the handle are dropped.
+  void release_with_locks(std::uint64_t handle);
 
   /// Waits until no file has unsent data; for unmounting.
   Task<> drain_all();
@@ -162,10 +177,11 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
 
   // LinkEvents (coherence.cpp).
   void on_mode(bool is_shared, std::move_only_function<void()> acknowledge) override;
-  void on_changed(std::vector<Change> changes,
-                  std::move_only_function<void()> acknowledge) override;
+  void on_changed(ChangedEvent event, std::move_only_function<void()> acknowledge) override;
   void on_quota(const GrantState& grant) override;
   void on_reconnected(bool is_same_session) override;
+  void on_lock_granted(std::uint64_t id) override;   // file_system_locks.cpp
+  void on_session(bool is_same_session) override;  // likewise
 
   // IntroductionSource.
   void introduce(std::span<const NodeId> nodes, std::uint64_t incarnation,
@@ -218,6 +234,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
                             const RenameReply& reply);
   void changed(NodeId node, const ChangeReply& reply);
   Task<> drained(NodeId node);
+  Task<> drop_and_release(std::uint64_t handle, std::vector<FileLocker> lockers);
   bool has_few_unsent_bytes(NodeId node);
   Result<> take_error(NodeId node);
   WakeList drop_read_data(NodeId node);
@@ -250,6 +267,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   KernelNotifier* notifier_ = nullptr;   // likewise
   TransferEvents* transfers_ = nullptr;  // likewise
   Guarded<ClientState> state_;
+  FileLocks locks_;
   TaskGroup background_;
 };
 

@@ -21,6 +21,7 @@ OpenOut FileSystem::open_node(ClientState& state, Node& node, int open_flags) {
   const bool is_writable = (open_flags & O_ACCMODE) != O_RDONLY;
   state.files.emplace(out.handle, OpenFile{.node = node.id, .is_writable = is_writable});
   ++node.opens;
+  out.has_locks = locks_.has_record_locks(node.id);
   // With writes under way the kernel's pages are newer than any version that the server told.
   out.keep_cache = node.is_dirty() || node.kernel_version == node.attributes.version;
   if (!out.keep_cache) node.kernel_version = node.attributes.version;

@@ -61,7 +61,9 @@ Task<Result<EntryOut>> FileSystem::lookup_at_server(NodeId parent_id, std::strin
   node.target = std::move(reply->target);
   ++node.lookups;
   if (parent != nullptr && coherence == state->coherence) enter(*state, *parent, name, node);
-  co_return entry_of(*state, node);
+  EntryOut out = entry_of(*state, node);
+  if (!node.has_attributes) out.attributes = reply->attributes;  // true when it was asked
+  co_return out;
 }
 
 void FileSystem::forget(NodeId id, std::uint64_t count) {
@@ -119,7 +121,6 @@ Task<Result<AttributesOut>> FileSystem::getattr(NodeId id) {
     if (node == nullptr) co_return fail(Status::kStale);
     if (node->has_attributes) co_return AttributesOut{effective(*node), ttl(*state, *node)};
   }
-  const std::uint64_t coherence = state_.lock()->coherence;
   Call call = make_call(Op::kGetattr, {id}, NodeRequest{id});
   Result<AttributesReply> reply = co_await ask<AttributesReply>(std::move(call));
   if (!reply) co_return std::unexpected(reply.error());
@@ -128,7 +129,7 @@ Task<Result<AttributesOut>> FileSystem::getattr(NodeId id) {
   if (node == nullptr) co_return fail(Status::kStale);
   NodeCache::update(*node, reply->attributes);
   // Overtaken by another session's change: true when it was asked, but not to be kept.
-  if (coherence != state->coherence) node->has_attributes = false;
+  if (!node->has_attributes) co_return AttributesOut{reply->attributes, {}};
   co_return AttributesOut{effective(*node), ttl(*state, *node)};
 }
 

@@ -115,6 +115,25 @@ Task<Result<>> FileSystem::write(NodeId id, std::uint64_t offset, Slice data) {
   co_return co_await waiting;
 }
 
+Task<Result<>> FileSystem::append(NodeId id, std::uint64_t offset, Slice data) {
+  if (data.bytes.empty() || !state_.lock()->is_shared) {
+    co_return co_await write(id, offset, std::move(data));
+  }
+  Result<> flushed = co_await flush(id);
+  if (!flushed) co_return flushed;
+  AppendRequest request{.node = id};
+  request.digests.resize(piece_count(0, data.bytes.size()));
+  md5_pieces(0, data.bytes, request.digests);
+  Call call = make_call(Op::kAppend, {id}, request);
+  call.payload.push_back(std::move(data));
+  Result<AppendReply> reply = co_await ask<AppendReply>(std::move(call));
+  if (!reply) co_return std::unexpected(reply.error());
+  changed(id, ChangeReply{reply->attributes, reply->grant});
+  wake_all(drop_read_data(id));
+  notifier_->invalidate_data(id);  // it is not where the kernel believes
+  co_return Result<>();
+}
+
 void FileSystem::send_writes(NodeId id) {
   while (true) {
     std::optional<WriteQueue::Outgoing> segment;

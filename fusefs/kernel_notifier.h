@@ -2,6 +2,7 @@
 // own: the kernel takes locks inside of these calls that a request may hold which waits for us).
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "protocol/ids.h"
@@ -17,6 +18,9 @@ class KernelNotifier {
   virtual void invalidate_entry(NodeId parent, std::string name) = 0;
   /// All cached names at once.
   virtual void invalidate_all_entries() = 0;
+  /// Calls `done` when the kernel has been told all that was queued before: at once, or on the
+  /// notifier's thread. Only for what holds no lock in the kernel.
+  virtual void when_told(std::move_only_function<void()> done) = 0;
 };
 
 }  // namespace homefs

@@ -60,13 +60,16 @@ class LinkEvents {
   /// The home is shared with another session, or sole again. `acknowledge` is called, from any
   /// thread, when no cache and no grant is relied on any more that the new mode does not allow.
   virtual void on_mode(bool is_shared, std::move_only_function<void()> acknowledge) = 0;
-  virtual void on_changed(std::vector<Change> changes,
-                          std::move_only_function<void()> acknowledge) = 0;
+  virtual void on_changed(ChangedEvent event, std::move_only_function<void()> acknowledge) = 0;
   virtual void on_quota(const GrantState& grant) = 0;
   /// A connection is up again after a break. When `is_same_session` is false, whatever is cached is
   /// void: the server has forgotten the session (with its orphans), was restarted, or could not
   /// tell us of changes in the meantime.
   virtual void on_reconnected(bool is_same_session) = 0;
+  /// Behind on_reconnected(): whether the session is still the one of before, with its locks.
+  virtual void on_session(bool is_same_session) = 0;
+  /// The lock request `id`, which was queued, has its lock.
+  virtual void on_lock_granted(std::uint64_t id) = 0;
 };
 
 class Link {

@@ -18,6 +18,12 @@ NodeCache::NodeCache() {
   node.lookups = 1;             // the kernel never forgets the root
 }
 
+void NodeCache::set_root(const Attributes& attributes) {
+  Node& root = *find(kRootNode);
+  update(root, attributes);
+  by_inode_[attributes.inode] = &root;
+}
+
 Node* NodeCache::find(NodeId id) {
   const auto found = nodes_.find(id);
   return found == nodes_.end() ? nullptr : found->second.get();
@@ -47,7 +53,11 @@ Node& NodeCache::see(const Attributes& attributes, NodeId parent, std::string_vi
     known = nullptr;
   }
   Node& node = known != nullptr ? *known : add(next_id(), attributes);
-  update(node, attributes);
+  if (known == nullptr && attributes.order < event_order_) {
+    invalidate(node, event_order_);
+  } else {
+    update(node, attributes);
+  }
   if (node.id != kRootNode) {
     node.parent = parent;
     if (node.name != name) node.name = name;
@@ -59,19 +69,34 @@ Node& NodeCache::add_made(NodeId id, const Attributes& attributes, NodeId parent
                           std::string_view name) {
   if (Node* old = find(attributes.inode)) forget_inode(*old);
   Node& node = add(id, attributes);
-  node.has_attributes = true;
-  node.has_no_xattrs = true;
+  node.has_attributes = attributes.order >= event_order_;
+  node.has_no_xattrs = node.has_attributes;
   node.is_bound = true;
   node.parent = parent;
   node.name = name;
-  if (node.folder) node.folder->is_complete = true;  // it is new: nobody else has put anything in
+  // It is new: nobody else has put anything in, unless we have heard of something.
+  if (node.folder) node.folder->is_complete = node.has_attributes;
   return node;
 }
 
 void NodeCache::update(Node& node, const Attributes& attributes) {
-  if (node.has_attributes && attributes.order < node.attributes.order) return;
+  if (attributes.order < node.attributes.order) return;
   node.attributes = attributes;
   node.has_attributes = true;
+}
+
+void NodeCache::invalidate(Node& node, std::uint64_t event_order) {
+  node.attributes.order = std::max(node.attributes.order, event_order);
+  node.has_attributes = false;
+}
+
+void NodeCache::on_event(std::uint64_t event_order) {
+  event_order_ = std::max(event_order_, event_order);
+}
+
+void NodeCache::forget_orders() {
+  event_order_ = 0;
+  for (auto& [id, node] : nodes_) node->attributes.order = 0;
 }
 
 void NodeCache::forget_inode(Node& node) {

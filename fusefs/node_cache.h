@@ -56,6 +56,9 @@ class NodeCache {
   /// A number that was never used.
   NodeId next_id() { return NodeId{next_id_++}; }
 
+  /// What the server says of the root, for the first time.
+  void set_root(const Attributes& attributes);
+
   /// The node of the inode that `attributes` describe, seen as `name` in `parent`; a new one with a
   /// new number when it was not known. Its attributes are brought up to date.
   Node& see(const Attributes& attributes, NodeId parent, std::string_view name);
@@ -65,6 +68,13 @@ class NodeCache {
   /// Takes over what the server said of the node, unless something newer was heard already:
   /// answers overtake each other, but each carries its order.
   static void update(Node& node, const Attributes& attributes);
+  /// Another session has changed the node: what is known of it is void, and answers that the event
+  /// has overtaken are not kept.
+  static void invalidate(Node& node, std::uint64_t event_order);
+  /// An event has come; it may have been about inodes that an answer under way will show first.
+  void on_event(std::uint64_t event_order);
+  /// The server counts its orders anew.
+  void forget_orders();
 
   /// The inode has lost its last name: its number may be used by another file from now on.
   void forget_inode(Node& node);
@@ -103,6 +113,7 @@ class NodeCache {
   std::vector<NodeId> forgotten_;
   std::uint64_t next_id_ = number_of(kRootNode) + 1;
   std::uint64_t removed_folder_changed_at_ = 0;
+  std::uint64_t event_order_ = 0;  // the greatest of all events
 };
 
 }  // namespace homefs

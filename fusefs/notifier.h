@@ -38,23 +38,27 @@ class Notifier final : public KernelNotifier {
   void invalidate_data(NodeId node) override;
   void invalidate_entry(NodeId parent, std::string name) override;
   void invalidate_all_entries() override;
+  void when_told(std::move_only_function<void()> done) override;
 
  private:
-  enum class Kind { kAttributes, kData, kEntry, kAllEntries };
+  enum class Kind { kAttributes, kData, kEntry, kAllEntries, kTold };
   struct Notice {
     Kind kind{};
     NodeId node{};
     std::string name;
+    std::move_only_function<void()> done{};  // of kTold
   };
   void push(Notice notice);
   void run(const std::stop_token& stop);
-  void send(const Notice& notice);
+  void send(Notice& notice);
 
   fuse_session* session_ = nullptr;      // set before the thread starts
   std::function<Names()> cached_names_;  // likewise
   std::mutex mutex_;
   std::condition_variable_any ready_;
   std::deque<Notice> queue_;  // guarded by mutex_; bounded by what the kernel caches
+  bool is_sending_ = false;   // guarded by mutex_
+  bool is_stopped_ = true;    // guarded by mutex_: nobody sends
   std::jthread thread_;       // last: it uses the others
 };
 

@@ -289,7 +289,8 @@ void ServerLink::adopt_control(LinkDialer::Dialed dialed, bool is_first) {
   if (!is_first) {
     doubtful = break_all(dialed.is_same_session);
     // Before anything is sent, and before the first event is read.
-    relay_.on_reconnected(dialed.is_same_session && dialed.are_caches_valid);
+    relay_.on_reconnected(dialed.is_same_session,
+                          dialed.is_same_session && dialed.are_caches_valid);
   }
   start_tending(connection);
   {

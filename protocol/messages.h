@@ -573,9 +573,10 @@ struct Change {
 };
 
 struct ChangedEvent {
+  std::uint64_t order = 0;  ///< attributes of these inodes with a lower order are void
   std::vector<Change> changes;
   bool operator==(const ChangedEvent&) const = default;
-  HOMEFS_FIELDS(&ChangedEvent::changes)
+  HOMEFS_FIELDS(&ChangedEvent::order, &ChangedEvent::changes)
 };
 
 struct QuotaEvent {

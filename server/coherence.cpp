@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "protocol/codec.h"
+#include "server/posix_disk.h"
 
 namespace homefs {
 namespace {
@@ -134,7 +135,7 @@ void HomeCoherence::spread(const CoherenceMember& from, const std::vector<Change
     done();
     return;
   }
-  const std::vector<std::byte> fields = encode_fields(ChangedEvent{changes});
+  const std::vector<std::byte> fields = encode_fields(ChangedEvent{disk::next_order(), changes});
   const auto countdown = std::make_shared<Countdown>(others.size(), std::move(done));
   for (const MemberRef& member : others) {
     member->send_changes(fields, [countdown] { countdown->count(); });

@@ -62,8 +62,7 @@ Stat stat_of(const struct ::statx& x) {
 Result<Stat> stat_with(int fd, const char* name, int flags) {
   // Taken before the look: whoever looks after a change has a greater one than all who looked
   // before it.
-  static std::atomic<std::uint64_t> looks{1};
-  const std::uint64_t order = looks.fetch_add(1, std::memory_order_seq_cst);
+  const std::uint64_t order = next_order();
   struct ::statx x{};
   flags |= AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_SYNC_AS_STAT;
   if (::statx(fd, name, flags, STATX_BASIC_STATS | STATX_BTIME, &x) != 0) return failed("stat");
@@ -73,6 +72,11 @@ Result<Stat> stat_with(int fd, const char* name, int flags) {
 }
 
 }  // namespace
+
+std::uint64_t next_order() {
+  static std::atomic<std::uint64_t> looks{1};
+  return looks.fetch_add(1, std::memory_order_seq_cst);
+}
 
 std::unexpected<Error> failed(const char* what) {
   // The limit of the process and that of the system are one to the client.

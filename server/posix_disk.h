@@ -61,6 +61,9 @@ Result<std::string> readlink_fd(int fd);
 
 /// Takes an entry of a folder; false ends the reading.
 using EntryVisitor = std::function<bool(std::uint64_t number, std::string_view name)>;
+/// The next number of Attributes::order: greater than that of every look that was begun before.
+std::uint64_t next_order();
+
 /// Calls `visit` for every entry but "." and "..", in the order of the disk. The position of the
 /// descriptor is not touched.
 Result<void> read_folder(int folder, const EntryVisitor& visit);

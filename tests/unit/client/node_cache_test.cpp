@@ -28,6 +28,14 @@ TEST(NodeCache, GivesHardLinksOneNode) {
   EXPECT_EQ(second.name, "b");
 }
 
+TEST(NodeCache, FindsTheRootByItsInode) {
+  NodeCache nodes;
+  nodes.set_root(folder(2));
+  ASSERT_NE(nodes.find(InodeNumber{2}), nullptr);
+  EXPECT_EQ(nodes.find(InodeNumber{2})->id, kRootNode);
+  EXPECT_EQ(nodes.size(), 1u);
+}
+
 TEST(NodeCache, KeepsTheNewerOfTwoAnswers) {
   NodeCache nodes;
   Node& node = nodes.see(file(7, 5), kRootNode, "a");
@@ -35,9 +43,18 @@ TEST(NodeCache, KeepsTheNewerOfTwoAnswers) {
   late.size = 99;
   nodes.see(late, kRootNode, "a");
   EXPECT_EQ(node.attributes.size, 0u);
-  node.has_attributes = false;  // another session changed it: anything the server says is newer
-  nodes.see(late, kRootNode, "a");
-  EXPECT_EQ(node.attributes.size, 99u);
+}
+
+TEST(NodeCache, DoesNotKeepAnAnswerThatAnEventHasOvertaken) {
+  NodeCache nodes;
+  Node& node = nodes.see(file(7, 5), kRootNode, "a");
+  nodes.on_event(8);
+  NodeCache::invalidate(node, 8);
+  EXPECT_FALSE(nodes.see(file(7, 6), kRootNode, "a").has_attributes);
+  EXPECT_FALSE(nodes.see(file(9, 7), kRootNode, "b").has_attributes) << "not known at the event";
+  EXPECT_TRUE(nodes.see(file(7, 9), kRootNode, "a").has_attributes);
+  nodes.forget_orders();
+  EXPECT_TRUE(nodes.see(file(7, 1), kRootNode, "a").has_attributes) << "the server was restarted";
 }
 
 TEST(NodeCache, TellsAnInodeNumberThatIsUsedAgainFromTheOldFile) {

@@ -52,15 +52,22 @@ class FakeCore final : public IntroductionSource, public LinkEvents {
     modes.push_back(is_shared);
     acknowledge();
   }
-  void on_changed(std::vector<Change> changes,
-                  std::move_only_function<void()> acknowledge) override {
+  void on_changed(ChangedEvent event, std::move_only_function<void()> acknowledge) override {
     const std::lock_guard lock(mutex_);
-    changed += static_cast<int>(changes.size());
+    changed += static_cast<int>(event.changes.size());
     acknowledge();
   }
   void on_quota(const GrantState& state) override {
     const std::lock_guard lock(mutex_);
     grant = state;
+  }
+  void on_session(bool is_same_session) override {
+    const std::lock_guard lock(mutex_);
+    sessions.push_back(is_same_session);
+  }
+  void on_lock_granted(std::uint64_t id) override {
+    const std::lock_guard lock(mutex_);
+    granted_locks.push_back(id);
   }
   void on_reconnected(bool is_same_session) override {
     const std::lock_guard lock(mutex_);
@@ -78,6 +85,8 @@ class FakeCore final : public IntroductionSource, public LinkEvents {
   int changed = 0;
   GrantState grant;
   std::vector<bool> modes;
+  std::vector<bool> sessions;
+  std::vector<std::uint64_t> granted_locks;
   std::vector<bool> reconnected;
 
  private:
@@ -504,7 +513,7 @@ TEST_F(ServerLinkTest, AsksASilentServerForASignOfLife) {
 TEST_F(ServerLinkTest, HandsEventsToTheCoreAndItsAcknowledgementsBack) {
   connect();
   server_.send_event(Op::kMode, encode_fields(ModeEvent{.is_shared = true}));
-  server_.send_event(Op::kChanged, encode_fields(ChangedEvent{{Change{InodeNumber{5}, "a"}}}));
+  server_.send_event(Op::kChanged, encode_fields(ChangedEvent{1, {Change{InodeNumber{5}, "a"}}}));
   server_.send_event(Op::kQuotaChanged, encode_fields(QuotaEvent{GrantState{.stamp = 3}}));
   ASSERT_TRUE(server_.wait_until([&] { return server_.acknowledged_events().size() == 3; }));
   EXPECT_THAT(server_.acknowledged_events(),

@@ -1,0 +1,69 @@
+#!/bin/bash
+# One home in two mounts: what a change in one has done, the other sees when the call returns.
+# HOMEFS_CHANGES: how many random changes (2000); HOMEFS_SEED: which.
+# ctest: TIMEOUT 900
+set -euo pipefail
+# shellcheck source=../support/e2e.sh
+. "$(dirname "$0")/../support/e2e.sh"
+
+add_user alice 1GiB
+start_server
+a=$E2E_DIR/a
+b=$E2E_DIR/b
+mount_home alice "$a"
+
+begin "What the first mount has cached is true when the second comes"
+mkdir "$a/early"
+echo one >"$a/early/file"
+cat "$a/early/file" >/dev/null
+ls -l "$a/early" >/dev/null
+mount_home alice "$b"
+assert_eq "$(cat "$b/early/file")" one
+echo two, longer >"$b/early/file"
+assert_eq "$(cat "$a/early/file")" "two, longer"
+rm "$b/early/file"
+[ ! -e "$a/early/file" ] || fail "a removed file is still there in the other mount"
+rmdir "$b/early"
+
+begin "Every random change is seen from the other side at once"
+python3 "$HOMEFS_SOURCE_DIR/tests/support/two_sides.py" "$a" "$b" "${HOMEFS_CHANGES:-2000}" \
+  ${HOMEFS_SEED:-}
+
+begin "Lines that two mounts append are neither lost nor torn"
+lines=${HOMEFS_LINES:-500}
+append() {
+  python3 -c 'import os, sys
+file = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+for i in range(int(sys.argv[3])):
+    line = f"{sys.argv[2]} {i} ".ljust(60 + i % 40, ".") + "\n"
+    assert os.write(file, line.encode()) == len(line)' "$1/log" "$2" "$lines"
+}
+append "$a" first &
+first=$!
+append "$b" second
+wait "$first"
+for side in "$a" "$b"; do
+  assert_eq "$(wc -l <"$side/log")" $((2 * lines))
+  for who in first second; do
+    assert_eq "$(awk -v who="$who" '$1 == who && $2 == n + 0 && /\.$/ { n++ } END { print n + 0 }' "$side/log")" "$lines"
+  done
+done
+
+begin "A name made by both at once is made by one"
+for i in $(seq 20); do
+  made=0
+  (set -C; echo a >"$a/race$i") 2>/dev/null &
+  racer=$!
+  (set -C; echo b >"$b/race$i") 2>/dev/null && made=$((made + 1))
+  wait "$racer" && made=$((made + 1))
+  assert_eq "$made" 1
+  assert_eq "$(cat "$a/race$i")" "$(cat "$b/race$i")"
+done
+
+begin "When the other has left, the home is sole again and nothing is forgotten"
+unmount_home "$b"
+echo after >"$a/after"
+assert_eq "$(cat "$a/after")" after
+
+unmount_home "$a"
+stop_server
