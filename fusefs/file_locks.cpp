@@ -34,8 +34,7 @@ Task<Result<>> FileLocks::set(FileLock lock, std::uint64_t id) {
     (void)state_.lock()->pending.erase(id);
     co_return fail(Status::kIoError, "locks of this file are lost");
   }
-  Completion<Result<>> answer(
-      [this, &lock, id](Done done) { ask(lock, id, std::move(done)); });
+  Completion<Result<>> answer([this, &lock, id](Done done) { ask(lock, id, std::move(done)); });
   Result<> result = co_await answer;
   co_return result;
 }
@@ -226,14 +225,12 @@ void FileLocks::on_session(bool is_same_session) {
   {
     const auto state = state_.lock();
     if (!is_same_session) {
-      std::erase_if(state->holdings, [&](auto& entry) {
-        Holding& holding = entry.second;
-        if (!holding.has_lock) return false;
+      for (auto& [locker, holding] : state->holdings) {
+        if (!std::exchange(holding.has_lock, false)) continue;
         ++owners;
         state->lost.insert(holding.handles.begin(), holding.handles.end());
-        holding.has_lock = false;
-        return holding.asking == 0;
-      });
+      }
+      std::erase_if(state->holdings, [](const auto& entry) { return entry.second.asking == 0; });
       count(*state);
     }
     for (auto& [id, pending] : state->pending) {
@@ -241,9 +238,10 @@ void FileLocks::on_session(bool is_same_session) {
     }
   }
   if (owners > 0) {
-    spdlog::warn("the server has lost the locks of this mount: owners={}; what was opened to take "
-                 "them fails with EIO until it is closed",
-                 owners);
+    spdlog::warn(
+        "the server has lost the locks of this mount: owners={}; what was opened to take "
+        "them fails with EIO until it is closed",
+        owners);
   }
   for (const auto& [id, lock] : queued) {
     post_([this, id = id, lock = lock] { send(lock, id); });

@@ -56,9 +56,9 @@ class FileLocks {
 
   /// A number for a request that will be made; it can be interrupted from now on.
   std::uint64_t begin();
-  /// Sets or clears a lock. Success means as well that the kernel keeps no data of the file that was
-  /// changed elsewhere before. kWouldBlock, kDeadlock, kNoLocks; kInterrupted; kIoError when locks
-  /// that were taken through the handle are lost.
+  /// Sets or clears a lock. Success means as well that the kernel keeps no data of the file that
+  /// was changed elsewhere before. kWouldBlock, kDeadlock, kNoLocks; kInterrupted; kIoError when
+  /// locks that were taken through the handle are lost.
   Task<Result<>> set(FileLock lock, std::uint64_t id);
   /// The request is answered with kInterrupted, unless it was answered already.
   void interrupt(std::uint64_t id);

@@ -180,8 +180,8 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   void on_changed(ChangedEvent event, std::move_only_function<void()> acknowledge) override;
   void on_quota(const GrantState& grant) override;
   void on_reconnected(bool is_same_session) override;
-  void on_lock_granted(std::uint64_t id) override;   // file_system_locks.cpp
-  void on_session(bool is_same_session) override;  // likewise
+  void on_lock_granted(std::uint64_t id) override;  // file_system_locks.cpp
+  void on_session(bool is_same_session) override;   // likewise
 
   // IntroductionSource.
   void introduce(std::span<const NodeId> nodes, std::uint64_t incarnation,
