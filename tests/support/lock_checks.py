@@ -2,9 +2,9 @@
 """What programs do with file locks, in two folders that show the same files.
 
   lock_checks.py basic A B               all kinds of locks between A and B
-  lock_checks.py hold FILE KIND          takes an exclusive lock, says "held", keeps it while stdin is open
+  lock_checks.py hold FILE KIND          takes an exclusive lock, says "held", keeps it until it is killed
   lock_checks.py try FILE KIND           ends with 0 if an exclusive lock can be had, with 1 if not
-  lock_checks.py after FILE              takes a lock, waits for a line, then reports what a read says
+  lock_checks.py after FILE GO           takes a lock, says "held", and when GO is there what a write says
   lock_checks.py sqlite MODE N A A B B   4 processes, each counts N times in one database
   lock_checks.py spool N A A B B         4 processes, each counts N times under a lock made by link(2)
 
@@ -78,7 +78,7 @@ class Process:
             except InterruptedError:
                 answer = "EINTR"
             except OSError as error:
-                answer = errno.errorcode[error.errno]
+                answer = "EDEADLK" if error.errno == errno.EDEADLK else errno.errorcode[error.errno]
             os.write(answers, f"{answer}\n".encode())
 
     @staticmethod
@@ -234,7 +234,7 @@ def check_ranges(first, second):
 
     begin("Any close of the file by the process drops its locks of it, but not those of the open file")
     path = os.path.join(first, "ranges")
-    expect(a.do("record(OFD_SETLK, f, fcntl.F_WRLCK, 50, 5)"), "EAGAIN")  # another owner's
+    expect(a.do("record(OFD_SETLK, f, fcntl.F_WRLCK, 50, 5)"), "EAGAIN")  # it is another owner
     expect(a.do("record(fcntl.F_SETLK, f, fcntl.F_UNLCK, 50, 5)"), "ok")
     expect(a.do("record(OFD_SETLK, f, fcntl.F_WRLCK, 50, 5)"), "ok")
     expect(a.do(f"os.close(open({path!r}, RO))"), "ok")
@@ -294,7 +294,7 @@ def hold(path, kind):
     descriptor = os.open(path, os.O_RDWR)
     take(descriptor, kind, waits=True)
     print("held", flush=True)
-    sys.stdin.read()
+    signal.pause()
 
 
 def try_it(path, kind):
@@ -305,11 +305,12 @@ def try_it(path, kind):
         sys.exit(1)
 
 
-def after(path):
+def after(path, go):
     descriptor = os.open(path, os.O_RDWR)
     take(descriptor, "posix", waits=True)
     print("held", flush=True)
-    sys.stdin.readline()
+    while not os.path.exists(go):
+        time.sleep(0.02)
     try:
         os.pwrite(descriptor, b"?", 0)
         print("ok", flush=True)
