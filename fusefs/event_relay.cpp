@@ -17,12 +17,15 @@ void EventRelay::detach() {
   events_ = nullptr;
 }
 
-void EventRelay::on_reconnected(bool is_same_session, bool are_caches_valid) {
+void EventRelay::on_session(bool is_same_session) {
   const std::lock_guard lock(mutex_);
-  if (!are_caches_valid) grant_.reset();
-  if (events_ == nullptr) return;
-  events_->on_reconnected(are_caches_valid);
-  events_->on_session(is_same_session);
+  if (events_ != nullptr) events_->on_session(is_same_session);
+}
+
+void EventRelay::on_reconnected(bool is_same_session) {
+  const std::lock_guard lock(mutex_);
+  if (!is_same_session) grant_.reset();
+  if (events_ != nullptr) events_->on_reconnected(is_same_session);
 }
 
 Result<> EventRelay::on_event(const std::shared_ptr<Channel>& channel, const InFrame& frame) {

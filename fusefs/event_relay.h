@@ -24,8 +24,8 @@ class EventRelay {
 
   /// An event frame came on `channel`. kProtocolError when it is malformed.
   Result<> on_event(const std::shared_ptr<Channel>& channel, const InFrame& frame);
-  /// `are_caches_valid`: all events so far have come, and those of the same session.
-  void on_reconnected(bool is_same_session, bool are_caches_valid);
+  void on_session(bool is_same_session);
+  void on_reconnected(bool is_same_session);
 
  private:
   Result<> deliver(const InFrame& frame, std::move_only_function<void()> acknowledge);

@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace homefs {
@@ -145,8 +146,8 @@ Task<Result<TestLockReply>> FileLocks::test(FileLock lock) {
 // ---- Who may hold what ------------------------------------------------------------------------
 
 void FileLocks::count(const State& state) {
+  lost_ = state.lost.size();  // first: who does not find a holding any more has to find this
   holdings_ = state.holdings.size();
-  lost_ = state.lost.size();
 }
 
 void FileLocks::begin_holding(State& state, const FileLock& lock) {
@@ -217,6 +218,20 @@ bool FileLocks::is_lost(std::uint64_t handle) {
   return lost_ != 0 && state_.lock()->lost.contains(handle);
 }
 
+// The session's number is asked for first: if the session is lost after that, the link finds out;
+// if before, the lock is known to be lost by now.
+Result<> FileLocks::guard(NodeId node, Call& call) {
+  if (holdings_ != 0) call.session = link_->session_number();
+  if (holdings_ == 0 && lost_ == 0) return {};
+  const auto state = state_.lock();
+  const bool is_lost =
+      std::ranges::any_of(state->lost, [&](const auto& entry) { return entry.second == node; });
+  if (is_lost) return fail(Status::kIoError, "locks of this file are lost");
+  const auto first = state->holdings.lower_bound({node, LockKind::kRecord, 0});
+  if (first == state->holdings.end() || first->first.node != node) call.session = 0;
+  return {};
+}
+
 // ---- Sessions ---------------------------------------------------------------------------------
 
 void FileLocks::on_session(bool is_same_session) {
@@ -228,7 +243,7 @@ void FileLocks::on_session(bool is_same_session) {
       for (auto& [locker, holding] : state->holdings) {
         if (!std::exchange(holding.has_lock, false)) continue;
         ++owners;
-        state->lost.insert(holding.handles.begin(), holding.handles.end());
+        for (const std::uint64_t handle : holding.handles) state->lost[handle] = locker.node;
       }
       std::erase_if(state->holdings, [](const auto& entry) { return entry.second.asking == 0; });
       count(*state);

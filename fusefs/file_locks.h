@@ -74,6 +74,9 @@ class FileLocks {
   std::vector<FileLocker> close_handle(std::uint64_t handle);
   /// Locks that were taken through the handle are lost.
   [[nodiscard]] bool is_lost(std::uint64_t handle);
+  /// A change of the node's data is about to be sent: while somebody has it locked it may reach the
+  /// server in this session only. kIoError when locks of it are lost.
+  Result<> guard(NodeId node, Call& call);
 
   void on_granted(std::uint64_t id);
   void on_session(bool is_same_session);
@@ -95,7 +98,7 @@ class FileLocks {
   struct State {
     std::map<FileLocker, Holding> holdings;
     std::unordered_map<std::uint64_t, Pending> pending;
-    std::set<std::uint64_t> lost;  // handles
+    std::map<std::uint64_t, NodeId> lost;  // by handle
     std::uint64_t last_id = 0;
   };
 

@@ -146,6 +146,7 @@ Task<Result<std::uint64_t>> FileSystem::copy(CopyRequest request) {
   request.length = std::min(request.length, kCopyBytesMax);  // the caller asks again for the rest
   const NodeId target = request.target;
   Call call = make_call(Op::kCopy, {request.source, target}, request);
+  if (Result<> held = locks_.guard(target, call); !held) co_return std::unexpected(held.error());
   Result<CopyReply> reply = co_await ask<CopyReply>(std::move(call));
   if (!reply) co_return std::unexpected(reply.error());
   changed(target, ChangeReply{reply->attributes, reply->grant});
@@ -178,6 +179,7 @@ Task<Result<>> FileSystem::fallocate(FallocateRequest request) {
   Result<> flushed = co_await flush(id);
   if (!flushed) co_return flushed;
   Call call = make_call(Op::kFallocate, {id}, request);
+  if (Result<> held = locks_.guard(id, call); !held) co_return held;
   Result<ChangeReply> reply = co_await ask<ChangeReply>(std::move(call));
   if (!reply) co_return std::unexpected(reply.error());
   changed(id, *reply);

@@ -21,6 +21,7 @@ mount_home alice "$two"
 
 # hold FILE KIND: returns when a process holds the lock; it is ended by let_go.
 hold() {
+  rm -f "$E2E_DIR/logs/holder.log"
   python3 "$checks" hold "$1" "$2" </dev/null >"$E2E_DIR/logs/holder.log" 2>&1 &
   holder=$!
   wait_until grep -q held "$E2E_DIR/logs/holder.log"
