@@ -178,7 +178,11 @@ void FileSystem::send_segment(NodeId id, WriteQueue::Outgoing segment) {
   call.payload.push_back(std::move(segment.data));
   const std::uint64_t number = segment.number;
   if (Result<> held = locks_.guard(id, call); !held) {
-    return written(id, number, bytes, std::unexpected(held.error()));
+    // Later: written() sends what comes next.
+    post_([this, id, number, bytes, error = std::move(held.error())]() mutable {
+      written(id, number, bytes, std::unexpected(std::move(error)));
+    });
+    return;
   }
   (void)link_->send(std::move(call), [this, id, number, bytes](Result<InFrame> reply) {
     written(id, number, bytes, std::move(reply));
