@@ -157,6 +157,9 @@ LockOutcome LockTable::set(const LockWish& wish, LockGrants& grants) {
   if (!has_conflict && !has_to_queue) {
     if (!grant(file, wish, /*is_bounded=*/true)) return finish(LockOutcome::kNoLocks);
     grant_queued(wish.file, grants);  // it may have been exclusive before
+    std::vector<LockedFile> open;
+    add_waits(wish.owner, open);
+    for (const LockedFile& waited_for : open) grant_queued(waited_for, grants);
     return finish(LockOutcome::kGranted);
   }
   if (wish.file.kind == LockKind::kWhole) {
@@ -246,23 +249,38 @@ void LockTable::drop_wait(File& file, Queue::iterator place) {
   file.queued.erase(place);
 }
 
-/// Gives what is free to those who wait for it, the oldest first.
+/// Gives what is free in a file to those who wait for it, the oldest first.
 void LockTable::grant_queued(const LockedFile& key, LockGrants& grants) {
-  File& file = files_[key];
-  for (bool again = true; std::exchange(again, false);) {
-    for (auto place = file.queued.begin(); place != file.queued.end();) {
-      const auto next = std::next(place);
-      const LockWish wish = *place;
-      if (!conflicts_with_holder(file, wish) && !must_queue_behind(file, wish, place)) {
-        // An owner that had some of it exclusively may have set somebody before it free.
-        again |= wish.type == LockType::kShared && file.held.contains(wish.owner);
-        drop_wait(file, place);
-        (void)grant(file, wish, /*is_bounded=*/false);  // bounded by the queued requests
-        grants.push_back({wish.owner.session, wish.id});
-      }
-      place = next;
-    }
+  std::vector<LockedFile> open{key};
+  while (!open.empty()) {
+    const auto found = files_.find(open.back());
+    open.pop_back();
+    if (found == files_.end()) continue;
+    const std::size_t before = grants.size();
+    grant_queued_of(found->second, grants, open);
+    // An owner that had some of it exclusively may have set somebody before it free.
+    if (grants.size() > before) open.push_back(found->first);
   }
+}
+
+void LockTable::grant_queued_of(File& file, LockGrants& grants, std::vector<LockedFile>& open) {
+  for (auto place = file.queued.begin(); place != file.queued.end();) {
+    const auto next = std::next(place);
+    const LockWish wish = *place;
+    if (!conflicts_with_holder(file, wish) && !must_queue_behind(file, wish, place)) {
+      drop_wait(file, place);
+      (void)grant(file, wish, /*is_bounded=*/false);  // bounded by the queued requests
+      grants.push_back({wish.owner.session, wish.id});
+      add_waits(wish.owner, open);
+    }
+    place = next;
+  }
+}
+
+/// Where an owner waits that has got something: it need not queue behind others any more.
+void LockTable::add_waits(const LockOwner& owner, std::vector<LockedFile>& open) const {
+  const auto [first, last] = waits_of_owner_.equal_range(owner);
+  for (auto wait = first; wait != last; ++wait) open.push_back(wait->second->file);
 }
 
 void LockTable::cancel(std::uint64_t session, std::uint64_t id, LockGrants& grants) {

@@ -154,6 +154,8 @@ class LockTable {
   LockOutcome enqueue(File& file, const LockWish& wish);
   void drop_wait(File& file, Queue::iterator place);
   void grant_queued(const LockedFile& key, LockGrants& grants);
+  void grant_queued_of(File& file, LockGrants& grants, std::vector<LockedFile>& open);
+  void add_waits(const LockOwner& owner, std::vector<LockedFile>& open) const;
   void tidy(const LockedFile& key);
 
   const std::size_t locks_max_;
