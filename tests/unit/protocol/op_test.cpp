@@ -29,7 +29,7 @@ TEST(Op, IsInSequenceExactlyWhereItChangesNamesOrMetadataOrLocksOrAppendsOrCopie
   const std::set<Op> changes = {Op::kCreate,  Op::kMkdir,    Op::kMknod,       Op::kSymlink,
                                 Op::kLink,    Op::kUnlink,   Op::kRmdir,       Op::kRename,
                                 Op::kSetattr, Op::kSetxattr, Op::kRemovexattr, Op::kFallocate,
-                                Op::kCopy,    Op::kAppend,   Op::kLock,       Op::kCancelLock};
+                                Op::kCopy,    Op::kAppend,   Op::kLock,        Op::kCancelLock};
   for (int number = 0; number < 256; ++number) {
     const OpTraits* traits = find_op(static_cast<std::uint16_t>(number));
     if (traits == nullptr) continue;
