@@ -126,6 +126,15 @@ void FileLocks::interrupt_now(std::uint64_t id) {
   finish(id, fail(Status::kInterrupted));
 }
 
+void FileLocks::interrupt_all() {
+  std::vector<std::uint64_t> ids;
+  {
+    const auto state = state_.lock();
+    for (const auto& [id, pending] : state->pending) ids.push_back(id);
+  }
+  for (const std::uint64_t id : ids) interrupt_now(id);
+}
+
 void FileLocks::cancel(std::uint64_t id) {
   // In sequence behind the request: it is carried out once, whatever happens to the connection.
   (void)link_->send(make_call(Op::kCancelLock, {}, CancelLockRequest{id}), [](Result<InFrame>) {});

@@ -115,6 +115,7 @@ Result<> serve(const MountOptions& options, FileSystem& files, Notifier& notifie
     ending.wait_idle();
   }
   notifier.stop();
+  files.locks().interrupt_all();
   ops.wait_idle();  // replies to a device that is gone are discarded by libfuse
   return {};
 }
