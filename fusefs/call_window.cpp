@@ -159,12 +159,14 @@ void CallWindow::wait_again(std::vector<PendingPtr> broken) {
 std::vector<PendingPtr> CallWindow::on_new_session() {
   HOMEFS_CHECK(under_way_.empty());
   std::vector<PendingPtr> doubtful;
+  ++session_number_;
   last_seq_ = 0;
   seq_done_ = 0;
   answered_.clear();
   for (Queue& calls : waiting_) {
     std::erase_if(calls, [&](const PendingPtr& call) {
-      const bool is_doubtful = call->sendings > 0 && !is_repeatable(call->call.op);
+      const bool is_doubtful =
+          call->call.session != 0 || (call->sendings > 0 && !is_repeatable(call->call.op));
       if (is_doubtful && call->done) doubtful.push_back(call);
       call->seq = 0;
       call->sendings = 0;

@@ -80,7 +80,7 @@ class CallWindow {
   void on_break_all();
   /// The server knows nothing of what was sent: seqs start from 1. Returns calls that must not be
   /// sent twice, since they may have been applied (appends, changes of names, which would now mean
-  /// something else); the caller fails them.
+  /// something else), or belong to the session that is lost; the caller fails them.
   [[nodiscard]] std::vector<PendingPtr> on_new_session();
 
   /// Takes the `done` of a call away; empty when it was answered already. A call that may have
@@ -91,6 +91,7 @@ class CallWindow {
   /// Empties the window; returns what waited for an answer.
   [[nodiscard]] std::vector<Link::Done> clear();
 
+  [[nodiscard]] std::uint64_t session_number() const { return session_number_; }
   /// Replies to all seqs up to this one have arrived.
   [[nodiscard]] std::uint64_t seq_done() const;
   [[nodiscard]] std::size_t under_way() const { return under_way_.size(); }
@@ -119,6 +120,7 @@ class CallWindow {
   std::uint32_t last_tag_ = 0;
   std::uint64_t last_sent_order_ = 0;
 
+  std::uint64_t session_number_ = 1;
   std::uint64_t last_seq_ = 0;
   // answered_[i]: the reply to seq_done_ + 1 + i has come.
   std::uint64_t seq_done_ = 0;

@@ -71,7 +71,7 @@ void FileSystem::on_changed(ChangedEvent event, std::move_only_function<void()> 
   if (is_open) {
     // A program may read the pages without asking us. No page of such a file is locked for longer
     // than a read takes, which waits for nobody: see open_node().
-    notifier_->when_done(std::move(acknowledge));
+    notifier_->when_told(std::move(acknowledge));
   } else {
     acknowledge();
   }

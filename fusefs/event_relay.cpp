@@ -17,6 +17,11 @@ void EventRelay::detach() {
   events_ = nullptr;
 }
 
+void EventRelay::on_session(bool is_same_session) {
+  const std::lock_guard lock(mutex_);
+  if (events_ != nullptr) events_->on_session(is_same_session);
+}
+
 void EventRelay::on_reconnected(bool is_same_session) {
   const std::lock_guard lock(mutex_);
   if (!is_same_session) grant_.reset();
@@ -60,6 +65,12 @@ Result<> EventRelay::deliver(const InFrame& frame, std::move_only_function<void(
       if (!event) return std::unexpected(event.error());
       grant_ = event->grant;
       if (events_ != nullptr) events_->on_quota(event->grant);
+      break;
+    }
+    case Op::kLockGranted: {
+      const auto event = decode_all<LockGrantedEvent>(frame.bytes());
+      if (!event) return std::unexpected(event.error());
+      if (events_ != nullptr) events_->on_lock_granted(event->id);
       break;
     }
     case Op::kGoingAway:

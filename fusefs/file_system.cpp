@@ -5,13 +5,14 @@
 namespace homefs {
 
 FileSystem::FileSystem(Post post, FileSystemOptions options)
-    : post_(std::move(post)), options_(options) {}
+    : post_(std::move(post)), options_(options), locks_(post_) {}
 
 void FileSystem::attach(Link& link, KernelNotifier& notifier, TransferEvents& transfers) {
   HOMEFS_CHECK(link_ == nullptr);
   link_ = &link;
   notifier_ = &notifier;
   transfers_ = &transfers;
+  locks_.attach(link, notifier);
 }
 
 Task<Result<>> FileSystem::start() {

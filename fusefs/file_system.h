@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "fusefs/client_state.h"
+#include "fusefs/file_locks.h"
 #include "fusefs/kernel_notifier.h"
 #include "fusefs/link.h"
 #include "fusefs/transfer_events.h"
@@ -55,6 +56,7 @@ struct OpenOut {
   std::uint64_t handle = 0;
   bool keep_cache = false;  ///< the kernel's pages are still the file's contents
   bool direct_io = false;   ///< the kernel must not write through pages of its own
+  bool has_locks = false;   ///< somebody may have locked it: each close(2) matters
 };
 
 struct FolderOut {
@@ -150,6 +152,16 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   Task<Result<std::uint64_t>> seek(SeekRequest request);
   Task<Result<>> fallocate(FallocateRequest request);
 
+  // Locks (file_system_locks.cpp).
+  [[nodiscard]] FileLocks& locks() { return locks_; }
+  /// As FileLocks::set(). Before something is unlocked, its data is on the server.
+  Task<Result<>> set_lock(FileLock lock, std::uint64_t id);
+  /// A close(2) by the owner `lock_owner`: as flush(), and it holds no record locks of the file any
+  /// more.
+  Task<Result<>> close(NodeId node, std::uint64_t lock_owner);
+  /// As release(), and the locks that go with the handle are dropped.
+  void release_with_locks(std::uint64_t handle);
+
   /// Waits until no file has unsent data; for unmounting.
   Task<> drain_all();
 
@@ -177,6 +189,8 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   void on_changed(ChangedEvent event, std::move_only_function<void()> acknowledge) override;
   void on_quota(const GrantState& grant) override;
   void on_reconnected(bool is_same_session) override;
+  void on_lock_granted(std::uint64_t id) override;  // file_system_locks.cpp
+  void on_session(bool is_same_session) override;   // likewise
 
   // IntroductionSource.
   void introduce(std::span<const NodeId> nodes, std::uint64_t incarnation,
@@ -233,6 +247,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
                             const RenameReply& reply);
   void changed(NodeId node, const ChangeReply& reply);
   Task<> drained(NodeId node);
+  Task<> drop_and_release(std::uint64_t handle, std::vector<FileLocker> lockers);
   bool has_few_unsent_bytes(NodeId node);
   bool must_be_bound(NodeId node);
   Task<> bind(std::vector<NodeId> nodes);
@@ -274,6 +289,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   KernelNotifier* notifier_ = nullptr;   // likewise
   TransferEvents* transfers_ = nullptr;  // likewise
   Guarded<ClientState> state_;
+  FileLocks locks_;
   TaskGroup background_;
 };
 

@@ -25,6 +25,10 @@ Task<Result<AttributesOut>> FileSystem::setattr(SetattrRequest request) {
   // A write that comes after the change of size or times would undo it.
   co_await drained(id);
   Call call = make_call(Op::kSetattr, {id}, request);
+  const bool has_size = (request.which & kSetSize) != 0;
+  if (Result<> held = has_size ? locks_.guard(id, call) : Result<>(); !held) {
+    co_return std::unexpected(held.error());
+  }
   Result<ChangeReply> reply = co_await ask<ChangeReply>(std::move(call));
   if (!reply) co_return std::unexpected(reply.error());
   changed(id, *reply);

@@ -26,6 +26,7 @@ OpenOut FileSystem::open_node(ClientState& state, Node& node, int open_flags) {
   // A write through the kernel's pages locks them until the server has answered, and the server's
   // answer waits for other mounts, which may wait for our pages.
   out.direct_io = state.is_shared && is_writable;
+  out.has_locks = locks_.has_record_locks(node.id);
   // With writes under way the kernel's pages are newer than any version that the server told.
   out.keep_cache = node.is_dirty() || node.kernel_version == node.attributes.version;
   if (!out.keep_cache) node.kernel_version = node.attributes.version;
@@ -188,6 +189,7 @@ Task<Result<std::uint64_t>> FileSystem::copy(CopyRequest request) {
   request.length = std::min(request.length, kCopyBytesMax);  // the caller asks again for the rest
   const NodeId target = request.target;
   Call call = make_call(Op::kCopy, {request.source, target}, request);
+  if (Result<> held = locks_.guard(target, call); !held) co_return std::unexpected(held.error());
   Result<CopyReply> reply = co_await ask<CopyReply>(std::move(call));
   if (!reply) co_return std::unexpected(reply.error());
   changed(target, ChangeReply{reply->attributes, reply->grant});
@@ -220,6 +222,7 @@ Task<Result<>> FileSystem::fallocate(FallocateRequest request) {
   Result<> flushed = co_await flush(id);
   if (!flushed) co_return flushed;
   Call call = make_call(Op::kFallocate, {id}, request);
+  if (Result<> held = locks_.guard(id, call); !held) co_return held;
   Result<ChangeReply> reply = co_await ask<ChangeReply>(std::move(call));
   if (!reply) co_return std::unexpected(reply.error());
   changed(id, *reply);

@@ -126,6 +126,7 @@ Task<Result<>> FileSystem::append(NodeId id, std::uint64_t offset, Slice data) {
   md5_pieces(0, data.bytes, request.digests);
   Call call = make_call(Op::kAppend, {id}, request);
   call.payload.push_back(std::move(data));
+  if (Result<> held = locks_.guard(id, call); !held) co_return held;
   Result<AppendReply> reply = co_await ask<AppendReply>(std::move(call));
   if (!reply) co_return std::unexpected(reply.error());
   changed(id, ChangeReply{reply->attributes, reply->grant});
@@ -176,6 +177,13 @@ void FileSystem::send_segment(NodeId id, WriteQueue::Outgoing segment) {
   call.lane = bytes <= kSmallWriteBytes ? Lane::kControl : Lane::kBulk;
   call.payload.push_back(std::move(segment.data));
   const std::uint64_t number = segment.number;
+  if (Result<> held = locks_.guard(id, call); !held) {
+    // Later: written() sends what comes next.
+    post_([this, id, number, bytes, error = std::move(held.error())]() mutable {
+      written(id, number, bytes, std::unexpected(std::move(error)));
+    });
+    return;
+  }
   (void)link_->send(std::move(call), [this, id, number, bytes](Result<InFrame> reply) {
     written(id, number, bytes, std::move(reply));
   });

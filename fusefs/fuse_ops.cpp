@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "fusefs/fuse_folder.h"
+#include "fusefs/fuse_locks.h"
 #include "fusefs/fuse_reply.h"
 #include "fusefs/fuse_session.h"
 #include "fusefs/fuse_waiting.h"
@@ -55,8 +56,8 @@ void on_init(void*, fuse_conn_info* connection) {
   want(FUSE_CAP_SPLICE_READ, false);
   want(FUSE_CAP_SPLICE_WRITE, false);
   want(FUSE_CAP_SPLICE_MOVE, false);
-  want(FUSE_CAP_POSIX_LOCKS, false);
-  want(FUSE_CAP_FLOCK_LOCKS, false);
+  want(FUSE_CAP_POSIX_LOCKS, true);
+  want(FUSE_CAP_FLOCK_LOCKS, true);
   want(FUSE_CAP_EXPORT_SUPPORT, false);
   want(FUSE_CAP_DONT_MASK, false);
   connection->max_write = kPayloadBytesMax;
@@ -233,8 +234,16 @@ void on_open(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
   ops.spawn(reply_open(ops, request, info->flags, ops.files().open(node_of(node), info->flags)));
 }
 
+// Whoever has lost a lock must not go on as if it was held.
+bool refuse_lost(fuse_req_t request, const fuse_file_info* info) {
+  const bool is_lost = files_of(request).locks().is_lost(info->fh);
+  if (is_lost) fuse_reply_err(request, EIO);
+  return is_lost;
+}
+
 void on_read(fuse_req_t request, fuse_ino_t, std::size_t bytes, off_t offset,
              fuse_file_info* info) {
+  if (refuse_lost(request, info)) return;
   ops_of(request).spawn(
       reply_data(request, files_of(request).read(info->fh, static_cast<std::uint64_t>(offset),
                                                  static_cast<std::uint32_t>(bytes))));
@@ -258,6 +267,7 @@ Task<> write_and_send(FileSystem& files, fuse_req_t request, NodeId node, std::s
 
 void on_write(fuse_req_t request, fuse_ino_t node, const char* bytes, std::size_t count,
               off_t offset, fuse_file_info* info) {
+  if (refuse_lost(request, info)) return;
   // The data lies in the request's buffer: it is kept by keeping that.
   const Slice data{FuseSession::current_request(), std::as_bytes(std::span(bytes, count))};
   FileSystem& files = files_of(request);
@@ -268,16 +278,18 @@ void on_write(fuse_req_t request, fuse_ino_t node, const char* bytes, std::size_
   ops_of(request).spawn(write_and_send(files, request, id, count, std::move(work)));
 }
 
-void on_flush(fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
-  ops_of(request).spawn(reply_flush(request, files_of(request).flush(node_of(node))));
+void on_flush(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
+  ops_of(request).spawn(
+      reply_flush(request, files_of(request).close(node_of(node), info->lock_owner)));
 }
 
 void on_release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
-  files_of(request).release(info->fh);
+  files_of(request).release_with_locks(info->fh);
   fuse_reply_err(request, 0);
 }
 
-void on_fsync(fuse_req_t request, fuse_ino_t node, int data_only, fuse_file_info*) {
+void on_fsync(fuse_req_t request, fuse_ino_t node, int data_only, fuse_file_info* info) {
+  if (refuse_lost(request, info)) return;
   ops_of(request).spawn(
       reply_done(request, files_of(request).fsync(node_of(node), data_only != 0)));
 }
@@ -357,6 +369,7 @@ fuse_lowlevel_ops make_table() {
   table.statfs = on_statfs;
   add_folder_operations(table);
   add_xattr_operations(table);
+  add_lock_operations(table);
   return table;
 }
 

@@ -18,9 +18,9 @@ class KernelNotifier {
   virtual void invalidate_entry(NodeId parent, std::string name) = 0;
   /// All cached names at once.
   virtual void invalidate_all_entries() = 0;
-  /// Calls `done` when the kernel has done all of the above that came before; never when the mount
-  /// point is gone by then.
-  virtual void when_done(std::move_only_function<void()> done) = 0;
+  /// Calls `done` when the kernel has been told all that was queued before: at once, or on the
+  /// notifier's thread. Only for what holds no lock in the kernel that the notices wait for.
+  virtual void when_told(std::move_only_function<void()> done) = 0;
 };
 
 }  // namespace homefs

@@ -30,6 +30,7 @@ struct Call {
   std::vector<std::byte> fields;  ///< the encoded message, without introductions
   std::vector<Slice> payload;
   Lane lane = Lane::kControl;
+  std::uint64_t session = 0;  ///< it must not be made in another one (session_number()); 0: in any
 };
 
 /// A call of `message`, which names `nodes`.
@@ -66,6 +67,11 @@ class LinkEvents {
   /// void: the server has forgotten the session (with its orphans), was restarted, or could not
   /// tell us of changes in the meantime.
   virtual void on_reconnected(bool is_same_session) = 0;
+  /// Before on_reconnected(): whether the session is still the one of before, with its locks. If
+  /// not, calls of the session that was lost are failed afterwards.
+  virtual void on_session(bool is_same_session) = 0;
+  /// The lock request `id`, which was queued, has its lock.
+  virtual void on_lock_granted(std::uint64_t id) = 0;
 };
 
 class Link {
@@ -87,6 +93,9 @@ class Link {
   /// A block of `node` in a reply did not fit its MD5; `attempt` from 1. The caller asks for it
   /// again or gives up; here it is counted and logged.
   virtual void note_damaged_block(NodeId node, std::uint64_t offset, int attempt) = 0;
+
+  /// Grows when the server has lost our session, and with it what it held for us.
+  [[nodiscard]] virtual std::uint64_t session_number() { return 1; }
 
   /// The same as send() for a coroutine.
   Completion<Result<InFrame>> call(Call call);

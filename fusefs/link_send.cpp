@@ -66,6 +66,9 @@ std::uint64_t ServerLink::send(Call call, Done done) {
     auto state = state_.lock();
     if (state->is_closed) {
       taken = fail(Status::kDisconnected, "the link is closed");
+    } else if (pending->call.session != 0 &&
+               pending->call.session != state->window.session_number()) {
+      taken = fail(Status::kIoError, "the server has lost the session");
     } else if (!state->window.add(pending)) {
       taken = fail(Status::kNoMemory, "too many requests wait for the server");
     }

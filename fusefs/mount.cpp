@@ -124,6 +124,7 @@ Result<> serve(const MountOptions& options, FileSystem& files, Notifier& notifie
     ending.tasks.wait_idle();
   }
   notifier.stop();
+  files.locks().interrupt_all();
   files.wait_until_sent();
   // What still waits for the server now are questions whose programs were interrupted: nobody wants
   // the answer, and a server that is away must not keep the daemon.

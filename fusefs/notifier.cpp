@@ -28,6 +28,10 @@ Notifier::~Notifier() { stop(); }
 void Notifier::start(fuse_session* session, std::function<Names()> cached_names) {
   session_ = session;
   cached_names_ = std::move(cached_names);
+  {
+    const std::lock_guard lock(mutex_);
+    is_stopped_ = false;
+  }
   thread_ = std::jthread([this](const std::stop_token& stop) {
     pthread_setname_np(pthread_self(), "fuse-notifier");
     run(stop);
@@ -37,6 +41,15 @@ void Notifier::start(fuse_session* session, std::function<Names()> cached_names)
 void Notifier::stop() {
   thread_.request_stop();
   if (thread_.joinable()) thread_.join();
+  std::deque<Notice> left;
+  {
+    const std::lock_guard lock(mutex_);
+    is_stopped_ = true;
+    left.swap(queue_);
+  }
+  for (Notice& notice : left) {
+    if (notice.done) notice.done();  // there is no kernel any more that could be wrong
+  }
 }
 
 void Notifier::push(Notice notice) {
@@ -55,8 +68,18 @@ void Notifier::invalidate_entry(NodeId parent, std::string name) {
   push({.kind = Kind::kEntry, .node = parent, .name = std::move(name)});
 }
 void Notifier::invalidate_all_entries() { push({.kind = Kind::kAllEntries}); }
-void Notifier::when_done(std::move_only_function<void()> done) {
-  push({.kind = Kind::kCall, .call = std::move(done)});
+void Notifier::when_told(std::move_only_function<void()> done) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!is_stopped_ && (is_sending_ || !queue_.empty())) {
+      queue_.push_back({Kind::kTold, {}, {}, std::exchange(done, nullptr)});
+    }
+  }
+  if (done) {
+    done();
+  } else {
+    ready_.notify_one();
+  }
 }
 
 void Notifier::run(const std::stop_token& stop) {
@@ -64,9 +87,11 @@ void Notifier::run(const std::stop_token& stop) {
   while (ready_.wait(lock, stop, [this] { return !queue_.empty(); }) && !stop.stop_requested()) {
     Notice notice = std::move(queue_.front());
     queue_.pop_front();
+    is_sending_ = true;
     lock.unlock();
     send(notice);
     lock.lock();
+    is_sending_ = false;
   }
 }
 
@@ -75,6 +100,9 @@ void Notifier::send(Notice& notice) {
   // ENOENT says that the kernel does not have it: as good as done. So for every other failure:
   // the mount point is going away.
   switch (notice.kind) {
+    case Kind::kTold:
+      notice.done();
+      return;
     case Kind::kAttributes:
       (void)fuse_lowlevel_notify_inval_inode(session_, node, -1, 0);
       return;
@@ -91,9 +119,6 @@ void Notifier::send(Notice& notice) {
         (void)fuse_lowlevel_notify_inval_entry(session_, number_of(parent), name.c_str(),
                                                name.size());
       }
-      return;
-    case Kind::kCall:
-      notice.call();
       return;
   }
 }

@@ -38,15 +38,15 @@ class Notifier final : public KernelNotifier {
   void invalidate_data(NodeId node) override;
   void invalidate_entry(NodeId parent, std::string name) override;
   void invalidate_all_entries() override;
-  void when_done(std::move_only_function<void()> done) override;
+  void when_told(std::move_only_function<void()> done) override;
 
  private:
-  enum class Kind { kAttributes, kData, kEntry, kAllEntries, kCall };
+  enum class Kind { kAttributes, kData, kEntry, kAllEntries, kTold };
   struct Notice {
     Kind kind{};
     NodeId node{};
     std::string name;
-    std::move_only_function<void()> call;
+    std::move_only_function<void()> done{};  // of kTold
   };
   void push(Notice notice);
   void run(const std::stop_token& stop);
@@ -57,6 +57,8 @@ class Notifier final : public KernelNotifier {
   std::mutex mutex_;
   std::condition_variable_any ready_;
   std::deque<Notice> queue_;  // guarded by mutex_; bounded by what the kernel caches
+  bool is_sending_ = false;   // guarded by mutex_
+  bool is_stopped_ = true;    // guarded by mutex_: nobody sends
   std::jthread thread_;       // last: it uses the others
 };
 

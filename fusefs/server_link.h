@@ -75,6 +75,7 @@ class ServerLink final : public Link, private ConnectionOwner {
   std::uint64_t send(Call call, Done done) override;
   void interrupt(std::uint64_t call_number) override;
   void note_damaged_block(NodeId node, std::uint64_t offset, int attempt) override;
+  std::uint64_t session_number() override { return state_.lock()->window.session_number(); }
 
   /// The server's key as it was shown last, "SHA256:...": also after kServerKeyUnknown.
   [[nodiscard]] std::string offered_fingerprint() { return dialer_.offered_fingerprint(); }

@@ -24,6 +24,8 @@ constexpr std::uint8_t highest(FallocateMode) {
   return static_cast<std::uint8_t>(FallocateMode::kZeroKeepSize);
 }
 constexpr std::uint8_t highest(SeekWhence) { return static_cast<std::uint8_t>(SeekWhence::kHole); }
+constexpr std::uint8_t highest(LockKind) { return static_cast<std::uint8_t>(LockKind::kWhole); }
+constexpr std::uint8_t highest(LockType) { return static_cast<std::uint8_t>(LockType::kNone); }
 
 class Encoder {
  public:

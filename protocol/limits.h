@@ -39,6 +39,10 @@ inline constexpr std::size_t kFoldersPerListMax = 4096;
 /// Bytes that one COPY moves: it is answered within a second on a slow disk, and can be cut off.
 inline constexpr std::uint64_t kCopyBytesMax = 64ull * 1024 * 1024;
 
+/// Ranges that the owners of one session have locked, and lock requests of it that are queued.
+inline constexpr std::size_t kLocksPerSessionMax = 16384;
+inline constexpr std::size_t kLockWaitsPerSessionMax = 1024;
+
 /// Requests of one session that wait for an answer. 2 x the kernel's max_background of 128.
 inline constexpr std::size_t kRequestsInFlightMax = 256;
 /// Bytes queued on one connection before the sender has to wait.

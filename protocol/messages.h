@@ -12,20 +12,14 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <tuple>
 #include <vector>
 
 #include "protocol/attributes.h"
 #include "protocol/ids.h"
+#include "protocol/lock_messages.h"
 #include "protocol/md5_digest.h"
+#include "protocol/message_fields.h"
 #include "protocol/name.h"
-
-// Lists the fields of a message, in their order on the wire.
-#define HOMEFS_FIELDS(...)                                                                  \
-  template <class Self, class Archive>                                                      \
-  static void visit(Self& self, Archive& archive) {                                         \
-    std::apply([&](auto... field) { archive((self.*field)...); }, std::tuple(__VA_ARGS__)); \
-  }
 
 namespace homefs {
 
@@ -518,8 +512,8 @@ struct QuotaEvent {
   HOMEFS_FIELDS(&QuotaEvent::grant)
 };
 
-// X(Message) for every struct above, in the order of PROTOCOL.md: for the codec, its tests and its
-// fuzzer, whose inputs begin with the place in this list.
+// X(Message) for every struct above and of lock_messages.h, in the order of PROTOCOL.md: for the
+// codec, its tests and its fuzzer, whose inputs begin with the place in this list.
 // clang-format off
 #define HOMEFS_EVERY_MESSAGE(X)                                                                   \
   X(Introduction) X(Introductions) X(ErrorReply) X(EmptyMessage) X(Caller) X(CreateRequest)       \
@@ -529,8 +523,9 @@ struct QuotaEvent {
   X(ListedEntry) X(ListedFolder) X(ListReply) X(ForgetRequest) X(StatfsReply) X(SetxattrRequest)  \
   X(XattrRequest) X(ReadRequest) X(ReadReply) X(ReadManyRequest) X(ReadManyFile) X(ReadManyReply) \
   X(WriteRequest) X(AppendRequest) X(AppendReply) X(FsyncRequest) X(CopyRequest) X(CopyReply)     \
-  X(FallocateRequest) X(SeekRequest) X(SeekReply) X(DigestRequest) X(DigestReply) X(ModeEvent)    \
-  X(Change) X(ChangedEvent) X(QuotaEvent)
+  X(FallocateRequest) X(SeekRequest) X(SeekReply) X(DigestRequest) X(DigestReply) X(LockRequest)  \
+  X(LockReply) X(CancelLockRequest) X(TestLockRequest) X(LockHolder) X(TestLockReply)             \
+  X(ModeEvent) X(Change) X(ChangedEvent) X(QuotaEvent) X(LockGrantedEvent)
 // clang-format on
 
 }  // namespace homefs

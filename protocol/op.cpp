@@ -27,6 +27,8 @@ constexpr OpTraits kOps[] = {
     {Op::kFallocate, "fallocate", true, false},
     {Op::kCopy, "copy", true, false},
     {Op::kAppend, "append", true, true},
+    {Op::kLock, "lock", true, false},
+    {Op::kCancelLock, "cancel-lock", true, false},
     {Op::kLookup, "lookup", false, false},
     {Op::kGetattr, "getattr", false, false},
     {Op::kList, "list", false, false},
@@ -37,6 +39,7 @@ constexpr OpTraits kOps[] = {
     {Op::kForget, "forget", false, false},
     {Op::kSeek, "seek", false, false},
     {Op::kDigest, "digest", false, false},
+    {Op::kTestLock, "test-lock", false, false},
     {Op::kRead, "read", false, false},
     {Op::kReadMany, "read-many", false, true},  // up to 256 nodes, each with introductions
     {Op::kWrite, "write", false, true},
@@ -45,6 +48,7 @@ constexpr OpTraits kOps[] = {
     {Op::kChanged, "changed", false, true},
     {Op::kQuotaChanged, "quota-changed", false, false},
     {Op::kGoingAway, "going-away", false, false},
+    {Op::kLockGranted, "lock-granted", false, false},
 };
 
 }  // namespace

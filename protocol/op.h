@@ -33,6 +33,8 @@ enum class Op : std::uint16_t {
   kFallocate = 31,
   kCopy = 32,
   kAppend = 33,
+  kLock = 34,        ///< sets or clears a file lock; one that has to wait is queued, not held
+  kCancelLock = 35,  ///< takes a lock request back, wherever it stands
   // Looking: any order.
   kLookup = 50,
   kGetattr = 51,
@@ -43,7 +45,8 @@ enum class Op : std::uint16_t {
   kStatfs = 56,
   kForget = 57,
   kSeek = 58,
-  kDigest = 59,  ///< MD5 of a whole file or of its blocks
+  kDigest = 59,    ///< MD5 of a whole file or of its blocks
+  kTestLock = 60,  ///< who is in the way of a record lock
   // Data: any order, usually on a bulk connection.
   kRead = 70,
   kReadMany = 71,
@@ -54,6 +57,7 @@ enum class Op : std::uint16_t {
   kChanged = 91,       ///< another session changed these nodes or names
   kQuotaChanged = 92,  ///< limit or use of the home changed
   kGoingAway = 93,     ///< the server shuts down
+  kLockGranted = 94,   ///< a lock request that was queued has its lock
 };
 
 struct OpTraits {

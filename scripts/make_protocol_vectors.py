@@ -201,7 +201,7 @@ def frame_vectors(document):
            ("kind", dict(kind=0)), ("kind", dict(kind=5)), ("kind", dict(kind=255)),
            ("flags", dict(flags=1)), ("flags", dict(flags=128)),
            ("reserved", dict(reserved=1)), ("reserved", dict(reserved=0x8000))]
-    bad += [("op", dict(op=op)) for op in (0, 8, 19, 34, 60, 74, 89, 94, 65535)]
+    bad += [("op", dict(op=op)) for op in (0, 8, 19, 36, 61, 74, 89, 95, 65535)]
     bad += [("status", dict(status=status)) for status in (0, 699, 706, 759, 794, 812, 65535)]
     lines = ["# Frame headers: `header BODY_BYTES OP KIND FLAGS TAG STATUS RESERVED SEQ SEQ_DONE HEX`,",
              "# `refused WHY HEX`."]

@@ -24,6 +24,7 @@ struct HandlerContext {
   NodeTable& nodes;
   Grant& grant;
   ListingSnapshots& listings;
+  std::uint64_t locker;  ///< the session's number in HomeLocks
 
   [[nodiscard]] Actor actor(const Caller& caller = {}) const {
     return {.grant = grant, .nodes = nodes, .caller = caller};
@@ -66,6 +67,11 @@ Reply fallocate(HandlerContext& context, const FallocateRequest& request);
 Reply seek(HandlerContext& context, const SeekRequest& request);
 Reply fsync(HandlerContext& context, const FsyncRequest& request);
 Reply digest(HandlerContext& context, const DigestRequest& request);
+
+// Locks (handlers_locks.cpp).
+Reply lock(HandlerContext& context, const LockRequest& request);
+Reply cancel_lock(HandlerContext& context, const CancelLockRequest& request);
+Reply test_lock(HandlerContext& context, const TestLockRequest& request);
 
 // Listings (handlers_listing.cpp).
 Reply list(HandlerContext& context, const ListRequest& request);

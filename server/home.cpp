@@ -8,6 +8,7 @@
 
 #include "server/descriptor_cache.h"
 #include "server/disk_mode.h"
+#include "server/home_locks.h"
 #include "server/inode_table.h"
 #include "server/orphanage.h"
 #include "server/quota.h"
@@ -69,7 +70,9 @@ Result<UniqueFd> make_and_open(const std::string& path) {
 }  // namespace
 
 Home::Home(HomeOptions options)
-    : options_(std::move(options)), preserves_owners_(options_.preserve_owners) {}
+    : options_(std::move(options)),
+      preserves_owners_(options_.preserve_owners),
+      locks_(std::make_unique<HomeLocks>()) {}
 
 Home::~Home() {
   // The walk uses everything else.

@@ -41,6 +41,7 @@
 namespace homefs {
 
 class Grant;
+class HomeLocks;
 class InodeTable;
 class NodeTable;
 class Orphanage;
@@ -249,6 +250,7 @@ class Home : public std::enable_shared_from_this<Home> {
 
   [[nodiscard]] Quota& quota() { return *quota_; }
   [[nodiscard]] InodeTable& inodes() { return *inodes_; }
+  [[nodiscard]] HomeLocks& locks() { return *locks_; }
   [[nodiscard]] const std::shared_ptr<BufferPool>& buffers() const { return options_.buffers; }
 
  private:
@@ -297,6 +299,7 @@ class Home : public std::enable_shared_from_this<Home> {
   std::unique_ptr<InodeTable> inodes_;
   std::unique_ptr<Orphanage> orphanage_;
   std::unique_ptr<UsageScan> scan_;
+  const std::unique_ptr<HomeLocks> locks_;
   InodeRef root_;
   std::atomic<bool> is_stopping_{false};
   std::atomic<bool> preserves_owners_;

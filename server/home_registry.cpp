@@ -47,19 +47,19 @@ Result<void> delete_home(const std::filesystem::path& homes_dir, const std::stri
 
 HomeRegistry::HomeRegistry(HomeRegistryOptions options) : options_(std::move(options)) {}
 
-std::shared_ptr<LiveHome> HomeRegistry::find(const Account& account) {
+std::shared_ptr<LiveHome> HomeRegistry::find(const std::string& account) {
   const auto entries = entries_.lock();
-  const auto found = entries->find(account.name);
+  const auto found = entries->find(account);
   return found == entries->end() ? nullptr : found->second.home;
 }
 
 Result<std::shared_ptr<LiveHome>> HomeRegistry::acquire(const Account& account) {
-  if (auto home = find(account)) {
+  if (auto home = find(account.name)) {
     (void)apply_limits(account);  // whether they changed does not matter here
     return home;
   }
   const std::lock_guard opening(opening_mutex_);
-  if (auto home = find(account)) return home;  // another login was faster
+  if (auto home = find(account.name)) return home;  // another login was faster
   return open(account);
 }
 

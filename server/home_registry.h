@@ -58,6 +58,9 @@ class HomeRegistry {
   /// Errors: those of Home::open and of making the folder.
   Result<std::shared_ptr<LiveHome>> acquire(const Account& account);
 
+  /// The home of an account if it is open; else null.
+  std::shared_ptr<LiveHome> find(const std::string& account);
+
   /// Puts the account's limits, and whether it preserves owners, in force. Null when its home is
   /// not open or the limits are unchanged.
   std::shared_ptr<LiveHome> apply_limits(const Account& account);
@@ -82,7 +85,6 @@ class HomeRegistry {
   };
   using Entries = std::unordered_map<std::string, Entry>;
 
-  std::shared_ptr<LiveHome> find(const Account& account);
   Result<std::shared_ptr<LiveHome>> open(const Account& account);
 
   const HomeRegistryOptions options_;

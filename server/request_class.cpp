@@ -12,6 +12,7 @@ RequestClass class_of(Op op) {
     case Op::kChanged:
     case Op::kQuotaChanged:
     case Op::kGoingAway:
+    case Op::kLockGranted:
       return RequestClass::kRefused;
     case Op::kCreate:
     case Op::kMkdir:
@@ -27,6 +28,8 @@ RequestClass class_of(Op op) {
     case Op::kFallocate:
     case Op::kCopy:
     case Op::kAppend:
+    case Op::kLock:
+    case Op::kCancelLock:
       return RequestClass::kChange;
     case Op::kLookup:
     case Op::kGetattr:
@@ -36,6 +39,7 @@ RequestClass class_of(Op op) {
     case Op::kStatfs:
     case Op::kForget:
     case Op::kSeek:
+    case Op::kTestLock:
       return RequestClass::kQuick;
     case Op::kList:
     case Op::kRead:

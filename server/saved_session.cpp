@@ -12,7 +12,7 @@
 namespace homefs {
 namespace {
 
-constexpr std::uint8_t kFormat = 1;
+constexpr std::uint8_t kFormat = 2;
 
 class Writer {
  public:
@@ -71,6 +71,40 @@ void get_replay(ByteReader& in, ReplayState& replay) {
   }
 }
 
+void put_lock(Writer& out, const SavedLock& lock) {
+  out.put(number_of(lock.file.inode));
+  out.put(static_cast<std::uint64_t>(lock.file.kind));
+  out.put(static_cast<std::uint64_t>(lock.type));
+  out.put(lock.owner);
+  out.put(lock.range.begin);
+  out.put(lock.range.end);
+  out.put(lock.pid);
+}
+
+SavedLock get_lock(ByteReader& in) {
+  SavedLock lock;
+  lock.file.inode = InodeNumber{in.get_u64()};
+  const std::uint64_t kind = in.get_u64();
+  const std::uint64_t type = in.get_u64();
+  lock.owner = in.get_u64();
+  lock.range = {in.get_u64(), in.get_u64()};
+  lock.pid = static_cast<std::uint32_t>(in.get_u64());
+  if (kind > static_cast<std::uint64_t>(LockKind::kWhole) ||
+      type > static_cast<std::uint64_t>(LockType::kExclusive) ||
+      lock.range.begin >= lock.range.end || lock.range.end > kLockEndMax) {
+    in.set_bad();
+  }
+  lock.file.kind = static_cast<LockKind>(kind);
+  lock.type = static_cast<LockType>(type);
+  return lock;
+}
+
+void get_locks(ByteReader& in, std::vector<SavedLock>& locks) {
+  const std::uint64_t count = in.get_u64();
+  if (count > kLocksPerSessionMax + kLockWaitsPerSessionMax) in.set_bad();
+  for (std::uint64_t i = 0; i < count && in.is_ok(); ++i) locks.push_back(get_lock(in));
+}
+
 std::string key_of(const SessionId& id) { return to_hex(id); }
 
 }  // namespace
@@ -84,6 +118,8 @@ std::string encode_session(const SavedSession& session) {
        {&session.account, &session.client_id, &session.token_id, &session.subdir}) {
     out.put(*text);
   }
+  out.put(session.locks.size());
+  for (const SavedLock& lock : session.locks) put_lock(out, lock);
   out.put(session.replay.last_dropped);
   out.put(session.replay.kept.size());
   for (const ReplayState::Applied& applied : session.replay.kept) {
@@ -107,6 +143,7 @@ Result<SavedSession> decode_session(const std::string& text) {
        {&session.account, &session.client_id, &session.token_id, &session.subdir}) {
     *field = get_text(in);
   }
+  get_locks(in, session.locks);
   get_replay(in, session.replay);
   if (!in.is_ok() || !in.rest().empty()) {
     return fail(Status::kInvalid, "a saved session of another version");
@@ -133,14 +170,35 @@ std::optional<SavedSession> SavedSessions::take(const SessionId& id) {
   return std::move(found.mapped().session);
 }
 
-void SavedSessions::drop_expired(Clock::time_point now) {
-  std::erase_if(*entries_.lock(), [now](const auto& entry) { return entry.second.expires <= now; });
+template <class IsOver>
+std::vector<SavedSession> SavedSessions::drop_if(IsOver is_over) {
+  std::vector<SavedSession> dropped;
+  std::erase_if(*entries_.lock(), [&](auto& entry) {
+    if (!is_over(entry.second)) return false;
+    dropped.push_back(std::move(entry.second.session));
+    return true;
+  });
+  return dropped;
 }
 
-void SavedSessions::drop_of_client(const std::string& account, const std::string& client_id) {
-  std::erase_if(*entries_.lock(), [&](const auto& entry) {
-    return entry.second.session.account == account && entry.second.session.client_id == client_id;
+std::vector<SavedSession> SavedSessions::drop_expired(Clock::time_point now) {
+  return drop_if([now](const Entry& entry) { return entry.expires <= now; });
+}
+
+std::vector<SavedSession> SavedSessions::drop_of_client(const std::string& account,
+                                                        const std::string& client_id) {
+  return drop_if([&](const Entry& entry) {
+    return entry.session.account == account && entry.session.client_id == client_id;
   });
+}
+
+std::vector<SavedSession> SavedSessions::of_account(const std::string& account) {
+  std::vector<SavedSession> sessions;
+  const auto entries = entries_.lock();
+  for (const auto& [key, entry] : *entries) {
+    if (entry.session.account == account) sessions.push_back(entry.session);
+  }
+  return sessions;
 }
 
 std::vector<SavedSession> SavedSessions::take_all() {

@@ -298,7 +298,7 @@ void Server::keep_house() {
       end_sessions_of_revoked_tokens();
     }
     const auto linger = settings_.lock()->linger;
-    saved_.drop_expired(SavedSessions::Clock::now());
+    maker_.drop_expired(SavedSessions::Clock::now());
     (void)sessions_.end_idle_since_before(Session::Clock::now() - linger);
     if (round % kTidyEvery == 0) homes_.tidy();
   }

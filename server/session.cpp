@@ -27,6 +27,11 @@ std::shared_ptr<Session> Session::make(boost::asio::any_io_executor executor, Se
                                        SessionSetup setup) {
   std::shared_ptr<Session> session(new Session(std::move(executor), owner, std::move(setup)));
   session->self_ = session;
+  session->files().listen_for_locks([weak = session->self_](std::uint64_t id) {
+    if (const auto told = weak.lock()) {
+      told->tell(Op::kLockGranted, encode_fields(LockGrantedEvent{id}));
+    }
+  });
   return session;
 }
 
@@ -167,6 +172,7 @@ void Session::close(const Error& why) {
     outbox_->disconnect(connection.get());
   }
   coherence().leave(self_.lock());
+  setup_.files->drop_locks();
 }
 
 std::optional<SavedSession> Session::save() {
@@ -178,6 +184,7 @@ std::optional<SavedSession> Session::save() {
                       .client_id = setup_.client_id,
                       .token_id = setup_.token_id,
                       .subdir = setup_.subdir,
+                      .locks = setup_.files->locks(),
                       .replay = state->sequencer.replay_state()};
 }
 

@@ -6,6 +6,7 @@
 #include "protocol/limits.h"
 #include "server/dispatch.h"
 #include "server/handlers.h"
+#include "server/home_locks.h"
 #include "server/inode_table.h"
 
 namespace homefs {
@@ -17,29 +18,33 @@ constexpr std::size_t kIntroductionsPerRequestMax = kIntroductionsMax + kNodesPe
 }  // namespace
 
 struct SessionHome::State {
-  State(Home& home, const InodeRef& folder)
-      : root(folder), grant(home.quota()), nodes(home, folder) {}
+  State(Home& home, const InodeRef& folder, const SessionId& id)
+      : root(folder), grant(home.quota()), nodes(home, folder), locker(home.locks().join(id)) {}
 
   /// Where the session is confined to.
   InodeRef root;
   Grant grant;
   NodeTable nodes;
   ListingSnapshots listings;
+  /// Its number in HomeLocks.
+  const std::uint64_t locker;
 };
 
 Result<std::unique_ptr<SessionHome>> SessionHome::open(std::shared_ptr<Home> home,
-                                                       const std::string& folder) {
+                                                       const std::string& folder,
+                                                       const SessionId& id) {
   auto root = home->find_folder(folder);
   if (!root) return std::unexpected(root.error());
-  return std::unique_ptr<SessionHome>(new SessionHome(std::move(home), *std::move(root)));
+  return std::unique_ptr<SessionHome>(new SessionHome(std::move(home), *std::move(root), id));
 }
 
-SessionHome::SessionHome(std::shared_ptr<Home> home, InodeRef root)
-    : home_(std::move(home)), state_(std::make_unique<State>(*home_, root)) {}
+SessionHome::SessionHome(std::shared_ptr<Home> home, InodeRef root, const SessionId& id)
+    : home_(std::move(home)), state_(std::make_unique<State>(*home_, root, id)) {}
 
 SessionHome::~SessionHome() { close(); }
 
 void SessionHome::close() {
+  drop_locks();
   state_->nodes.clear();
   state_->grant.release();
 }
@@ -56,8 +61,11 @@ Reply SessionHome::handle(const InFrame& request) {
     return error_reply({.status = Status::kProtocolError, .context = "the request is too long"});
   }
   if (auto done = introduce(*introductions); !done) return error_reply(done.error());
-  HandlerContext context{
-      .home = *home_, .nodes = state_->nodes, .grant = state_->grant, .listings = state_->listings};
+  HandlerContext context{.home = *home_,
+                         .nodes = state_->nodes,
+                         .grant = state_->grant,
+                         .listings = state_->listings,
+                         .locker = state_->locker};
   Reply reply = row->run(context, in.rest());
   if (reply.status == Status::kTooManyOpen) {
     // Nothing was applied: a handler that gets no descriptor leaves all as it was.
@@ -110,6 +118,16 @@ Result<void> SessionHome::introduce(const Introduction& introduction) {
 void SessionHome::set_shared(bool is_shared) { state_->grant.set_shared(is_shared); }
 
 void SessionHome::release_grant() { state_->grant.release(); }
+
+void SessionHome::listen_for_locks(std::function<void(std::uint64_t)> granted) {
+  home_->locks().listen(state_->locker, std::move(granted));
+}
+
+std::vector<SavedLock> SessionHome::locks() const {
+  return home_->locks().locks_of(state_->locker);
+}
+
+void SessionHome::drop_locks() { home_->locks().leave(state_->locker); }
 
 GrantState SessionHome::grant_state() { return state_->grant.state(); }
 

@@ -8,13 +8,17 @@
 // Owner: the session. Executor: thread-safe. Blocks: on the disk.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "protocol/frame.h"
+#include "protocol/login_messages.h"
 #include "protocol/messages.h"
 #include "protocol/result.h"
 #include "server/home.h"
+#include "server/lock_table.h"
 #include "server/request.h"
 
 namespace homefs {
@@ -23,8 +27,10 @@ class SessionHome {
  public:
   /// A session in `home`, or in a folder of it ("a/b"; "" is the whole home). It starts shared,
   /// without a grant, until set_shared(false). kNoSuchDirectory, kNotDirectory.
+  /// `id`: of the session; locks that were reserved for it are its own.
   static Result<std::unique_ptr<SessionHome>> open(std::shared_ptr<Home> home,
-                                                   const std::string& folder = "");
+                                                   const std::string& folder = "",
+                                                   const SessionId& id = {});
   /// As close().
   ~SessionHome();
   SessionHome(const SessionHome&) = delete;
@@ -43,6 +49,14 @@ class SessionHome {
   /// For QuotaEvent and the login's answer: tops up as a reply does, with a stamp of its own.
   GrantState grant_state();
 
+  /// From now on `granted` is called with the id of each lock request that was queued and has its
+  /// lock; on any thread, with no lock held.
+  void listen_for_locks(std::function<void(std::uint64_t)> granted);
+  /// Its locks, for a restart of the server.
+  [[nodiscard]] std::vector<SavedLock> locks() const;
+  /// Gives its locks free; it gets none any more. Idempotent.
+  void drop_locks();
+
   /// The attributes of the session's root folder, for the login's answer.
   Result<Attributes> root_attributes();
 
@@ -54,7 +68,7 @@ class SessionHome {
 
  private:
   struct State;
-  SessionHome(std::shared_ptr<Home> home, InodeRef root);
+  SessionHome(std::shared_ptr<Home> home, InodeRef root, const SessionId& id);
   Result<void> introduce(const Introductions& introductions);
   Result<void> introduce(const Introduction& introduction);
 

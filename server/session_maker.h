@@ -7,7 +7,9 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <vector>
 
 #include "config/accounts_file.h"
 #include "protocol/guarded.h"
@@ -59,15 +61,23 @@ class SessionMaker {
 
   /// The secret of a session that was saved; null when there is none of this id.
   [[nodiscard]] std::optional<SessionSecret> saved_secret(const SessionId& id);
+  /// Forgets the saved sessions whose time is over, and gives their locks free.
+  void drop_expired(SavedSessions::Clock::time_point now);
   /// Takes a saved session up. The caller has seen the proof of its secret.
   /// Errors: kSessionUnknown when its account or token is gone, or another resume was faster.
   Result<std::shared_ptr<Session>> restore(const SessionId& id);
 
  private:
-  Result<std::shared_ptr<Session>> make_session(const SessionRequest& request, SessionSetup setup);
+  Result<std::shared_ptr<Session>> make_session(const SessionRequest& request,
+                                                std::shared_ptr<LiveHome> home, SessionSetup setup);
+  void reserve_locks(const std::string& account, LiveHome& home);
+  void drop_locks(const std::vector<SavedSession>& sessions);
   bool is_token_valid(const SavedSession& saved);
 
   Parts parts_;
+  // Held while saved sessions, and the locks that are reserved for them, come and go together.
+  // Taken before any other lock, and over the disk of a home.
+  std::mutex saved_mutex_;
 };
 
 }  // namespace homefs

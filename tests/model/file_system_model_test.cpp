@@ -26,7 +26,7 @@ class NoNotifier final : public KernelNotifier {
   void invalidate_data(NodeId) override {}
   void invalidate_entry(NodeId, std::string) override {}
   void invalidate_all_entries() override {}
-  void when_done(std::move_only_function<void()> done) override { done(); }
+  void when_told(std::move_only_function<void()> done) override { done(); }
 };
 
 class NoTransfers final : public TransferEvents {

@@ -16,6 +16,8 @@ constexpr RenameMode highest(RenameMode) { return RenameMode::kExchange; }
 constexpr XattrMode highest(XattrMode) { return XattrMode::kReplace; }
 constexpr FallocateMode highest(FallocateMode) { return FallocateMode::kZeroKeepSize; }
 constexpr SeekWhence highest(SeekWhence) { return SeekWhence::kHole; }
+constexpr LockKind highest(LockKind) { return LockKind::kWhole; }
+constexpr LockType highest(LockType) { return LockType::kNone; }
 
 template <class T>
 constexpr std::string_view type_name() {

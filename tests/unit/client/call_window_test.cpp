@@ -186,6 +186,20 @@ TEST_F(CallWindowTest, StartsSeqsAnewInANewSessionAndDoubtsWhatMustNotBeDoneTwic
   EXPECT_EQ(unsent->call.op, Op::kAppend);
 }
 
+TEST_F(CallWindowTest, TakesNoCallIntoASessionThatItDoesNotBelongTo) {
+  add(Op::kWrite);
+  add(Op::kWrite);
+  add(Op::kWrite);
+  const auto sent = take();
+  const auto other = take();
+  sent->call.session = window_.session_number();
+  window_.on_break(kConnection);
+  const auto doubtful = window_.on_new_session();
+  EXPECT_EQ(doubtful, std::vector{sent});
+  EXPECT_EQ(take(), other);
+  EXPECT_EQ(window_.session_number(), 2U);
+}
+
 TEST_F(CallWindowTest, DoesNotDoubtWhatNoChannelHasTaken) {
   add(Op::kUnlink);
   const auto call = take();

@@ -61,6 +61,14 @@ class FakeCore final : public IntroductionSource, public LinkEvents {
     const std::lock_guard lock(mutex_);
     grant = state;
   }
+  void on_session(bool is_same_session) override {
+    const std::lock_guard lock(mutex_);
+    sessions.push_back(is_same_session);
+  }
+  void on_lock_granted(std::uint64_t id) override {
+    const std::lock_guard lock(mutex_);
+    granted_locks.push_back(id);
+  }
   void on_reconnected(bool is_same_session) override {
     const std::lock_guard lock(mutex_);
     reconnected.push_back(is_same_session);
@@ -77,6 +85,8 @@ class FakeCore final : public IntroductionSource, public LinkEvents {
   int changed = 0;
   GrantState grant;
   std::vector<bool> modes;
+  std::vector<bool> sessions;
+  std::vector<std::uint64_t> granted_locks;
   std::vector<bool> reconnected;
 
  private:

@@ -32,6 +32,7 @@ const std::map<std::string, std::string>& limits() {
       HOMEFS_LIMIT(kXattrListBytesMax),   HOMEFS_LIMIT(kXattrNameBytesMax),
       HOMEFS_LIMIT(kIntroductionsMax),    HOMEFS_LIMIT(kNodesPerRequestMax),
       HOMEFS_LIMIT(kFoldersPerListMax),   HOMEFS_LIMIT(kCopyBytesMax),
+      HOMEFS_LIMIT(kLocksPerSessionMax),  HOMEFS_LIMIT(kLockWaitsPerSessionMax),
       HOMEFS_LIMIT(kRequestsInFlightMax), HOMEFS_LIMIT(kSendQueueBytesMax),
       HOMEFS_LIMIT(kBlockRetriesMax),     HOMEFS_LIMIT(kHandshakeDeadline),
       HOMEFS_LIMIT(kKeepAliveDefault),    HOMEFS_LIMIT(kSessionLingerDefault),

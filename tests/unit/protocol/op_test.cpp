@@ -22,14 +22,14 @@ TEST(Op, NamesAreUniqueAndFitForLogs) {
     names.insert(traits->name);
   }
   EXPECT_EQ(names.size(), static_cast<std::size_t>(count));
-  EXPECT_EQ(count, 39);
+  EXPECT_EQ(count, 43);
 }
 
-TEST(Op, IsInSequenceExactlyWhereItChangesNamesOrMetadataOrAppendsOrCopies) {
+TEST(Op, IsInSequenceExactlyWhereItChangesNamesOrMetadataOrLocksOrAppendsOrCopies) {
   const std::set<Op> changes = {Op::kCreate,  Op::kMkdir,    Op::kMknod,       Op::kSymlink,
                                 Op::kLink,    Op::kUnlink,   Op::kRmdir,       Op::kRename,
                                 Op::kSetattr, Op::kSetxattr, Op::kRemovexattr, Op::kFallocate,
-                                Op::kCopy,    Op::kAppend};
+                                Op::kCopy,    Op::kAppend,   Op::kLock,        Op::kCancelLock};
   for (int number = 0; number < 256; ++number) {
     const OpTraits* traits = find_op(static_cast<std::uint16_t>(number));
     if (traits == nullptr) continue;

@@ -18,7 +18,7 @@ TEST(RequestClass, OfEveryOperationAgreesWithTheProtocolOnWhatIsInSequence) {
 
 TEST(RequestClass, RefusesLoginsAndEventsInsideASession) {
   for (const Op op : {Op::kHello, Op::kAuthStart, Op::kAuthFinish, Op::kResume, Op::kMode,
-                      Op::kChanged, Op::kQuotaChanged, Op::kGoingAway}) {
+                      Op::kChanged, Op::kQuotaChanged, Op::kGoingAway, Op::kLockGranted}) {
     EXPECT_EQ(class_of(op), RequestClass::kRefused) << name_of(op);
   }
 }

@@ -13,6 +13,9 @@ SavedSession session_of(std::uint8_t id) {
   session.client_id = "laptop";
   session.token_id = "t1";
   session.subdir = "a/b";
+  session.locks = {
+      {{InodeNumber{12}, LockKind::kWhole}, LockType::kExclusive, 7, {0, kLockEndMax}, 0},
+      {{InodeNumber{13}, LockKind::kRecord}, LockType::kShared, 8, {5, 9}, 4711}};
   session.replay.last_dropped = 41;
   for (int i = 0; i < 3; ++i) {
     Reply reply{.status = i == 1 ? Status::kExists : Status::kOk};

@@ -1,0 +1,275 @@
+#include "fusefs/file_locks.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace homefs {
+namespace {
+
+bool covers_all(const FileLock& lock) { return lock.begin == 0 && lock.end == kLockEndMax; }
+
+// The request may have taken effect all the same.
+bool is_doubtful(Status status) {
+  return status == Status::kTimedOut || status == Status::kInterrupted ||
+         status == Status::kDisconnected || status == Status::kProtocolError;
+}
+
+}  // namespace
+
+void FileLocks::attach(Link& link, KernelNotifier& notifier) {
+  link_ = &link;
+  notifier_ = &notifier;
+}
+
+std::uint64_t FileLocks::begin() {
+  const auto state = state_.lock();
+  const std::uint64_t id = ++state->last_id;
+  state->pending.emplace(id, Pending{});
+  return id;
+}
+
+Task<Result<>> FileLocks::set(FileLock lock, std::uint64_t id) {
+  if (lock.type != LockType::kNone && is_lost(lock.handle)) {
+    (void)state_.lock()->pending.erase(id);
+    co_return fail(Status::kIoError, "locks of this file are lost");
+  }
+  Completion<Result<>> answer([this, &lock, id](Done done) { ask(lock, id, std::move(done)); });
+  Result<> result = co_await answer;
+  co_return result;
+}
+
+void FileLocks::ask(FileLock lock, std::uint64_t id, Done done) {
+  {
+    const auto state = state_.lock();
+    Pending& pending = state->pending.at(id);
+    if (!pending.is_interrupted) {
+      pending.lock = lock;
+      pending.done = std::exchange(done, nullptr);
+      begin_holding(*state, lock);
+    } else {
+      state->pending.erase(id);
+    }
+  }
+  if (done) {
+    done(fail(Status::kInterrupted));
+  } else {
+    send(lock, id);
+  }
+}
+
+void FileLocks::send(const FileLock& lock, std::uint64_t id) {
+  const LockRequest request{.node = lock.locker.node,
+                            .kind = lock.locker.kind,
+                            .type = lock.type,
+                            .waits = lock.waits,
+                            .owner = lock.locker.owner,
+                            .begin = lock.begin,
+                            .end = lock.end,
+                            .id = id,
+                            .pid = lock.pid};
+  (void)link_->send(make_call(Op::kLock, {request.node}, request),
+                    [this, id](Result<InFrame> reply) {
+                      on_answer(id, reply ? message_of<LockReply>(*reply)
+                                          : Result<LockReply>(std::unexpected(reply.error())));
+                    });
+}
+
+void FileLocks::on_answer(std::uint64_t id, Result<LockReply> reply) {
+  if (!reply) {
+    if (is_doubtful(reply.error().status)) cancel(id);
+    finish(id, std::unexpected(reply.error()));
+  } else if (reply->is_granted) {
+    notifier_->when_told([this, id] { finish(id, {}); });
+  } else {
+    const auto state = state_.lock();
+    const auto found = state->pending.find(id);
+    if (found != state->pending.end()) found->second.is_queued = true;
+  }
+}
+
+void FileLocks::on_granted(std::uint64_t id) {
+  notifier_->when_told([this, id] { post_([this, id] { finish(id, {}); }); });
+}
+
+/// Whoever comes first answers the request; nothing happens when it was answered.
+void FileLocks::finish(std::uint64_t id, Result<> result) {
+  Done done;
+  {
+    const auto state = state_.lock();
+    const auto found = state->pending.find(id);
+    if (found == state->pending.end() || !found->second.done) return;
+    done = std::move(found->second.done);
+    end_asking(*state, found->second.lock, result.has_value());
+    state->pending.erase(found);
+  }
+  done(std::move(result));
+}
+
+void FileLocks::interrupt(std::uint64_t id) {
+  // The caller holds a lock of libfuse.
+  post_([this, id] { interrupt_now(id); });
+}
+
+void FileLocks::interrupt_now(std::uint64_t id) {
+  {
+    const auto state = state_.lock();
+    const auto found = state->pending.find(id);
+    if (found == state->pending.end()) return;
+    if (!found->second.done) {
+      found->second.is_interrupted = true;
+      return;
+    }
+  }
+  cancel(id);
+  finish(id, fail(Status::kInterrupted));
+}
+
+void FileLocks::interrupt_all() {
+  std::vector<std::uint64_t> ids;
+  {
+    const auto state = state_.lock();
+    for (const auto& [id, pending] : state->pending) ids.push_back(id);
+  }
+  for (const std::uint64_t id : ids) interrupt_now(id);
+}
+
+void FileLocks::cancel(std::uint64_t id) {
+  // In sequence behind the request: it is carried out once, whatever happens to the connection.
+  (void)link_->send(make_call(Op::kCancelLock, {}, CancelLockRequest{id}), [](Result<InFrame>) {});
+}
+
+Task<Result<TestLockReply>> FileLocks::test(FileLock lock) {
+  const TestLockRequest request{.node = lock.locker.node,
+                                .type = lock.type,
+                                .owner = lock.locker.owner,
+                                .begin = lock.begin,
+                                .end = lock.end};
+  auto waiting = link_->call(make_call(Op::kTestLock, {request.node}, request));
+  Result<InFrame> reply = co_await waiting;
+  if (!reply) co_return std::unexpected(reply.error());
+  co_return message_of<TestLockReply>(*reply);
+}
+
+// ---- Who may hold what ------------------------------------------------------------------------
+
+void FileLocks::count(const State& state) {
+  lost_ = state.lost.size();  // first: who does not find a holding any more has to find this
+  holdings_ = state.holdings.size();
+}
+
+void FileLocks::begin_holding(State& state, const FileLock& lock) {
+  if (lock.type == LockType::kNone) {
+    const auto found = state.holdings.find(lock.locker);
+    if (found == state.holdings.end() || !covers_all(lock)) return;
+    // From here on, not from its answer on: a request that is made meanwhile comes behind it.
+    found->second.has_lock = false;
+    if (found->second.asking == 0) state.holdings.erase(found);
+  } else {
+    Holding& holding = state.holdings[lock.locker];
+    holding.handles.insert(lock.handle);
+    ++holding.asking;
+  }
+  count(state);
+}
+
+void FileLocks::end_asking(State& state, const FileLock& lock, bool is_granted) {
+  if (lock.type == LockType::kNone) {
+    if (!is_granted && covers_all(lock)) state.holdings[lock.locker].has_lock = true;
+  } else {
+    const auto found = state.holdings.find(lock.locker);
+    HOMEFS_CHECK(found != state.holdings.end() && found->second.asking > 0);
+    --found->second.asking;
+    found->second.has_lock |= is_granted;
+    if (found->second.asking == 0 && !found->second.has_lock) state.holdings.erase(found);
+  }
+  count(state);
+}
+
+bool FileLocks::may_hold(const FileLocker& locker) {
+  return holdings_ != 0 && state_.lock()->holdings.contains(locker);
+}
+
+bool FileLocks::has_record_locks(NodeId node) {
+  if (holdings_ == 0) return false;
+  const auto state = state_.lock();
+  const auto first = state->holdings.lower_bound({node, LockKind::kRecord, 0});
+  return first != state->holdings.end() && first->first.node == node &&
+         first->first.kind == LockKind::kRecord;
+}
+
+Task<Result<>> FileLocks::drop(FileLocker locker) {
+  const std::uint64_t id = begin();
+  FileLock all{.locker = locker, .type = LockType::kNone};
+  Result<> result = co_await set(all, id);
+  co_return result;
+}
+
+std::vector<FileLocker> FileLocks::close_handle(std::uint64_t handle) {
+  std::vector<FileLocker> last;
+  if (holdings_ == 0 && lost_ == 0) return last;
+  const auto state = state_.lock();
+  state->lost.erase(handle);
+  for (auto& [locker, holding] : state->holdings) {
+    if (!holding.handles.contains(handle)) continue;
+    if (holding.handles.size() == 1) {
+      last.push_back(locker);
+    } else {
+      holding.handles.erase(handle);
+    }
+  }
+  count(*state);
+  return last;
+}
+
+bool FileLocks::is_lost(std::uint64_t handle) {
+  return lost_ != 0 && state_.lock()->lost.contains(handle);
+}
+
+// The session's number is asked for first: if the session is lost after that, the link finds out;
+// if before, the lock is known to be lost by now.
+Result<> FileLocks::guard(NodeId node, Call& call) {
+  if (holdings_ != 0) call.session = link_->session_number();
+  if (holdings_ == 0 && lost_ == 0) return {};
+  const auto state = state_.lock();
+  const bool is_lost =
+      std::ranges::any_of(state->lost, [&](const auto& entry) { return entry.second == node; });
+  if (is_lost) return fail(Status::kIoError, "locks of this file are lost");
+  const auto first = state->holdings.lower_bound({node, LockKind::kRecord, 0});
+  if (first == state->holdings.end() || first->first.node != node) call.session = 0;
+  return {};
+}
+
+// ---- Sessions ---------------------------------------------------------------------------------
+
+void FileLocks::on_session(bool is_same_session) {
+  std::vector<std::pair<std::uint64_t, FileLock>> queued;
+  std::size_t owners = 0;
+  {
+    const auto state = state_.lock();
+    if (!is_same_session) {
+      for (auto& [locker, holding] : state->holdings) {
+        if (!std::exchange(holding.has_lock, false)) continue;
+        ++owners;
+        for (const std::uint64_t handle : holding.handles) state->lost[handle] = locker.node;
+      }
+      std::erase_if(state->holdings, [](const auto& entry) { return entry.second.asking == 0; });
+      count(*state);
+    }
+    for (auto& [id, pending] : state->pending) {
+      if (pending.done && pending.is_queued) queued.emplace_back(id, pending.lock);
+    }
+  }
+  if (owners > 0) {
+    spdlog::warn(
+        "the server has lost the locks of this mount: owners={}; what was opened to take "
+        "them fails with EIO until it is closed",
+        owners);
+  }
+  for (const auto& [id, lock] : queued) {
+    post_([this, id = id, lock = lock] { send(lock, id); });
+  }
+}
+
+}  // namespace homefs
