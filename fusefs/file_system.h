@@ -245,6 +245,11 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   // Data.
   OpenOut open_node(ClientState& state, Node& node, int open_flags);
   static FileData& data_of(Node& node);
+  struct SizedFile {
+    NodeId node{};
+    std::uint64_t size = 0;  // now
+  };
+  Task<Result<SizedFile>> file_to_read(std::uint64_t handle);
   void fetch(NodeId node, ReadCache::Fetch fetch, int attempt);
   void fetched(NodeId node, ReadCache::Fetch fetch, int attempt, Result<InFrame> reply);
   struct SmallFile {

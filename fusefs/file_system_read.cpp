@@ -26,40 +26,39 @@ Result<Slice> verified(const InFrame& reply, std::uint64_t offset, std::size_t a
 
 }  // namespace
 
+Task<Result<FileSystem::SizedFile>> FileSystem::file_to_read(std::uint64_t handle) {
+  NodeId id{};
+  {
+    auto state = state_.lock();
+    const auto found = state->files.find(handle);
+    if (found == state->files.end()) co_return fail(Status::kInvalid);
+    id = found->second.node;
+    const Node* node = state->nodes.find(id);
+    if (node->has_attributes) co_return SizedFile{id, effective(*node).size};
+  }
+  Result<AttributesOut> now = co_await getattr(id);  // another session is changing it
+  if (!now) co_return std::unexpected(now.error());
+  co_return SizedFile{id, now->attributes.size};
+}
+
 Task<Result<std::vector<Slice>>> FileSystem::read(std::uint64_t handle, std::uint64_t offset,
                                                   std::uint32_t length) {
-  std::optional<Attributes> asked;  // of a file that another session is changing
   while (true) {
-    NodeId id{};
+    Result<SizedFile> sized = co_await file_to_read(handle);
+    if (!sized) co_return std::unexpected(sized.error());
+    const NodeId id = sized->node;
+    const std::uint64_t size = sized->size;
+    if (offset >= size || length == 0) co_return std::vector<Slice>();
+    const std::uint64_t count = std::min<std::uint64_t>(length, size - offset);
     bool is_dirty = false;
-    bool is_unknown = false;
     std::vector<ReadCache::Fetch> fetches;
     std::string started_path;
-    std::uint64_t size = 0;
-    std::uint64_t count = 0;
-    {
-      auto state = state_.lock();
-      const auto found = state->files.find(handle);
-      if (found == state->files.end()) co_return fail(Status::kInvalid);
-      id = found->second.node;
-      const Node* node = state->nodes.find(id);
-      is_unknown = !node->has_attributes && !asked;
-      size = node->has_attributes || is_unknown ? effective(*node).size : asked->size;
-    }
-    if (is_unknown) {
-      Result<AttributesOut> now = co_await getattr(id);
-      if (!now) co_return std::unexpected(now.error());
-      asked = now->attributes;
-      continue;
-    }
     {
       auto state = state_.lock();
       const auto found = state->files.find(handle);
       if (found == state->files.end()) co_return fail(Status::kInvalid);
       OpenFile& file = found->second;
       Node* node = state->nodes.find(id);
-      if (offset >= size || length == 0) co_return std::vector<Slice>();
-      count = std::min<std::uint64_t>(length, size - offset);
       FileData& data = data_of(*node);
       is_dirty = data.writes.is_dirty();
       if (!is_dirty) {

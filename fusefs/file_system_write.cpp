@@ -199,7 +199,9 @@ void FileSystem::written(NodeId id, std::uint64_t number, std::uint64_t bytes,
     wake = std::move(finished.wake);
     std::ranges::move(std::exchange(state->room_waiters, {}), std::back_inserter(wake));
     if (!result) {
-      node->has_attributes = false;  // size and times did not become what we assumed
+      // Size, times and contents did not become what we assumed, and the kernel has.
+      node->has_attributes = false;
+      node->kernel_version = 0;
       // Told of once; also after the last close, which believed that all was well.
       is_failed_now = std::exchange(node->data->is_streaming_up, false) || node->opens == 0;
     }
@@ -210,6 +212,7 @@ void FileSystem::written(NodeId id, std::uint64_t number, std::uint64_t bytes,
   } else if (is_failed_now) {
     transfers_->on_finished(id, TransferDirection::kUp, result);
   }
+  if (!result) notifier_->invalidate_data(id);
   wake_all(std::move(wake));
   send_writes(id);
 }
