@@ -1,5 +1,6 @@
 // Changes of names: each goes to the server in sequence and is answered when the server has
 // answered; the cached folders follow.
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "fusefs/file_system.h"
@@ -46,6 +47,13 @@ Task<Result<CreateOut>> FileSystem::create(CreateRequest request, int open_flags
   request.node = state_.lock()->nodes.next_id();
   Call call = make_call(Op::kCreate, {request.parent}, request);
   Result<EntryReply> reply = co_await ask<EntryReply>(std::move(call));
+  if (!reply && reply.error().status == Status::kExists && (open_flags & O_EXCL) == 0) {
+    // Another session was quicker, and its file is as good. ESTALE makes the kernel look once more;
+    // then it opens what is there, with its own checks.
+    Result<EntryOut> entry = co_await lookup_at_server(request.parent, request.name);
+    if (entry && entry->node != kNoNode) forget(entry->node, 1);
+    co_return fail(Status::kStale, "made by another session at that moment");
+  }
   if (!reply) co_return std::unexpected(reply.error());
   made(*reply, request.parent, request.name, request.node);
   trim_names();

@@ -187,6 +187,7 @@ void FuseSession::read_requests() {
 void FuseSession::run(std::function<void()> on_ready) {
   on_ready_ = std::move(on_ready);
   std::vector<std::jthread> readers;
+  readers.reserve(kReaders);
   for (int i = 0; i < kReaders; ++i) {
     readers.emplace_back([this, i] {
       pthread_setname_np(pthread_self(), ("fuse-reader-" + std::to_string(i)).c_str());

@@ -65,13 +65,13 @@ void ServerLink::on_reply(LinkConnection& connection, InFrame frame) {
   const bool is_tried_again = call->done && wants_another_try(*call, status);
   if (is_tried_again) {
     const Lane lane = call->lane;
-    state_.lock()->window.send_again(std::move(call));
+    state_.lock()->window.send_again(std::exchange(call, nullptr));
     pump(lane);
   }
   // The window has room again: fill it before the answer is worked on.
   if (is_control_waiting) pump(Lane::kControl);
   if (is_bulk_waiting) pump(Lane::kBulk);
-  if (!is_tried_again) complete(*call, std::move(frame));
+  if (call != nullptr) complete(*call, std::move(frame));
 }
 
 bool ServerLink::wants_another_try(PendingCall& call, Status status) {
