@@ -36,6 +36,7 @@ sigset_t end_signals() {
 
 Task<> drain_and_unmount(FileSystem& files, FuseSession& session) {
   co_await files.drain_all();
+  files.locks().end_waits();  // while the kernel can still be answered
   session.unmount();
 }
 
@@ -115,7 +116,7 @@ Result<> serve(const MountOptions& options, FileSystem& files, Notifier& notifie
     ending.wait_idle();
   }
   notifier.stop();
-  files.locks().interrupt_all();
+  files.locks().end_waits();
   ops.wait_idle();  // replies to a device that is gone are discarded by libfuse
   return {};
 }
