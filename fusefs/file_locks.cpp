@@ -126,13 +126,19 @@ void FileLocks::interrupt_now(std::uint64_t id) {
   finish(id, fail(Status::kInterrupted));
 }
 
-void FileLocks::interrupt_all() {
+void FileLocks::end_waits() {
   std::vector<std::uint64_t> ids;
   {
     const auto state = state_.lock();
-    for (const auto& [id, pending] : state->pending) ids.push_back(id);
+    for (const auto& [id, pending] : state->pending) {
+      if (pending.is_queued) ids.push_back(id);
+    }
   }
-  for (const std::uint64_t id : ids) interrupt_now(id);
+  for (const std::uint64_t id : ids) {
+    cancel(id);
+    // Not EINTR, which the kernel takes for a call that it has to make again.
+    finish(id, fail(Status::kIoError, "the mount ends"));
+  }
 }
 
 void FileLocks::cancel(std::uint64_t id) {

@@ -62,8 +62,8 @@ class FileLocks {
   Task<Result<>> set(FileLock lock, std::uint64_t id);
   /// The request is answered with kInterrupted, unless it was answered already.
   void interrupt(std::uint64_t id);
-  /// The same for all that wait; at the end of the mount.
-  void interrupt_all();
+  /// All that wait are answered with kIoError: the mount ends.
+  void end_waits();
   Task<Result<TestLockReply>> test(FileLock lock);
 
   /// Whether the owner may hold a lock. False is certain, and costs next to nothing.

@@ -43,6 +43,7 @@ struct Ending {
 
 Task<> drain(FileSystem& files, std::atomic<bool>& is_drained) {
   co_await files.drain_all();
+  files.locks().end_waits();  // while the kernel can still be answered
   is_drained = true;
 }
 
@@ -124,7 +125,7 @@ Result<> serve(const MountOptions& options, FileSystem& files, Notifier& notifie
     ending.tasks.wait_idle();
   }
   notifier.stop();
-  files.locks().interrupt_all();
+  files.locks().end_waits();
   files.wait_until_sent();
   // What still waits for the server now are questions whose programs were interrupted: nobody wants
   // the answer, and a server that is away must not keep the daemon.

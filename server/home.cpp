@@ -71,8 +71,8 @@ Result<UniqueFd> make_and_open(const std::string& path) {
 
 Home::Home(HomeOptions options)
     : options_(std::move(options)),
-      preserves_owners_(options_.preserve_owners),
-      locks_(std::make_unique<HomeLocks>()) {}
+      locks_(std::make_unique<HomeLocks>()),
+      preserves_owners_(options_.preserve_owners) {}
 
 Home::~Home() {
   // The walk uses everything else.
