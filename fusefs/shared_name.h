@@ -5,6 +5,7 @@
 // that leaves it is a std::string. Blocks: never.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -21,7 +22,7 @@ class SharedName {
   SharedName() = default;
   explicit SharedName(std::string_view text) {
     if (text.empty()) return;
-    block_ = new (::operator new(offsetof(Block, text) + text.size()))
+    block_ = new (::operator new(std::max(sizeof(Block), offsetof(Block, text) + text.size())))
         Block{.count = 1, .length = static_cast<std::uint16_t>(text.size()), .text = {}};
     std::memcpy(block_->text, text.data(), text.size());
   }
