@@ -1,5 +1,6 @@
 // Coherence: what the server says unasked, applied to the caches. The acknowledgement means that
-// our caches obey and the kernel's notifications are queued; it never waits for the kernel.
+// our caches obey and the kernel's notifications are queued; it waits for the kernel only where a
+// file is open whose data has changed.
 #include "fusefs/file_system.h"
 
 namespace homefs {

@@ -4,13 +4,8 @@
 # forbid is nothing that it needs. Here a forbidden call kills it, where the installed unit answers
 # EPERM, so that nothing goes unseen.
 set -euo pipefail
-support=$(cd "$(dirname "$0")/../support" && pwd)
-if [ -z "${HOMEFS_USER_MANAGER:-}" ]; then
-  exec "$support/user_manager.sh" --installed "$(readlink -f "$0")"
-fi
-HOMEFS_BIN=/usr/bin/homefs HOMEFSD_BIN=/usr/bin/homefsd
-# shellcheck source=../support/e2e.sh
-. "$support/e2e.sh"
+# shellcheck source=../support/user_e2e.sh
+. "$(dirname "$0")/../support/user_e2e.sh"
 
 unit=$support/../../packaging/systemd/homefsd.service
 # What a user's manager can set without privileges; the rest of the unit is about mounts and users.

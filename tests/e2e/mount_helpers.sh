@@ -2,13 +2,8 @@
 # mount(8), umount(8) and .mount units with the type fuse.homefs, by an ordinary user: the helpers
 # mount.fuse.homefs and umount.fuse.homefs are found and understand what they are called with.
 set -euo pipefail
-support=$(cd "$(dirname "$0")/../support" && pwd)
-if [ -z "${HOMEFS_USER_MANAGER:-}" ]; then
-  exec "$support/user_manager.sh" --installed "$(readlink -f "$0")"
-fi
-HOMEFS_BIN=/usr/bin/homefs HOMEFSD_BIN=/usr/bin/homefsd
-# shellcheck source=../support/e2e.sh
-. "$support/e2e.sh"
+# shellcheck source=../support/user_e2e.sh
+. "$(dirname "$0")/../support/user_e2e.sh"
 
 remote=$HOME/Remote
 mkdir "$remote"

@@ -2,13 +2,8 @@
 # The sample of a .mount unit, as installed, in the hands of an ordinary user under a real user
 # manager: enabled, started, used, its daemon killed, restarted, stopped; nothing is lost.
 set -euo pipefail
-support=$(cd "$(dirname "$0")/../support" && pwd)
-if [ -z "${HOMEFS_USER_MANAGER:-}" ]; then
-  exec "$support/user_manager.sh" --installed "$(readlink -f "$0")"
-fi
-HOMEFS_BIN=/usr/bin/homefs HOMEFSD_BIN=/usr/bin/homefsd
-# shellcheck source=../support/e2e.sh
-. "$support/e2e.sh"
+# shellcheck source=../support/user_e2e.sh
+. "$(dirname "$0")/../support/user_e2e.sh"
 
 remote=$HOME/Remote
 stored=$E2E_DIR/server/homes/alice

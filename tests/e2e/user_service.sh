@@ -2,13 +2,8 @@
 # The user's unit homefs@.service, as installed, under a real user manager: started it is mounted,
 # stopped it is not, killed it comes back, and a server that is away does not end it.
 set -euo pipefail
-support=$(cd "$(dirname "$0")/../support" && pwd)
-if [ -z "${HOMEFS_USER_MANAGER:-}" ]; then
-  exec "$support/user_manager.sh" --installed "$(readlink -f "$0")"
-fi
-HOMEFS_BIN=/usr/bin/homefs HOMEFSD_BIN=/usr/bin/homefsd
-# shellcheck source=../support/e2e.sh
-. "$support/e2e.sh"
+# shellcheck source=../support/user_e2e.sh
+. "$(dirname "$0")/../support/user_e2e.sh"
 
 remote=$HOME/Remote
 unit() { systemctl --user show -P "$1" homefs@files; }
