@@ -285,6 +285,8 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   void end_fetch(NodeId node, const ReadCache::Fetch& fetch, Result<Slice> data);
   void drop_prefetched(ClientState& state, WakeList& wake);
   void send_segment(NodeId node, WriteQueue::Outgoing segment);
+  void keep_written(ClientState& state, Node& node, const WriteQueue::Finished& finished,
+                    WakeList& wake);
   void written(NodeId node, std::uint64_t number, std::uint64_t bytes, Result<InFrame> reply);
   std::string path_of(ClientState& state, const Node& node) const;
 

@@ -111,11 +111,11 @@ void FileSystem::release(std::uint64_t handle) {
       was_streaming_up = node->data->is_streaming_up;
       was_streaming_down = node->data->is_streaming_down;
       node->data->is_streaming_up = node->data->is_streaming_down = false;
-      wake = node->data->reads.clear();
       is_dirty = node->is_dirty();
+      if (!node->data->keeps_written) wake = node->data->reads.clear();
       if (is_dirty) {
         node->data->writes.stop_holding();
-      } else {
+      } else if (!node->data->keeps_written) {
         node->data.reset();
       }
     }
