@@ -107,6 +107,8 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   // Attributes (file_system_lookup.cpp, file_system_attributes.cpp).
   Task<Result<AttributesOut>> getattr(NodeId node);
   Task<Result<AttributesOut>> setattr(SetattrRequest request);
+  /// Whether the file's mode has suid or sgid.
+  bool has_privileges(NodeId node);
   Task<Result<>> setxattr(NodeId node, std::string name, Slice value, XattrMode mode);
   Task<Result<SharedBuffer>> getxattr(NodeId node, std::string name);
   Task<Result<SharedBuffer>> listxattr(NodeId node);

@@ -16,7 +16,7 @@ void FileSystem::changed(NodeId id, const ChangeReply& reply) {
     NodeCache::update_own(*node, reply.attributes);
     has_lost_privileges = (before & ~node->attributes.mode & (S_ISUID | S_ISGID)) != 0;
   }
-  // A write took them away, whose reply to the kernel does not say so.
+  // Perhaps for a write, whose reply to the kernel does not say so.
   if (has_lost_privileges) notifier_->invalidate_attributes(id);
 }
 
@@ -31,6 +31,14 @@ std::optional<AttributesOut> FileSystem::defer(const SetattrRequest& change) {
   node->data->change.join(change);
   state->held.push_back(change.node);
   return AttributesOut{effective(*node), {}};
+}
+
+bool FileSystem::has_privileges(NodeId id) {
+  auto state = state_.lock();
+  const Node* node = state->nodes.find(id);
+  // Not known: it may.
+  return node != nullptr &&
+         (!node->has_attributes || (effective(*node).mode & (S_ISUID | S_ISGID)) != 0);
 }
 
 bool FileSystem::has_deferred_change(NodeId id) {

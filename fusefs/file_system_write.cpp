@@ -203,10 +203,10 @@ void FileSystem::send_segment(NodeId id, WriteQueue::Outgoing segment) {
 void FileSystem::keep_written(ClientState& state, Node& node, const WriteQueue::Finished& finished,
                               WakeList& wake) {
   const std::size_t size = finished.data.bytes.size();
-  const bool is_whole = finished.offset == 0 && size == node.attributes.size &&
-                        !node.data->writes.is_dirty();
-  const bool is_ours = !state.is_shared && node.has_attributes &&
-                       node.kernel_version == node.attributes.version;
+  const bool is_whole =
+      finished.offset == 0 && size == node.attributes.size && !node.data->writes.is_dirty();
+  const bool is_ours =
+      !state.is_shared && node.has_attributes && node.kernel_version == node.attributes.version;
   if (!is_whole || !is_ours || size > kKeptBytesMax || !node.data->reads.is_empty()) return;
   node.data->reads.put_whole(finished.data);
   node.data->keeps_written = true;
