@@ -145,6 +145,9 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   /// kHoldingTime or so.
   void send_held_writes();
   static constexpr std::chrono::milliseconds kHoldingTime{250};
+  /// Likewise: tells the server of the numbers that nobody uses here any more. Another mount may
+  /// have removed the files meanwhile, whose bytes wait for that.
+  void send_waiting_forgets();
   /// Waits until the server has all writes of the file, and reports the error of any that failed.
   Task<Result<>> flush(NodeId node);
   Task<Result<>> fsync(NodeId node, bool data_only);
