@@ -248,6 +248,10 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   static void unlinked(ClientState& state, Node& node, const Attributes& attributes, bool is_kept);
   static void replace_names(ClientState& state, const RenameRequest& request,
                             const RenameReply& reply);
+  static void removed(ClientState& state, NodeId parent, const std::string& name,
+                      const RemoveReply& reply, bool is_kept);
+  static WakeList end_removal(ClientState& state, NodeId node);
+  Task<> removal_end(NodeId node);
   void changed(NodeId node, const ChangeReply& reply);
   Task<> drained(NodeId node);
   Task<> drop_and_release(std::uint64_t handle, std::vector<FileLocker> lockers);
