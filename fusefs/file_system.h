@@ -147,6 +147,9 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   /// kHoldingTime or so.
   void send_held_writes();
   static constexpr std::chrono::milliseconds kHoldingTime{250};
+  /// Likewise: tells the server of the numbers that nobody uses here any more. Another mount may
+  /// have removed the files meanwhile, whose bytes wait for that.
+  void send_waiting_forgets();
   /// Waits until the server has all writes of the file, and reports the error of any that failed.
   Task<Result<>> flush(NodeId node);
   Task<Result<>> fsync(NodeId node, bool data_only);
@@ -247,6 +250,10 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   static void unlinked(ClientState& state, Node& node, const Attributes& attributes, bool is_kept);
   static void replace_names(ClientState& state, const RenameRequest& request,
                             const RenameReply& reply);
+  static void removed(ClientState& state, NodeId parent, const std::string& name,
+                      const RemoveReply& reply, bool is_kept);
+  static WakeList end_removal(ClientState& state, NodeId node);
+  Task<> removal_end(NodeId node);
   void changed(NodeId node, const ChangeReply& reply);
   std::optional<AttributesOut> defer(const SetattrRequest& change);
   Task<> send_deferred(SetattrRequest change);
