@@ -77,9 +77,20 @@ done
 head -c "${mib}M" /dev/urandom >"$E2E_DIR/random"
 
 begin "A file without a name and a lock, for all of the time"
-exec {unnamed}<>"$home/unnamed"
-echo first >&"$unnamed"
-rm "$home/unnamed"
+# keep_open FILE GO: has the file open without a name until GO is there; then it is written and read.
+keep_open() {
+  exec 9<>"$1"
+  echo first >&9
+  rm "$1"
+  echo open
+  until [ -e "$2" ]; do sleep 0.1; done
+  echo second >&9
+  [ "$(cat /proc/self/fd/9)" = "first
+second" ]
+}
+keep_open "$home/unnamed" "$E2E_DIR/go" </dev/null >"$E2E_DIR/logs/unnamed.log" 2>&1 &
+unnamed=$!
+wait_until grep -q open "$E2E_DIR/logs/unnamed.log"
 touch "$home/lock"
 mount_home alice "$E2E_DIR/other"
 python3 "$checks" hold "$home/lock" posix </dev/null >"$E2E_DIR/logs/holder.log" 2>&1 &
@@ -152,10 +163,8 @@ changes() {
 kill_under "$(share 5)" changes
 
 begin "The file without a name and the lock are there still"
-echo second >&"$unnamed"
-assert_eq "$(cat "/proc/self/fd/$unnamed")" "first
-second"
-exec {unnamed}>&-
+touch "$E2E_DIR/go"
+wait "$unnamed" || fail "the file without a name was lost"
 kill -0 "$holder" || fail "who held the lock has ended"
 mount_home alice "$E2E_DIR/other"
 assert_fails "" python3 "$checks" try "$E2E_DIR/other/lock" posix
