@@ -246,7 +246,12 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   static void replace_names(ClientState& state, const RenameRequest& request,
                             const RenameReply& reply);
   void changed(NodeId node, const ChangeReply& reply);
+  std::optional<AttributesOut> defer(const SetattrRequest& change);
+  Task<> send_deferred(SetattrRequest change);
+  /// The server has all writes and changes of now.
   Task<> drained(NodeId node);
+  Task<> writes_drained(NodeId node);
+  bool has_deferred_change(NodeId node);
   Task<> drop_and_release(std::uint64_t handle, std::vector<FileLocker> lockers);
   bool has_few_unsent_bytes(NodeId node);
   bool must_be_bound(NodeId node);

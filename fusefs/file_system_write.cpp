@@ -59,6 +59,7 @@ Task<Result<>> FileSystem::write(NodeId id, std::uint64_t offset, Slice data) {
   const std::uint64_t end = offset + count;
   const bool is_small = count <= kJoinableBytes;
   co_await room_for(id);
+  if (has_deferred_change(id)) co_await drained(id);  // it is the older one
   if (Result<> earlier = take_error(id); !earlier) co_return earlier;
 
   std::string started_path;
@@ -165,7 +166,13 @@ void FileSystem::send_held_writes() {
       if (node != nullptr && node->data != nullptr) node->data->writes.stop_holding();
     }
   }
-  for (const NodeId id : held) send_writes(id);
+  for (const NodeId id : held) {
+    if (has_deferred_change(id)) {
+      background_.spawn(drained(id));
+    } else {
+      send_writes(id);
+    }
+  }
 }
 
 void FileSystem::send_segment(NodeId id, WriteQueue::Outgoing segment) {

@@ -80,6 +80,8 @@ class WriteQueue {
   /// none, and `wake` is not kept.
   bool when_drained(std::move_only_function<void()>& wake);
 
+  /// Something else about the file failed that nobody waited for.
+  void keep_error(const Error& error);
   /// The error that nobody was told of yet; forgotten by this.
   std::optional<Error> take_error();
 
