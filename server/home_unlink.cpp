@@ -9,6 +9,7 @@
 
 #include <utility>
 
+#include "server/crash_point.h"
 #include "server/disk_mode.h"
 #include "server/farewell.h"
 #include "server/home.h"
@@ -116,6 +117,14 @@ Result<Removal> Home::told_removal(Farewell& farewell, const InodeRef& parent, i
   return Removal{.attributes = last, .parent = *after};
 }
 
+ChangeFacts Home::facts_of_removal(const Farewell& farewell, const InodeRef& parent,
+                                   const Name& name) const {
+  ChangeFacts facts = facts_of(ChangeKind::kRemove, parent, name);
+  facts.numbers.subject = number_of(farewell.inode->number());
+  facts.numbers.before = farewell.before();
+  return facts;
+}
+
 Result<Removal> Home::unlink(const Actor& actor, const InodeRef& parent, const Name& name,
                              bool keep) {
   const auto folder = inodes_->open(parent);
@@ -125,11 +134,15 @@ Result<Removal> Home::unlink(const Actor& actor, const InodeRef& parent, const N
   const std::lock_guard lock(inodes_->names_mutex());
   auto farewell = prepare_farewell(actor, parent, folder_fd, name, keep);
   if (!farewell) return std::unexpected(farewell.error());
+  ChangeStep step(actor.journal, [&] { return facts_of_removal(*farewell, parent, name); });
+  crash_point(CrashPoint::kMidChange);
   if (auto done = disk::unlink_at(folder_fd, name.c_str()); !done) {
     cancel_farewell(*farewell);
     return std::unexpected(done.error());
   }
-  return told_removal(*farewell, parent, folder_fd);
+  auto removal = told_removal(*farewell, parent, folder_fd);
+  if (removal) step.finish({.attributes = removal->attributes, .parent = removal->parent});
+  return removal;
 }
 
 Result<Removal> Home::rmdir(const Actor& actor, const InodeRef& parent, const Name& name) {
@@ -140,11 +153,15 @@ Result<Removal> Home::rmdir(const Actor& actor, const InodeRef& parent, const Na
   const std::lock_guard lock(inodes_->names_mutex());
   auto farewell = prepare_farewell(actor, parent, folder_fd, name, /*keep=*/false);
   if (!farewell) return std::unexpected(farewell.error());
+  ChangeStep step(actor.journal, [&] { return facts_of_removal(*farewell, parent, name); });
+  crash_point(CrashPoint::kMidChange);
   if (auto done = disk::remove_folder_at(folder_fd, name.c_str()); !done) {
     cancel_farewell(*farewell);
     return std::unexpected(done.error());
   }
-  return told_removal(*farewell, parent, folder_fd);
+  auto removal = told_removal(*farewell, parent, folder_fd);
+  if (removal) step.finish({.attributes = removal->attributes, .parent = removal->parent});
+  return removal;
 }
 
 void Home::released(const InodeRef& inode) {
