@@ -100,6 +100,12 @@ struct Move {
   std::optional<Attributes> other;  ///< what was replaced, or exchanged with it
 };
 
+/// What clients know an inode by when the server does not know it any more.
+struct InodeName {
+  InodeNumber number{};
+  std::uint32_t generation = 0;  ///< Attributes::generation
+};
+
 /// A name in a folder, as the arguments of a rename.
 struct Place {
   const InodeRef& parent;
@@ -203,11 +209,11 @@ class Home : public std::enable_shared_from_this<Home> {
                       const RenameOptions& options);
   Result<std::string> readlink(const InodeRef& inode);
 
-  /// The inode `number` if it is still `name` in `parent`, or moved while some session knew it, or
-  /// is an orphan. Else kStale.
-  Result<InodeRef> reintroduce(const InodeRef& parent, const Name& name, InodeNumber number);
-  /// An orphan by its number, also one of before a restart. Else kStale.
-  Result<InodeRef> adopt_orphan(InodeNumber number);
+  /// The inode `known` if it is still `name` in `parent`, or moved while some session knew it, or
+  /// has a link in the orphanage. Else kStale.
+  Result<InodeRef> reintroduce(const InodeRef& parent, const Name& name, const InodeName& known);
+  /// An orphan, also one of before a restart. Else kStale.
+  Result<InodeRef> adopt_orphan(const InodeName& known);
   /// Tells that a session that knew `inode` does not any more: an orphan nobody knows is deleted.
   void released(const InodeRef& inode);
 

@@ -210,21 +210,30 @@ Result<std::string> Home::readlink(const InodeRef& inode) {
   return read_target((*link)->get(), inode->identity().type);
 }
 
-Result<InodeRef> Home::reintroduce(const InodeRef& parent, const Name& name, InodeNumber number) {
+Result<InodeRef> Home::reintroduce(const InodeRef& parent, const Name& name,
+                                   const InodeName& known) {
+  const auto is_it = [&known](const InodeRef& inode) {
+    return inode->number() == known.number &&
+           disk::generation_of(inode->identity().birth_ns) == known.generation;
+  };
   auto entry = lookup(parent, name);
-  if (entry && entry->inode->number() == number) return std::move(entry->inode);
+  if (entry && is_it(entry->inode)) return std::move(entry->inode);
   if (!entry && !is_not_there(entry.error().status)) return std::unexpected(entry.error());
-  if (InodeRef moved = inodes_->find(number)) return moved;
-  return adopt_orphan(number);
+  InodeRef moved = inodes_->find(known.number);
+  if (moved != nullptr && is_it(moved)) return moved;
+  return adopt_orphan(known);
 }
 
-Result<InodeRef> Home::adopt_orphan(InodeNumber number) {
+Result<InodeRef> Home::adopt_orphan(const InodeName& known) {
   // Under the lock an orphan that is found is not removed before it is known again.
   const std::lock_guard lock(inodes_->names_mutex());
-  if (!orphanage_->has(number)) return fail(Status::kStale);
-  const auto stat = orphanage_->stat(number);
-  if (!stat || stat->attributes.inode != number) return fail(Status::kStale);
-  orphanage_->adopt(number);
+  if (!orphanage_->has(known.number)) return fail(Status::kStale);
+  const auto stat = orphanage_->stat(known.number);
+  if (!stat || stat->attributes.inode != known.number ||
+      stat->attributes.generation != known.generation) {
+    return fail(Status::kStale);
+  }
+  orphanage_->adopt(known.number);
   return inodes_->found_orphan(*stat);
 }
 

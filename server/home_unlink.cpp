@@ -2,8 +2,8 @@
 //
 // A regular file that is open somewhere when its last name goes gets a link in the orphanage first.
 // "Somewhere" is where `keep` says so, or where another session knows its node: the server is not
-// told of every open. The same is done for what has other names left and is known to a session,
-// when the name that goes is the only way that the server knows to it.
+// told of every open. The same is done for what has other names left and is known to a session: the
+// name that goes may be the only one that the session, or the server, knows.
 
 #include <fcntl.h>
 
@@ -47,9 +47,7 @@ Result<Home::Farewell> Home::prepare_farewell(const Actor& actor, const InodeRef
   farewell.is_kept = has_orphan_link;
   const std::uint32_t sessions = inodes_->sessions_of(*farewell.inode);
   const std::uint32_t own = actor.nodes.knows(*farewell.inode) ? 1 : 0;
-  farewell.is_needed = farewell.is_last
-                           ? is_file && (keep || sessions > own)
-                           : sessions > 0 && inodes_->is_reached_by(farewell.inode, parent, name);
+  farewell.is_needed = farewell.is_last ? is_file && (keep || sessions > own) : sessions > 0;
   const bool must_keep = farewell.is_needed && !has_orphan_link;
   if (!must_keep && farewell.is_last) return farewell;
 

@@ -98,13 +98,14 @@ Result<void> SessionHome::introduce(const Introductions& introductions) {
 
 Result<void> SessionHome::introduce(const Introduction& introduction) {
   NodeTable& nodes = state_->nodes;
+  const InodeName wanted{introduction.inode, introduction.generation};
   if (const auto known = nodes.find(introduction.node)) {
     if ((*known)->number() == introduction.inode) return {};
     return fail(Status::kProtocolError, "the node number means something else");
   }
   if (introduction.parent == kNoNode) {
     if (!introduction.name.empty()) return fail(Status::kProtocolError, "an orphan with a name");
-    const auto orphan = home_->adopt_orphan(introduction.inode);
+    const auto orphan = home_->adopt_orphan(wanted);
     if (!orphan) return std::unexpected(orphan.error());
     return nodes.bind(introduction.node, *orphan);
   }
@@ -112,7 +113,7 @@ Result<void> SessionHome::introduce(const Introduction& introduction) {
   if (!name) return fail(Status::kProtocolError, "introduction: " + name.error().message());
   const auto parent = nodes.find(introduction.parent);
   if (!parent) return std::unexpected(parent.error());
-  const auto inode = home_->reintroduce(*parent, *name, introduction.inode);
+  const auto inode = home_->reintroduce(*parent, *name, wanted);
   if (!inode) return std::unexpected(inode.error());
   // One that moved is found by its number alone, which could be any in the home.
   const InodeTable& table = home_->inodes();

@@ -1,6 +1,7 @@
 // A server that is killed at each step of applying one change, for each kind of change: the client
 // comes back, sends it again, and it was done exactly once.
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -12,6 +13,7 @@
 
 #include "protocol/block_md5.h"
 #include "protocol/codec.h"
+#include "server/posix_disk.h"
 #include "tests/support/server/server_process.h"
 #include "tests/support/test_client.h"
 
@@ -45,16 +47,15 @@ void prepare(const fs::path& home) {
 }
 
 Introductions introductions(const fs::path& home) {
-  const auto inode = [&](const char* path) {
-    struct ::stat status{};
-    (void)::stat((home / path).c_str(), &status);  // what is gone has no inode
-    return InodeNumber{status.st_ino};
+  const auto introduction = [&](NodeId node, NodeId parent, const fs::path& path) {
+    const auto stat = disk::stat_at(AT_FDCWD, (home / path).c_str());
+    EXPECT_TRUE(stat);
+    const Attributes& a = stat->attributes;
+    return Introduction{node, parent, path.filename(), a.inode, a.generation};
   };
-  return {{{kD, kRootNode, "d", inode("d")},
-           {kF, kD, "f", inode("d/f")},
-           {kG, kD, "g", inode("d/g")},
-           {kE, kRootNode, "e", inode("e")},
-           {kX, kD, "x", inode("d/x")}}};
+  return {{introduction(kD, kRootNode, "d"), introduction(kF, kD, "d/f"),
+           introduction(kG, kD, "d/g"), introduction(kE, kRootNode, "e"),
+           introduction(kX, kD, "d/x")}};
 }
 
 std::string xattrs_of(const fs::path& path) {

@@ -140,10 +140,11 @@ TEST_F(SessionRecordTest, KeepsTheReplyThatADoubtCameTo) {
   ASSERT_TRUE((*again)->doubt() && (*again)->doubt()->outcome);
   EXPECT_EQ((*again)->doubt()->outcome->number, 42u);
   (*again)->resolve(reply_of(1));
-  for (const auto& record : {&*again, &*reopened()}) {
-    EXPECT_EQ((*record)->last_applied(), 1u);
-    EXPECT_TRUE((*record)->find(1, 100));
-    EXPECT_EQ((*record)->find(1, 101).error().status, Status::kSequenceConflict);
+  const auto third = reopened();
+  for (const SessionRecord* record : {again->get(), third->get()}) {
+    EXPECT_EQ(record->last_applied(), 1u);
+    EXPECT_TRUE(record->find(1, 100));
+    EXPECT_EQ(record->find(1, 101).error().status, Status::kSequenceConflict);
   }
 }
 
