@@ -11,8 +11,6 @@
 #include <sys/socket.h>
 
 #include <atomic>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
@@ -209,25 +207,14 @@ struct End : ChannelEvents {
   std::atomic<bool> closed{false};
 };
 
-struct Io {
-  boost::asio::io_context context{1};
-  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{
-      context.get_executor()};
-  std::thread thread{[this] { context.run(); }};
-  ~Io() {
-    work.reset();
-    thread.join();
-  }
-};
-
 struct ChannelPair {
   explicit ChannelPair(const Contexts& contexts) {
     Sockets sockets = connect_loopback();
     const ChannelOptions options{.pool = BufferPool::make(32)};
-    client = Channel::make(client_io.context.get_executor(), std::move(sockets.client),
-                           contexts.client, options);
-    server = Channel::make(server_io.context.get_executor(), std::move(sockets.server),
-                           contexts.server, options);
+    client = Channel::make(client_io, std::move(sockets.client), contexts.client, options);
+    server = Channel::make(server_io, std::move(sockets.server), contexts.server, options);
+    client_io.start();
+    server_io.start();
     client->set_body_bytes_max(kBodyBytesMax);
     server->set_body_bytes_max(kBodyBytesMax);
   }
@@ -241,8 +228,8 @@ struct ChannelPair {
     while (!client_end->opened || !server_end->opened) std::this_thread::yield();
   }
 
-  Io client_io;
-  Io server_io;
+  IoThreads client_io{{.net = 1, .io = 1}};
+  IoThreads server_io{{.net = 1, .io = 1}};
   std::shared_ptr<End> client_end = std::make_shared<End>();
   std::shared_ptr<End> server_end = std::make_shared<End>();
   std::shared_ptr<Channel> client;

@@ -82,7 +82,7 @@ struct ClientState {
   std::vector<NodeId> held;       ///< files that may hold writes back (WriteQueue)
   WakeList room_waiters;          ///< writers that wait until dirty_bytes falls
   int scan_credit = 0;            ///< folders that a scan may go on in (file_system_scan.cpp)
-  std::deque<NodeId> prefetched;  ///< small files read ahead, oldest first
+  std::deque<NodeId> prefetched;  ///< small files read ahead or just written, oldest first
   std::size_t prefetched_bytes = 0;
 };
 

@@ -93,6 +93,7 @@ void FileSystem::on_quota(const GrantState& grant) { state_.lock()->grant.update
 void FileSystem::on_reconnected(bool is_same_session) {
   if (is_same_session) return;
   std::vector<NodeId> known;
+  WakeList wake;
   {
     auto state = state_.lock();
     ++state->coherence;
@@ -103,6 +104,9 @@ void FileSystem::on_reconnected(bool is_same_session) {
       node.has_no_xattrs = false;
       node.kernel_version = 0;
       node.known_to = 0;
+      if (node.data != nullptr) {
+        std::ranges::move(node.data->reads.clear(), std::back_inserter(wake));
+      }
       if (node.folder != nullptr) {
         node.folder->is_complete = false;
         node.folder->changed_at = ++state->folder_changes;
@@ -110,6 +114,7 @@ void FileSystem::on_reconnected(bool is_same_session) {
       if (node.lookups > 0) known.push_back(node.id);
     });
   }
+  wake_all(std::move(wake));
   notifier_->invalidate_all_entries();
   for (const NodeId id : known) notifier_->invalidate_data(id);
 }

@@ -1,6 +1,7 @@
 // FileData: the data of one file that is on its way, in either direction.
 #pragma once
 
+#include "fusefs/deferred_change.h"
 #include "fusefs/read_cache.h"
 #include "fusefs/write_behind.h"
 #include "protocol/attributes.h"
@@ -12,8 +13,13 @@ struct FileData {
   Timestamp last_write;            ///< our clock at the last write that is not acknowledged
   bool is_streaming_up = false;    ///< the transfer was announced
   bool is_streaming_down = false;  ///< likewise
+  bool keeps_written = false;      ///< `reads` holds what was written, for after the close
   WriteQueue writes;
+  DeferredChange change;
   ReadCache reads;
+
+  /// The server does not have all that was done here yet.
+  [[nodiscard]] bool is_dirty() const { return writes.is_dirty() || change.is_pending(); }
 };
 
 }  // namespace homefs

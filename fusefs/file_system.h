@@ -107,6 +107,8 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   // Attributes (file_system_lookup.cpp, file_system_attributes.cpp, file_system_own_xattrs.cpp).
   Task<Result<AttributesOut>> getattr(NodeId node);
   Task<Result<AttributesOut>> setattr(SetattrRequest request);
+  /// Whether the file's mode has suid or sgid.
+  bool has_privileges(NodeId node);
   Task<Result<>> setxattr(NodeId node, std::string name, Slice value, XattrMode mode);
   Task<Result<SharedBuffer>> getxattr(NodeId node, std::string name);
   Task<Result<SharedBuffer>> listxattr(NodeId node);
@@ -255,7 +257,12 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   void changed(NodeId node, const ChangeReply& reply);
   Task<Result<SharedBuffer>> own_xattr(NodeId node, std::string name);
   Task<Result<SharedBuffer>> md5_xattr(NodeId node);
+  std::optional<AttributesOut> defer(const SetattrRequest& change);
+  Task<> send_deferred(SetattrRequest change);
+  /// The server has all writes and changes of now.
   Task<> drained(NodeId node);
+  Task<> writes_drained(NodeId node);
+  bool has_deferred_change(NodeId node);
   Task<> drop_and_release(std::uint64_t handle, std::vector<FileLocker> lockers);
   bool has_few_unsent_bytes(NodeId node);
   bool must_be_bound(NodeId node);
@@ -289,6 +296,8 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   void end_fetch(NodeId node, const ReadCache::Fetch& fetch, Result<Slice> data);
   void drop_prefetched(ClientState& state, WakeList& wake);
   void send_segment(NodeId node, WriteQueue::Outgoing segment);
+  void keep_written(ClientState& state, Node& node, const WriteQueue::Finished& finished,
+                    WakeList& wake);
   void written(NodeId node, std::uint64_t number, std::uint64_t bytes, Result<InFrame> reply);
   std::string path_of(ClientState& state, const Node& node) const;
 

@@ -16,11 +16,61 @@ void FileSystem::changed(NodeId id, const ChangeReply& reply) {
     NodeCache::update_own(*node, reply.attributes);
     has_lost_privileges = (before & ~node->attributes.mode & (S_ISUID | S_ISGID)) != 0;
   }
-  // A write took them away, whose reply to the kernel does not say so.
+  // Perhaps for a write, whose reply to the kernel does not say so.
   if (has_lost_privileges) notifier_->invalidate_attributes(id);
 }
 
+// A file that is being written takes the change along, unless other mounts have to see it at once.
+std::optional<AttributesOut> FileSystem::defer(const SetattrRequest& change) {
+  if (!DeferredChange::may_defer(change)) return std::nullopt;
+  auto state = state_.lock();
+  Node* node = state->nodes.find(change.node);
+  const bool is_being_written = node != nullptr && node->opens > 0 && node->data != nullptr &&
+                                node->data->is_streaming_up && node->has_attributes;
+  if (state->is_shared || !is_being_written) return std::nullopt;
+  node->data->change.join(change);
+  state->held.push_back(change.node);
+  return AttributesOut{effective(*node), {}};
+}
+
+bool FileSystem::has_privileges(NodeId id) {
+  auto state = state_.lock();
+  const Node* node = state->nodes.find(id);
+  // Not known: it may.
+  return node != nullptr &&
+         (!node->has_attributes || (effective(*node).mode & (S_ISUID | S_ISGID)) != 0);
+}
+
+bool FileSystem::has_deferred_change(NodeId id) {
+  auto state = state_.lock();
+  const Node* node = state->nodes.find(id);
+  return node != nullptr && node->data != nullptr && node->data->change.is_pending();
+}
+
+/// Precondition: DeferredChange::begin_sending() gave it.
+Task<> FileSystem::send_deferred(SetattrRequest change) {
+  const NodeId id = change.node;
+  Call call = make_call(Op::kSetattr, {id}, change);
+  Result<ChangeReply> reply = co_await ask<ChangeReply>(std::move(call));
+  if (reply) changed(id, *reply);
+  WakeList wake;
+  {
+    auto state = state_.lock();
+    Node* node = state->nodes.find(id);
+    HOMEFS_CHECK(node != nullptr && node->data != nullptr);  // dirty nodes are kept
+    wake = node->data->change.finish();
+    if (!reply) {
+      node->has_attributes = false;
+      node->data->writes.keep_error(reply.error());
+    }
+    if (!node->is_dirty() && node->opens == 0) state->nodes.remove_if_unused(id);
+  }
+  if (!reply) notifier_->invalidate_attributes(id);
+  wake_all(std::move(wake));
+}
+
 Task<Result<AttributesOut>> FileSystem::setattr(SetattrRequest request) {
+  if (std::optional<AttributesOut> deferred = defer(request)) co_return std::move(*deferred);
   const NodeId id = request.node;
   // A write that comes after the change of size or times would undo it.
   co_await drained(id);

@@ -122,11 +122,11 @@ void FileSystem::release(std::uint64_t handle) {
       was_streaming_up = node->data->is_streaming_up;
       was_streaming_down = node->data->is_streaming_down;
       node->data->is_streaming_up = node->data->is_streaming_down = false;
-      wake = node->data->reads.clear();
       is_dirty = node->is_dirty();
+      if (!node->data->keeps_written) wake = node->data->reads.clear();
       if (is_dirty) {
         node->data->writes.stop_holding();
-      } else {
+      } else if (!node->data->keeps_written) {
         node->data.reset();
       }
     }
@@ -135,20 +135,21 @@ void FileSystem::release(std::uint64_t handle) {
     state->nodes.remove_if_unused(id);
   }
   wake_all(std::move(wake));
-  if (is_dirty) send_writes(id);
+  if (is_dirty) background_.spawn(drained(id));
   if (was_streaming_up) transfers_->on_finished(id, TransferDirection::kUp, {});
   if (was_streaming_down) transfers_->on_finished(id, TransferDirection::kDown, {});
   if (is_orphan) send_forgets(/*at_once=*/true);  // frees its bytes on the server
 }
 
-Task<> FileSystem::drained(NodeId id) {
+Task<> FileSystem::writes_drained(NodeId id) {
   Completion<bool> waiting([this, id](Completion<bool>::Done done) {
     std::move_only_function<void()> wake = [done = std::move(done)]() mutable { done(true); };
     bool is_waiting = false;
     {
       auto state = state_.lock();
       Node* node = state->nodes.find(id);
-      is_waiting = node != nullptr && node->is_dirty() && node->data->writes.when_drained(wake);
+      is_waiting =
+          node != nullptr && node->data != nullptr && node->data->writes.when_drained(wake);
     }
     if (is_waiting) {
       send_writes(id);  // nothing is held back from somebody who waits
@@ -157,6 +158,28 @@ Task<> FileSystem::drained(NodeId id) {
     }
   });
   (void)co_await waiting;
+}
+
+// Changes come behind the writes: they are the newer ones, as a write sends them first.
+Task<> FileSystem::drained(NodeId id) {
+  co_await writes_drained(id);
+  while (true) {
+    std::optional<SetattrRequest> change;
+    Completion<bool> answered([&](Completion<bool>::Done done) {
+      std::move_only_function<void()> wake = [done = std::move(done)]() mutable { done(true); };
+      {
+        auto state = state_.lock();
+        Node* node = state->nodes.find(id);
+        FileData* data = node == nullptr ? nullptr : node->data.get();
+        if (data != nullptr && data->change.when_answered(wake)) return;
+        if (data != nullptr) change = data->change.begin_sending();
+      }
+      wake();
+    });
+    (void)co_await answered;
+    if (change) co_await send_deferred(*change);
+    if (change || !has_deferred_change(id)) co_return;
+  }
 }
 
 Task<> FileSystem::drain_all() {

@@ -13,7 +13,7 @@ std::shared_ptr<LinkConnection> LinkConnection::start(ConnectionOwner& owner, Un
   connection->note_received(0);
   owner.on_connection_opening();
   connection->statistics_socket_.reset(::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0));
-  connection->channel_ = Channel::make(setup.executor, std::move(socket), setup.tls, setup.options);
+  connection->channel_ = Channel::make(setup.io, std::move(socket), setup.tls, setup.options);
   connection->channel_->start(connection);
   return connection;
 }

@@ -33,7 +33,7 @@ class ConnectionOwner {
 };
 
 struct ConnectionSetup {
-  boost::asio::any_io_executor executor;
+  IoThreads& io;
   const TlsContext& tls;
   ChannelOptions options;
   std::uint64_t id = 0;  ///< names it among all connections of its Link

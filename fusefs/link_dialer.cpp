@@ -10,9 +10,9 @@ constexpr std::size_t kBuffersKept = 32;
 
 }  // namespace
 
-LinkDialer::LinkDialer(boost::asio::any_io_executor executor, TlsContext tls,
-                       const LinkOptions& options, ConnectionOwner& owner)
-    : executor_(std::move(executor)),
+LinkDialer::LinkDialer(IoThreads& io, TlsContext tls, const LinkOptions& options,
+                       ConnectionOwner& owner)
+    : io_(io),
       tls_(std::move(tls)),
       options_(options),
       owner_(owner),
@@ -68,7 +68,7 @@ Result<std::shared_ptr<LinkConnection>> LinkDialer::open() {
   auto socket =
       connect_socket(options_.server, times.connect_deadline, 3 * times.keepalive, broken_);
   if (!socket) return std::unexpected(socket.error());
-  ConnectionSetup setup{.executor = executor_, .tls = tls_, .options = {}, .id = ++last_id_};
+  ConnectionSetup setup{.io = io_, .tls = tls_, .options = {}, .id = ++last_id_};
   setup.options.pool = pool_;
   setup.options.handshake_deadline = times.connect_deadline;
   auto connection = LinkConnection::start(owner_, std::move(*socket), setup);

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <atomic>
-#include <boost/asio/any_io_executor.hpp>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -20,8 +19,7 @@ namespace homefs {
 
 class LinkDialer {
  public:
-  LinkDialer(boost::asio::any_io_executor executor, TlsContext tls, const LinkOptions& options,
-             ConnectionOwner& owner);
+  LinkDialer(IoThreads& io, TlsContext tls, const LinkOptions& options, ConnectionOwner& owner);
 
   struct Dialed {
     std::shared_ptr<LinkConnection> connection;  ///< not adopted yet
@@ -54,7 +52,7 @@ class LinkDialer {
   [[nodiscard]] LoginStep step_of(LinkConnection& connection) const;
   void set_current(std::shared_ptr<LinkConnection> connection);
 
-  const boost::asio::any_io_executor executor_;
+  IoThreads& io_;
   const TlsContext tls_;
   const LinkOptions& options_;
   ConnectionOwner& owner_;

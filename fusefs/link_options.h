@@ -11,9 +11,14 @@
 
 #include "fusefs/connect_socket.h"
 #include "protocol/ids.h"
+#include "protocol/io_threads.h"
 #include "protocol/limits.h"
 
 namespace homefs {
+
+/// Of a program that has one link. One thread decrypts one connection at a time: two keep the
+/// control connection answering while bulk data comes in.
+inline constexpr IoThreads::Counts kLinkThreads{.net = 2, .io = 2};
 
 /// What to log in with: the device token if there is one, else the password.
 struct Credentials {

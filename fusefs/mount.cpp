@@ -15,7 +15,6 @@
 #include "fusefs/file_system.h"
 #include "fusefs/fuse_ops.h"
 #include "fusefs/fuse_session.h"
-#include "fusefs/io_threads.h"
 #include "fusefs/mount_status.h"
 #include "fusefs/notifier.h"
 #include "fusefs/server_link.h"

@@ -43,7 +43,7 @@ struct Node {
 
   [[nodiscard]] bool is_folder() const;
   [[nodiscard]] bool is_regular() const;
-  [[nodiscard]] bool is_dirty() const { return data != nullptr && data->writes.is_dirty(); }
+  [[nodiscard]] bool is_dirty() const { return data != nullptr && data->is_dirty(); }
 };
 
 static_assert(sizeof(Node) <= 184, "a node takes 192 bytes of the heap");

@@ -24,10 +24,10 @@ std::string short_name(const SessionId& id) {
 
 }  // namespace
 
-ServerLink::ServerLink(boost::asio::any_io_executor executor, TlsContext tls, LinkOptions options)
+ServerLink::ServerLink(IoThreads& io, TlsContext tls, LinkOptions options)
     : options_(std::move(options)),
-      executor_(executor),
-      dialer_(std::move(executor), std::move(tls), options_, *this),
+      io_(io),
+      dialer_(io, std::move(tls), options_, *this),
       reconnector_({options_.times.backoff_first, options_.times.backoff_max},
                    [this] { return connect_missing(); }) {
   state_.lock()->bulk_connections_max = options_.bulk_connections;
@@ -51,7 +51,7 @@ Result<> ServerLink::connect_and_login() {
                    .count());
   adopt_control(std::move(*dialed), /*is_first=*/true);
   is_started_ = true;
-  ticker_ = std::make_unique<Ticker>(executor_, options_.times.tick,
+  ticker_ = std::make_unique<Ticker>(io_.executor(), options_.times.tick,
                                      [this](bool was_suspended) { on_tick(was_suspended); });
   reconnector_.wake();
   return {};

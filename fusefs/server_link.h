@@ -6,14 +6,13 @@
 // sequence has one order, and no thread waits for another. Calls that cannot leave (no connection,
 // a full window, a full queue) wait in the CallWindow and leave in the same order.
 //
-// Owner: whoever made it; close() or the destructor end it. The executor's threads must run until
+// Owner: whoever made it; close() or the destructor end it. The IoThreads must run until
 // the destructor has returned. Executor: thread-safe. Blocks: connect_and_login(), detach(),
 // close() and the destructor; nothing else.
 #pragma once
 
 #include <array>
 #include <atomic>
-#include <boost/asio/any_io_executor.hpp>
 #include <condition_variable>
 #include <map>
 #include <memory>
@@ -54,7 +53,7 @@ struct LinkStatus {
 
 class ServerLink final : public Link, private ConnectionOwner {
  public:
-  ServerLink(boost::asio::any_io_executor executor, TlsContext tls, LinkOptions options);
+  ServerLink(IoThreads& io, TlsContext tls, LinkOptions options);
   ~ServerLink() override;
   ServerLink(const ServerLink&) = delete;
   ServerLink& operator=(const ServerLink&) = delete;
@@ -162,7 +161,7 @@ class ServerLink final : public Link, private ConnectionOwner {
   void fail_expired(SteadyTime limit);
 
   const LinkOptions options_;
-  const boost::asio::any_io_executor executor_;
+  IoThreads& io_;
   LinkCounters counters_;
   EventRelay relay_;
   Guarded<State> state_;

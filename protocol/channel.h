@@ -1,7 +1,7 @@
 // A channel: frames over one TLS connection, in both directions, in order.
 //
 // Any thread sends, without blocking. One thread at a time receives: the frames of a channel are
-// handed to its ChannelEvents one after the other, on threads of the executor. Reading stops while
+// handed to its ChannelEvents one after the other, on threads of its IoThreads. Reading stops while
 // reading is paused, sending refuses over its bound; neither ever grows without limit.
 //
 // Interface: the second implementation is the memory channel of the tests.
@@ -9,7 +9,6 @@
 // Blocks: never.
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -18,6 +17,7 @@
 
 #include "protocol/buffer.h"
 #include "protocol/frame.h"
+#include "protocol/io_threads.h"
 #include "protocol/limits.h"
 #include "protocol/result.h"
 #include "protocol/tls.h"
@@ -25,7 +25,7 @@
 
 namespace homefs {
 
-/// What a channel tells its owner. Called on threads of the channel's executor, never two calls at
+/// What a channel tells its owner. Called on the channel's IoThreads, never two calls at
 /// a time, never while a lock is held; calls into the channel from inside are fine. Must not block.
 class ChannelEvents {
  public:
@@ -64,8 +64,8 @@ class Channel {
 
   /// Takes a connected stream socket. The role is the context's. Nothing happens before start(),
   /// so that the owner can store the channel where its events will look for it.
-  static std::shared_ptr<Channel> make(boost::asio::any_io_executor executor, UniqueFd socket,
-                                       const TlsContext& context, ChannelOptions options);
+  static std::shared_ptr<Channel> make(IoThreads& io, UniqueFd socket, const TlsContext& context,
+                                       ChannelOptions options);
 
   /// Begins the handshake; on_open or on_closed follows. Once. The channel keeps `events` until
   /// on_closed has returned.
@@ -80,7 +80,7 @@ class Channel {
   /// follows), kDisconnected (not open yet, or closed: not taken).
   virtual Result<void> send(OutFrame&& frame) = 0;
 
-  /// The same, but encrypted and written on a thread of the executor: for bulk data.
+  /// The same, but encrypted and written on an io thread: for bulk data.
   virtual Result<void> send_later(OutFrame&& frame) = 0;
 
   /// The limit for frames from the peer that have not been received yet. To be raised by the

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include <boost/asio/error.hpp>
@@ -39,30 +40,26 @@ void prepare_socket(int fd) {
 
 }  // namespace
 
-std::shared_ptr<Channel> Channel::make(boost::asio::any_io_executor executor, UniqueFd socket,
-                                       const TlsContext& context, ChannelOptions options) {
+std::shared_ptr<Channel> Channel::make(IoThreads& io, UniqueFd socket, const TlsContext& context,
+                                       ChannelOptions options) {
   HOMEFS_CHECK(socket.is_open() && options.pool != nullptr);
   prepare_socket(socket.get());
-  return std::make_shared<TlsChannel>(std::move(executor), std::move(socket), context,
-                                      std::move(options));
+  return std::make_shared<TlsChannel>(io, std::move(socket), context, std::move(options));
 }
 
-TlsChannel::TlsChannel(boost::asio::any_io_executor executor, UniqueFd socket,
-                       const TlsContext& context, ChannelOptions options)
+TlsChannel::TlsChannel(IoThreads& io, UniqueFd socket, const TlsContext& context,
+                       ChannelOptions options)
     : options_(std::move(options)),
       is_server_(context.is_server()),
       peer_address_(address_of_peer(socket.get())),
-      socket_(executor),
-      deadline_(executor),
-      stream_(context, socket.get(), options_.pool, options_.records_per_key),
+      executor_(io.executor()),
+      poller_(io.poller()),
+      socket_(std::move(socket)),
+      deadline_(executor_),
+      stream_(context, socket_.get(), options_.pool, options_.records_per_key),
       assembler_(options_.pool, context.is_server()),
       body_bytes_max_(options_.body_bytes_max),
-      sending_(options_.pool) {
-  boost::system::error_code error;
-  socket_.assign(socket.get(), error);
-  HOMEFS_CHECK(!error);    // epoll takes any socket
-  (void)socket.release();  // it is socket_'s now
-}
+      sending_(options_.pool) {}
 
 TlsChannel::~TlsChannel() = default;
 
@@ -71,10 +68,31 @@ void TlsChannel::start(std::shared_ptr<ChannelEvents> events) {
   HOMEFS_CHECK(events_ == nullptr && state_ != State::kDone);
   events_ = std::move(events);
   if (state_ == State::kNew) {
+    poll_id_ = poller_->add(socket_.get(), shared_from_this());
     set_state(State::kHandshake);
     start_deadline(options_.handshake_deadline);
   }
   schedule_drive();  // closed before it began: only to say so
+}
+
+// One event disarms both; what was waited for and has not come is armed again.
+void TlsChannel::on_ready(std::uint32_t events) {
+  constexpr std::uint32_t kBroken = EPOLLERR | EPOLLHUP;  // is met again where it is handled
+  Lock lock(mutex_);
+  if (state_ == State::kDone) return;
+  const std::uint32_t waited_for = std::exchange(armed_, 0);
+  const std::uint32_t came = (events & kBroken) != 0 ? waited_for : waited_for & events;
+  if (waited_for != came) arm(waited_for & ~came);
+  if ((came & EPOLLOUT) != 0) pump(lock, TlsStream::kTurnBytesMax);
+  if ((came & EPOLLIN) == 0) return;
+  stream_.begin_turn();
+  drive(lock);
+}
+
+void TlsChannel::arm(std::uint32_t event) {
+  if ((armed_ & event) != 0) return;
+  armed_ |= event;
+  poller_->arm(poll_id_, socket_.get(), armed_);
 }
 
 void TlsChannel::set_state(State state) {
@@ -113,7 +131,7 @@ void TlsChannel::close_locked(Error why) {
   queue_.clear();
   // The peer learns it now, and a pump that is writing gets an error; the descriptor itself is
   // closed when nobody uses it.
-  (void)::shutdown(socket_.native_handle(), SHUT_RDWR);
+  (void)::shutdown(socket_.get(), SHUT_RDWR);
   if (is_started) schedule_drive();
 }
 
@@ -149,8 +167,8 @@ void TlsChannel::close_socket_if_unused() {
   if (state_ != State::kDone || is_pumping_) return;
   sending_.clear();
   stream_.to_send().clear();
-  boost::system::error_code ignored;  // it is gone either way
-  socket_.close(ignored);
+  if (const Poller::Id id = std::exchange(poll_id_, 0); id != 0) poller_->remove(id, socket_.get());
+  socket_.reset();
 }
 
 void TlsChannel::set_body_bytes_max(std::size_t bytes) {

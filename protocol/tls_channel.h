@@ -4,16 +4,15 @@
 // decryption, never while an event is delivered or the socket is written to. Two activities run
 // under it, each at most once at a time, on whatever thread has a reason:
 //
-//   driving  receives, delivers the events, ends the channel; on threads of the executor. Whoever
-//            finds it running leaves a note (drive_again_) instead.
-//   pumping  encrypts what is queued and gives it to the socket; on the thread of send(), or of
-//            the executor when the socket was full. Whoever finds it running has only to queue.
+//   driving  receives, delivers the events, ends the channel; on the IoThreads. Whoever finds it
+//            running leaves a note (drive_again_) instead.
+//   pumping  encrypts what is queued and gives it to the socket; on the thread of send(), or on
+//            the IoThreads when the socket was full. Whoever finds it running has only to queue.
 //
 // Owner: see Channel. Executor: thread-safe. Blocks: never.
 #pragma once
 
 #include <atomic>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <memory>
 #include <mutex>
@@ -25,14 +24,16 @@
 #include "protocol/channel.h"
 #include "protocol/channel_send_queue.h"
 #include "protocol/frame_assembler.h"
+#include "protocol/poller.h"
 #include "protocol/tls_stream.h"
 
 namespace homefs {
 
-class TlsChannel final : public Channel, public std::enable_shared_from_this<TlsChannel> {
+class TlsChannel final : public Channel,
+                         public Pollable,
+                         public std::enable_shared_from_this<TlsChannel> {
  public:
-  TlsChannel(boost::asio::any_io_executor executor, UniqueFd socket, const TlsContext& context,
-             ChannelOptions options);
+  TlsChannel(IoThreads& io, UniqueFd socket, const TlsContext& context, ChannelOptions options);
   ~TlsChannel() override;
 
   void start(std::shared_ptr<ChannelEvents> events) override;
@@ -53,6 +54,8 @@ class TlsChannel final : public Channel, public std::enable_shared_from_this<Tls
   enum class State { kNew, kHandshake, kOpen, kFlushing, kClosed, kDone };
 
   // tls_channel.cpp: the life of the channel.
+  void on_ready(std::uint32_t events) override;
+  void arm(std::uint32_t event);
   void start_deadline(std::chrono::milliseconds deadline);
   void on_deadline();
   void set_state(State state);
@@ -71,8 +74,6 @@ class TlsChannel final : public Channel, public std::enable_shared_from_this<Tls
   void deliver(Lock& lock, Deliver deliver);
   void deliver_frames(Lock& lock);
   void schedule_drive();
-  void arm_read();
-  void on_readable();
 
   // tls_channel_send.cpp: pumping.
   Result<void> enqueue(OutFrame&& frame);
@@ -82,8 +83,7 @@ class TlsChannel final : public Channel, public std::enable_shared_from_this<Tls
   void end_flush();
   void report_space();
   void schedule_pump();
-  void arm_write();
-  void on_writable();
+  [[nodiscard]] bool is_write_armed() const;
   [[nodiscard]] std::size_t queued_bytes_locked() const;
 
   // Set once, before start().
@@ -93,7 +93,11 @@ class TlsChannel final : public Channel, public std::enable_shared_from_this<Tls
   std::shared_ptr<ChannelEvents> events_;  // owners: its maker, and we until on_closed
 
   mutable std::mutex mutex_;
-  boost::asio::posix::stream_descriptor socket_;  // also its waits are only touched under mutex_
+  const IoThreads::Executor executor_;
+  const std::shared_ptr<Poller> poller_;
+  UniqueFd socket_;
+  Poller::Id poll_id_ = 0;
+  std::uint32_t armed_ = 0;  // EPOLLIN, EPOLLOUT: what the poller waits for
   boost::asio::steady_timer deadline_;
   TlsStream stream_;
   State state_ = State::kNew;
@@ -109,7 +113,6 @@ class TlsChannel final : public Channel, public std::enable_shared_from_this<Tls
   bool is_driving_ = false;
   bool drive_again_ = false;
   bool is_drive_posted_ = false;
-  bool is_read_armed_ = false;
   bool is_paused_ = false;
   bool drive_waits_for_flush_ = false;
   bool is_space_wanted_ = false;       // a send was refused
@@ -122,7 +125,6 @@ class TlsChannel final : public Channel, public std::enable_shared_from_this<Tls
   std::size_t sending_bytes_ = 0;  // its size, for others
   bool is_pumping_ = false;
   bool is_pump_posted_ = false;
-  bool is_write_armed_ = false;
   bool pump_waits_for_read_ = false;
   bool is_flush_ended_ = false;
 };

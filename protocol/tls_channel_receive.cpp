@@ -1,5 +1,7 @@
 // TlsChannel's driving: receives, delivers the events one after the other, ends the channel.
 
+#include <sys/epoll.h>
+
 #include <boost/asio/post.hpp>
 
 #include "protocol/fault_injection.h"
@@ -105,7 +107,7 @@ bool TlsChannel::wait_for(TlsStream::Wait wait) {
     case TlsStream::Wait::kNone:
       return true;
     case TlsStream::Wait::kReadable:
-      arm_read();
+      arm(EPOLLIN);
       return false;
     case TlsStream::Wait::kFlushed:
       drive_waits_for_flush_ = true;
@@ -163,26 +165,11 @@ void TlsChannel::schedule_drive() {
     return;
   }
   if (std::exchange(is_drive_posted_, true)) return;
-  boost::asio::post(socket_.get_executor(), [self = shared_from_this()] {
+  boost::asio::post(executor_, [self = shared_from_this()] {
     Lock lock(self->mutex_);
     self->is_drive_posted_ = false;
     self->drive(lock);
   });
-}
-
-void TlsChannel::arm_read() {
-  if (std::exchange(is_read_armed_, true)) return;
-  socket_.async_wait(boost::asio::posix::descriptor_base::wait_read,
-                     [self = shared_from_this()](const boost::system::error_code&) {
-                       self->on_readable();  // an error is met again where it is handled
-                     });
-}
-
-void TlsChannel::on_readable() {
-  Lock lock(mutex_);
-  is_read_armed_ = false;
-  stream_.begin_turn();
-  drive(lock);
 }
 
 }  // namespace homefs

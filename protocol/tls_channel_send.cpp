@@ -1,5 +1,6 @@
 // TlsChannel's pumping: encrypts what is queued and gives it to the socket.
 
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -54,7 +55,7 @@ Result<void> TlsChannel::send_later(OutFrame&& frame) {
 /// executor goes on. Nothing to do when another thread pumps: it does not stop before the queue
 /// is empty.
 void TlsChannel::pump(Lock& lock, std::size_t budget_bytes) {
-  if (is_pumping_ || is_write_armed_) return;
+  if (is_pumping_ || is_write_armed()) return;
   is_pumping_ = true;
   std::size_t sent_bytes = 0;
   while (state_ != State::kDone && (!sending_.is_empty() || encrypt_piece())) {
@@ -96,7 +97,7 @@ bool TlsChannel::encrypt_piece() {
 
 /// Gives sending_ to the socket, without the lock; false when that has to wait or failed.
 bool TlsChannel::send_piece(Lock& lock) {
-  const int fd = socket_.native_handle();
+  const int fd = socket_.get();
   const auto bytes = sending_.bytes();
   lock.unlock();
   ssize_t sent = 0;
@@ -114,7 +115,7 @@ bool TlsChannel::send_piece(Lock& lock) {
     return false;
   }
   if (sending_.is_empty()) return true;
-  if (state_ != State::kClosed && state_ != State::kDone) arm_write();
+  if (state_ != State::kClosed && state_ != State::kDone) arm(EPOLLOUT);
   return false;
 }
 
@@ -126,7 +127,7 @@ void TlsChannel::end_flush() {
     stream_.end_writing();
     return;
   }
-  (void)::shutdown(socket_.native_handle(), SHUT_WR);
+  (void)::shutdown(socket_.get(), SHUT_WR);
 }
 
 void TlsChannel::report_space() {
@@ -141,27 +142,15 @@ void TlsChannel::report_space() {
 }
 
 void TlsChannel::schedule_pump() {
-  if (is_write_armed_ || std::exchange(is_pump_posted_, true)) return;
-  boost::asio::post(socket_.get_executor(), [self = shared_from_this()] {
+  if (is_write_armed() || std::exchange(is_pump_posted_, true)) return;
+  boost::asio::post(executor_, [self = shared_from_this()] {
     Lock lock(self->mutex_);
     self->is_pump_posted_ = false;
     self->pump(lock, TlsStream::kTurnBytesMax);
   });
 }
 
-void TlsChannel::arm_write() {
-  if (std::exchange(is_write_armed_, true)) return;
-  socket_.async_wait(boost::asio::posix::descriptor_base::wait_write,
-                     [self = shared_from_this()](const boost::system::error_code&) {
-                       self->on_writable();  // an error is met again by send(2)
-                     });
-}
-
-void TlsChannel::on_writable() {
-  Lock lock(mutex_);
-  is_write_armed_ = false;
-  pump(lock, TlsStream::kTurnBytesMax);
-}
+bool TlsChannel::is_write_armed() const { return (armed_ & EPOLLOUT) != 0; }
 
 std::size_t TlsChannel::queued_bytes_locked() const { return queue_.bytes() + sending_bytes_; }
 

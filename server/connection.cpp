@@ -11,17 +11,17 @@ namespace homefs {
 void Connection::start(const Setup& setup, UniqueFd socket, LoginSlots::Slot slot) {
   std::shared_ptr<Connection> connection(new Connection(setup, std::move(slot)));
   connection->self_ = connection;
-  connection->channel_ = Channel::make(setup.executor, std::move(socket), setup.tls, setup.channel);
+  connection->channel_ = Channel::make(setup.io, std::move(socket), setup.tls, setup.channel);
   connection->outlet_.set_channel(connection->channel_);
   connection->channel_->start(connection);
 }
 
 Connection::Connection(const Setup& setup, LoginSlots::Slot slot)
-    : executor_(setup.executor),
+    : executor_(setup.io.executor()),
       count_(setup.count),
       dialog_(std::make_unique<LoginDialog>(setup.login)),
       slot_(std::move(slot)),
-      timer_(setup.executor) {}
+      timer_(setup.io.executor()) {}
 
 Connection::~Connection() = default;
 

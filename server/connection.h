@@ -31,7 +31,7 @@ inline constexpr std::size_t kReceivedBytesMax = 16 * 1024 * 1024;
 class Connection final : public ChannelEvents, public EventSink {
  public:
   struct Setup {
-    boost::asio::any_io_executor executor;
+    IoThreads& io;
     const TlsContext& tls;
     LoginParts login;  ///< what a login needs of the server
     ChannelOptions channel;

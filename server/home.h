@@ -279,7 +279,6 @@ class Home : public std::enable_shared_from_this<Home> {
                               const InodeRef& source_or_null = nullptr);
   Result<void> reserve_to(Growth& growth, std::uint64_t size);
   Result<Attributes> end_growth(Growth& growth, const Result<void>& done);
-  Result<void> kill_privileges(int fd, const disk::Stat& before);
   Result<void> change_attributes(Growth& growth, const SetattrRequest& request);
   Result<void> remove_orphan(InodeNumber number);
   Result<Farewell> prepare_farewell(const Actor& actor, const InodeRef& parent, int folder,

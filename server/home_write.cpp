@@ -53,10 +53,9 @@ Result<Attributes> Home::write(const Actor& actor, const InodeRef& inode, std::u
   {
     // Inside of the file as it is: beside other such writes. The lock keeps it from being cut.
     const std::shared_lock lock(inode->size_lock());
-    const auto stat = stat_true(fd);
+    const auto stat = disk::stat_fd(fd);
     if (!stat) return std::unexpected(stat.error());
-    const std::uint32_t mode = stat->attributes.mode;
-    if (end <= stat->attributes.size && without_privileges(mode) == mode) {
+    if (end <= stat->attributes.size) {
       if (auto done = disk::write_at(fd, data, offset); !done) {
         return std::unexpected(done.error());
       }
@@ -70,9 +69,7 @@ Result<Attributes> Home::write(const Actor& actor, const InodeRef& inode, std::u
   if (auto reserved = reserve_to(*growth, end); !reserved) {
     return std::unexpected(reserved.error());
   }
-  Result<void> done = kill_privileges(fd, growth->before);
-  if (done) done = disk::write_at(fd, data, offset);
-  return end_growth(*growth, done);
+  return end_growth(*growth, disk::write_at(fd, data, offset));
 }
 
 Result<AppendResult> Home::append(const Actor& actor, const InodeRef& inode,
@@ -87,9 +84,7 @@ Result<AppendResult> Home::append(const Actor& actor, const InodeRef& inode,
   if (auto reserved = reserve_to(*growth, offset + data.size()); !reserved) {
     return std::unexpected(reserved.error());
   }
-  Result<void> done = kill_privileges(growth->fd(), growth->before);
-  if (done) done = disk::write_at(growth->fd(), data, offset);
-  const auto attributes = end_growth(*growth, done);
+  const auto attributes = end_growth(*growth, disk::write_at(growth->fd(), data, offset));
   if (!attributes) return std::unexpected(attributes.error());
   return AppendResult{.offset = offset, .attributes = *attributes};
 }
@@ -118,14 +113,12 @@ Result<CopyResult> Home::copy(const Actor& actor, const InodeRef& source, const 
       return std::unexpected(reserved.error());
     }
   }
-  Result<void> done = kill_privileges(growth->fd(), growth->before);
+  Result<void> done{};
   CopyResult result;
-  if (done) {
-    const auto copied = disk::copy_range((*from)->get(), range.source_offset, growth->fd(),
-                                         range.target_offset, length);
-    if (copied) result.length = *copied;
-    if (!copied) done = std::unexpected(copied.error());
-  }
+  const auto copied = disk::copy_range((*from)->get(), range.source_offset, growth->fd(),
+                                       range.target_offset, length);
+  if (copied) result.length = *copied;
+  if (!copied) done = std::unexpected(copied.error());
   const auto attributes = end_growth(*growth, done);
   if (!attributes) return std::unexpected(attributes.error());
   result.attributes = *attributes;
@@ -151,8 +144,8 @@ Result<Attributes> Home::fallocate(const Actor& actor, const InodeRef& inode,
     // disk with it. It is only a hint; there it is not taken.
     end = std::min(end, std::max(growth->size(), request.offset));
   }
-  Result<void> done = kill_privileges(growth->fd(), growth->before);
-  if (done && end > request.offset) {
+  Result<void> done{};
+  if (end > request.offset) {
     done =
         disk::allocate(growth->fd(), flags_of(request.mode), request.offset, end - request.offset);
   }

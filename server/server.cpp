@@ -16,6 +16,7 @@
 #include "server/device_tokens.h"
 #include "server/log.h"
 #include "server/refusal.h"
+#include "server/thread_counts.h"
 
 namespace homefs {
 namespace {
@@ -92,9 +93,10 @@ Server::Server(ServerConfig config, DataFolder folder, TlsContext tls,
       throttle_({.failures_before_lockout = config_.login.failures_before_lockout,
                  .lockout = config_.login.lockout}),
       legacy_(secret_),
-      io_(io_thread_count(config_.io_threads)),
+      thread_counts_(counts_of_threads(config_.io_threads)),
+      io_(thread_counts_),
       slow_executor_(boost::asio::make_strand(io_.executor())),
-      settings_(login_settings(config_, io_.count())),
+      settings_(login_settings(config_, thread_counts_.io)),
       sessions_(config_.session.sessions_max),
       homes_({.executor = io_.executor(),
               .homes_dir = config_.homes_dir,
@@ -158,7 +160,7 @@ Result<void> Server::start() {
 void Server::take_socket(UniqueFd socket, LoginSlots::Slot slot) {
   ChannelOptions channel;
   channel.pool = buffers_;
-  Connection::start({.executor = io_.executor(),
+  Connection::start({.io = io_,
                      .tls = tls_,
                      .login = login_parts(),
                      .channel = std::move(channel),
@@ -244,7 +246,7 @@ void Server::wait_until_disconnected() {
 }
 
 void Server::reload(const ServerConfig& config) {
-  *settings_.lock() = login_settings(config, io_.count());
+  *settings_.lock() = login_settings(config, thread_counts_.io);
   throttle_.set_limits(config.login.failures_before_lockout, config.login.lockout);
   sessions_.set_sessions_max(config.session.sessions_max);
   log_info("reloaded");

@@ -21,7 +21,6 @@
 #include "protocol/result.h"
 #include "server/data_folder.h"
 #include "server/home_registry.h"
-#include "server/io_threads.h"
 #include "server/legacy_verifiers.h"
 #include "server/listener.h"
 #include "server/login_dialog.h"
@@ -95,6 +94,7 @@ class Server final : public SessionOwner {
   AccountsFile accounts_;
   LoginThrottle throttle_;
   LegacyVerifiers legacy_;
+  const IoThreads::Counts thread_counts_;
   IoThreads io_;
   const boost::asio::any_io_executor slow_executor_;  // a strand: what computes long, one by one
   Guarded<LoginSettings> settings_;

@@ -109,7 +109,7 @@ class Session final : public CoherenceMember {
   /// A frame of one of its connections; those of connections that were replaced are dropped.
   void on_frame(const std::shared_ptr<Connection>& connection, InFrame frame);
   /// A connection can take replies again.
-  void on_uncongested() { start_jobs(); }
+  void on_uncongested() { start_jobs(/*here=*/false); }
 
   /// No more requests are received; what was is answered.
   void stop_reading();
@@ -166,7 +166,7 @@ class Session final : public CoherenceMember {
   void apply_change(const InFrame& frame);
   void settle(std::uint64_t seq, const Reply& reply);
   void post_apply_changes();
-  void start_jobs();
+  void start_jobs(bool here);
   void run_jobs(DataJob job);
   void run_job(const DataJob& job);
   Reply answer(const InFrame& frame);

@@ -5,7 +5,6 @@
 #include "fusefs/cli/command.h"
 #include "fusefs/cli/server_pins.h"
 #include "fusefs/cli/terminal.h"
-#include "fusefs/io_threads.h"
 #include "fusefs/log_setup.h"
 #include "fusefs/server_link.h"
 
@@ -20,14 +19,15 @@ struct LoginCommand {
 
 // One connection, without a mount. `offered` is the key that the server has shown.
 struct Connection {
-  IoThreads io;
+  IoThreads io{kLinkThreads};
   std::unique_ptr<ServerLink> link;
 };
 
 Result<> connect(const LinkOptions& options, Connection& connection) {
   const auto tls = TlsContext::client();
   if (!tls) return std::unexpected(tls.error());
-  connection.link = std::make_unique<ServerLink>(connection.io.executor(), *tls, options);
+  connection.io.start();
+  connection.link = std::make_unique<ServerLink>(connection.io, *tls, options);
   return connection.link->connect_and_login();
 }
 

@@ -15,7 +15,6 @@
 #include "fusefs/cli/terminal.h"
 #include "fusefs/control_socket.h"
 #include "fusefs/daemonize.h"
-#include "fusefs/io_threads.h"
 #include "fusefs/link_status.h"
 #include "fusefs/log_setup.h"
 #include "fusefs/server_link.h"
@@ -205,8 +204,9 @@ Failure serve_mount(const ClientPaths& paths, MountPlan& plan, Background& backg
     side_log.on_write_mismatch(node, offset, attempt);
   };
   options->on_reconnected = [&side_log] { side_log.on_resumed(); };
-  IoThreads io;
-  ServerLink link(io.executor(), *tls, std::move(*options));
+  IoThreads io(kLinkThreads);
+  io.start();
+  ServerLink link(io, *tls, std::move(*options));
   if (const auto connected = link.connect_and_login(); !connected) {
     return {number_of(exit_status_of(connected.error())),
             explain_connect_error(connected.error(), connect->target, paths)};

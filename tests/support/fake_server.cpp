@@ -44,7 +44,7 @@ class FakeConnection final : public ChannelEvents {
   FakeServer& server_;
 };
 
-FakeServer::FakeServer() : work_(io_.get_executor()) {
+FakeServer::FakeServer() : io_({.net = 2, .io = 2}) {
   std::string name = "/tmp/homefs-fake-server-XXXXXX";
   HOMEFS_CHECK(::mkdtemp(name.data()) != nullptr);
   folder_ = name;
@@ -61,8 +61,8 @@ FakeServer::FakeServer() : work_(io_.get_executor()) {
   HOMEFS_CHECK(::listen(listener_.get(), 16) == 0);
   HOMEFS_CHECK(::getsockname(listener_.get(), generic, &length) == 0);
   port_ = ntohs(address.sin_port);
-  threads_.emplace_back([this] { accept_all(); });
-  for (int i = 0; i < 2; ++i) threads_.emplace_back([this] { io_.run(); });
+  io_.start();
+  acceptor_ = std::jthread([this] { accept_all(); });
 }
 
 FakeServer::~FakeServer() {
@@ -71,11 +71,9 @@ FakeServer::~FakeServer() {
     is_stopping_ = true;
   }
   (void)::shutdown(listener_.get(), SHUT_RDWR);  // ends accept()
-  threads_.front().join();
+  acceptor_.join();
   cut_all();
   wait_until([this] { return connections() == 0; });
-  work_.reset();
-  for (std::size_t i = 1; i < threads_.size(); ++i) threads_[i].join();
   std::filesystem::remove_all(folder_);
 }
 
@@ -89,8 +87,7 @@ void FakeServer::accept_all() {
       if (state_.is_refusing) continue;
       connection = std::make_shared<FakeConnection>(*this);
       connection->self = connection;
-      connection->channel =
-          Channel::make(io_.get_executor(), std::move(socket), *tls_, {.pool = pool_});
+      connection->channel = Channel::make(io_, std::move(socket), *tls_, {.pool = pool_});
       state_.connections.push_back(connection);
     }
     connection->channel->start(connection);

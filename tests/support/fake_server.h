@@ -6,8 +6,6 @@
 // connection one at a time. Blocks: the destructor and wait_until().
 #pragma once
 
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
 #include <condition_variable>
 #include <filesystem>
 #include <functional>
@@ -21,6 +19,7 @@
 
 #include "protocol/channel.h"
 #include "protocol/codec.h"
+#include "protocol/io_threads.h"
 #include "protocol/login_messages.h"
 #include "protocol/scram.h"
 
@@ -142,9 +141,8 @@ class FakeServer {
   std::condition_variable changed_;
   State state_;               // guarded by mutex_
   bool is_stopping_ = false;  // guarded by mutex_
-  boost::asio::io_context io_;
-  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
-  std::vector<std::thread> threads_;
+  IoThreads io_;
+  std::jthread acceptor_;
 };
 
 }  // namespace homefs::testing

@@ -32,7 +32,7 @@ class TestClient::Events final : public ChannelEvents {
   TestClient& client_;
 };
 
-TestClient::TestClient(std::uint16_t port) : work_(io_.get_executor()) {
+TestClient::TestClient(std::uint16_t port) : io_({.net = 1, .io = 1}) {
   UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -46,8 +46,8 @@ TestClient::TestClient(std::uint16_t port) : work_(io_.get_executor()) {
   ChannelOptions options;
   options.pool = BufferPool::make(4);
   options.body_bytes_max = kBodyBytesMax;
-  channel_ = Channel::make(io_.get_executor(), std::move(socket), *tls, std::move(options));
-  thread_ = std::jthread([this] { io_.run(); });
+  channel_ = Channel::make(io_, std::move(socket), *tls, std::move(options));
+  io_.start();
   channel_->start(std::make_shared<Events>(*this));
   (void)wait([this] { return is_open_ || closed_; });
 }
@@ -55,8 +55,6 @@ TestClient::TestClient(std::uint16_t port) : work_(io_.get_executor()) {
 TestClient::~TestClient() {
   close();
   (void)wait([this] { return closed_.has_value(); });
-  work_.reset();
-  thread_.join();
 }
 
 template <class Condition>

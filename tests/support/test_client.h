@@ -5,8 +5,6 @@
 // Blocks: all of it, for at most kTestDeadline each.
 #pragma once
 
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -20,6 +18,7 @@
 
 #include "protocol/channel.h"
 #include "protocol/codec.h"
+#include "protocol/io_threads.h"
 #include "protocol/login_messages.h"
 
 namespace homefs::testing {
@@ -90,8 +89,7 @@ class TestClient {
   bool wait(Condition is_met);
   void on_frame(InFrame frame);
 
-  boost::asio::io_context io_;
-  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+  IoThreads io_;
   std::shared_ptr<Channel> channel_;
 
   std::mutex mutex_;
@@ -103,8 +101,6 @@ class TestClient {
   std::vector<InFrame> replies_;
   std::vector<InFrame> events_;
   std::uint32_t last_tag_ = 0;
-
-  std::jthread thread_;
 };
 
 }  // namespace homefs::testing

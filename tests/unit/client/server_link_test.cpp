@@ -6,7 +6,6 @@
 #include <future>
 #include <set>
 
-#include "fusefs/io_threads.h"
 #include "tests/support/fake_server.h"
 
 namespace homefs {
@@ -97,6 +96,7 @@ class FakeCore final : public IntroductionSource, public LinkEvents {
 class ServerLinkTest : public ::testing::Test {
  protected:
   ServerLinkTest() {
+    io_.start();
     options_.server = {.host = "127.0.0.1", .port = server_.port()};
     options_.credentials = {.user = FakeServer::kUser, .password = FakeServer::kPassword};
     options_.trust.pinned = server_.fingerprint();
@@ -114,7 +114,7 @@ class ServerLinkTest : public ::testing::Test {
   }
 
   ServerLink& make_link() {
-    link_ = std::make_unique<ServerLink>(io_.executor(), *TlsContext::client(), options_);
+    link_ = std::make_unique<ServerLink>(io_, *TlsContext::client(), options_);
     return *link_;
   }
   ServerLink& connect() {
@@ -160,7 +160,7 @@ class ServerLinkTest : public ::testing::Test {
   }
 
   FakeServer server_;
-  IoThreads io_;
+  IoThreads io_{kLinkThreads};
   FakeCore core_;
   LinkOptions options_;
   std::unique_ptr<ServerLink> link_;

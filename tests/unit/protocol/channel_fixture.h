@@ -10,8 +10,6 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
@@ -174,30 +172,25 @@ class Recorder : public ChannelEvents {
   std::atomic<int> space_count_{0};
 };
 
-/// The executor's threads, and two channels that are not started yet.
+/// IoThreads, and two channels that are not started yet.
 class ChannelPair {
  public:
-  explicit ChannelPair(SocketPair sockets = tcp_pair(), int threads = 2)
+  explicit ChannelPair(SocketPair sockets = tcp_pair(), std::size_t threads = 2)
       : ChannelPair(std::move(sockets), threads, {}, *TlsContext::client()) {}
 
-  ChannelPair(SocketPair sockets, int threads, ChannelOptions options,
+  ChannelPair(SocketPair sockets, std::size_t threads, ChannelOptions options,
               const TlsContext& client_context)
-      : work_(io_.get_executor()) {
+      : io_({.net = threads, .io = threads}) {
     options.pool = pool;
-    client_channel =
-        Channel::make(io_.get_executor(), std::move(sockets.client), client_context, options);
-    server_channel = Channel::make(io_.get_executor(), std::move(sockets.server),
-                                   TestIdentity::get().server(), options);
-    for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { io_.run(); });
+    client_channel = Channel::make(io_, std::move(sockets.client), client_context, options);
+    server_channel =
+        Channel::make(io_, std::move(sockets.server), TestIdentity::get().server(), options);
+    io_.start();
   }
   ~ChannelPair() {
     client_channel->close(Error{Status::kGoingAway, "end of the test"});
     server_channel->close(Error{Status::kGoingAway, "end of the test"});
     wait_for([this] { return !is_started_ || (client->is_closed() && server->is_closed()); });
-    work_.reset();
-    for (std::thread& thread : threads_) thread.join();  // and nothing is left to do
-    client_channel.reset();  // their timers belong to io_, which is destroyed before them
-    server_channel.reset();
   }
   ChannelPair(const ChannelPair&) = delete;
   ChannelPair& operator=(const ChannelPair&) = delete;
@@ -230,14 +223,15 @@ class ChannelPair {
   std::shared_ptr<BufferPool> pool = BufferPool::make(8);
   std::shared_ptr<Recorder> client = std::make_shared<Recorder>();
   std::shared_ptr<Recorder> server = std::make_shared<Recorder>();
-  std::shared_ptr<Channel> client_channel;
-  std::shared_ptr<Channel> server_channel;
-  boost::asio::io_context& io() { return io_; }
 
  private:
-  boost::asio::io_context io_;
-  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
-  std::vector<std::thread> threads_;
+  IoThreads io_;  // outlives the channels
+
+ public:
+  std::shared_ptr<Channel> client_channel;
+  std::shared_ptr<Channel> server_channel;
+
+ private:
   bool is_started_ = false;
 };
 

@@ -12,14 +12,12 @@ namespace {
 /// A server's channel, and the other end of its socket in the hands of the test.
 class HostilePeer : public ::testing::Test {
  protected:
-  HostilePeer() : work_(io_.get_executor()) {}
+  HostilePeer() : io_({.net = 1, .io = 1}) {}
   ~HostilePeer() override {
     if (channel_ != nullptr) {
       channel_->close(Error{Status::kGoingAway, "end of the test"});
       EXPECT_TRUE(ChannelPair::wait_for([this] { return events_->is_closed(); }));
     }
-    work_.reset();
-    if (thread_.joinable()) thread_.join();
     SSL_free(ssl_);
   }
 
@@ -27,10 +25,9 @@ class HostilePeer : public ::testing::Test {
     SocketPair sockets = tcp_pair();
     peer_ = std::move(sockets.client);
     options.pool = BufferPool::make(2);
-    channel_ = Channel::make(io_.get_executor(), std::move(sockets.server),
-                             TestIdentity::get().server(), options);
+    channel_ = Channel::make(io_, std::move(sockets.server), TestIdentity::get().server(), options);
     channel_->start(events_);
-    thread_ = std::thread([this] { io_.run(); });
+    io_.start();
   }
 
   /// An honest handshake, on a blocking socket.
@@ -68,9 +65,7 @@ class HostilePeer : public ::testing::Test {
     return events_->closed()->status;
   }
 
-  boost::asio::io_context io_;
-  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
-  std::thread thread_;
+  IoThreads io_;
   std::shared_ptr<Recorder> events_ = std::make_shared<Recorder>();
   std::shared_ptr<Channel> channel_;
   UniqueFd peer_;

@@ -153,18 +153,18 @@ TEST(ChannelStress, SurvivesAnEndAtAnyPoint) {
   }
 }
 
-TEST(ChannelStress, LetsGoOfEverythingWhenTheExecutorStopsFirst) {
+TEST(ChannelStress, LetsGoOfEverythingWhenItsThreadsStopFirst) {
   std::weak_ptr<Channel> channel;
   std::weak_ptr<Recorder> events;
   SocketPair sockets = tcp_pair();
   {
-    boost::asio::io_context io;
+    IoThreads io({.net = 1, .io = 1});
     ChannelOptions options{.pool = BufferPool::make(1)};
-    auto made = Channel::make(io.get_executor(), std::move(sockets.server),
-                              TestIdentity::get().server(), options);
+    auto made = Channel::make(io, std::move(sockets.server), TestIdentity::get().server(), options);
     auto recorder = std::make_shared<Recorder>();
     made->start(recorder);
-    io.run_one();
+    io.start();
+    io.stop();
     channel = made;
     events = recorder;
   }
