@@ -47,7 +47,8 @@ std::expected<std::unique_ptr<RemoteSession>, Failure> RemoteSession::open(
     log.on_write_mismatch(node, offset, attempt);
   };
   options->on_reconnected = [&log] { log.on_resumed(); };
-  session->link_ = std::make_unique<ServerLink>(session->io_.executor(), *tls, *std::move(options));
+  session->io_.start();
+  session->link_ = std::make_unique<ServerLink>(session->io_, *tls, *std::move(options));
   ServerLink& link = *session->link_;
   if (const auto connected = link.connect_and_login(); !connected) {
     return std::unexpected(Failure{number_of(exit_status_of(connected.error())),

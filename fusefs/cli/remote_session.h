@@ -11,7 +11,6 @@
 #include "fusefs/cli/client_slot.h"
 #include "fusefs/cli/connect_plan.h"
 #include "fusefs/cli/terminal.h"
-#include "fusefs/io_threads.h"
 #include "fusefs/remote/remote_client.h"
 #include "fusefs/server_link.h"
 #include "fusefs/transfer/side_log.h"
@@ -43,7 +42,7 @@ class RemoteSession {
   const std::filesystem::path state_folder_;
   const std::string name_;
   std::unique_ptr<SideLog> side_log_;
-  IoThreads io_;
+  IoThreads io_{kLinkThreads};
   std::unique_ptr<ServerLink> link_;
   std::unique_ptr<RemoteClient> client_;
 };
