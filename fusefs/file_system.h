@@ -104,7 +104,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   Task<Result<>> rename(RenameRequest request);
   Task<Result<std::string>> readlink(NodeId node);
 
-  // Attributes (file_system_lookup.cpp, file_system_attributes.cpp).
+  // Attributes (file_system_lookup.cpp, file_system_attributes.cpp, file_system_own_xattrs.cpp).
   Task<Result<AttributesOut>> getattr(NodeId node);
   Task<Result<AttributesOut>> setattr(SetattrRequest request);
   /// Whether the file's mode has suid or sgid.
@@ -255,6 +255,8 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   static WakeList end_removal(ClientState& state, NodeId node);
   Task<> removal_end(NodeId node);
   void changed(NodeId node, const ChangeReply& reply);
+  Task<Result<SharedBuffer>> own_xattr(NodeId node, std::string name);
+  Task<Result<SharedBuffer>> md5_xattr(NodeId node);
   std::optional<AttributesOut> defer(const SetattrRequest& change);
   Task<> send_deferred(SetattrRequest change);
   /// The server has all writes and changes of now.

@@ -103,11 +103,11 @@ Task<Result<>> FileSystem::setxattr(NodeId id, std::string name, Slice value, Xa
 }
 
 Task<Result<SharedBuffer>> FileSystem::getxattr(NodeId id, std::string name) {
+  if (name.starts_with("user.homefs.")) co_return co_await own_xattr(id, std::move(name));
   {
     auto state = state_.lock();
     const Node* node = state->nodes.find(id);
-    const bool is_ours = name.starts_with("user.homefs.");  // made by the server, never listed
-    if (node != nullptr && node->has_no_xattrs && !is_ours) co_return fail(Status::kNoAttribute);
+    if (node != nullptr && node->has_no_xattrs) co_return fail(Status::kNoAttribute);
   }
   Call call = make_call(Op::kGetxattr, {id}, XattrRequest{id, std::move(name)});
   auto waiting = link_->call(std::move(call));

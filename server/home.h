@@ -42,6 +42,7 @@
 
 namespace homefs {
 
+class DigestCache;
 class Grant;
 class HomeLocks;
 class InodeTable;
@@ -329,6 +330,7 @@ class Home : public std::enable_shared_from_this<Home> {
   std::unique_ptr<InodeTable> inodes_;
   std::unique_ptr<Orphanage> orphanage_;
   std::unique_ptr<UsageScan> scan_;
+  const std::unique_ptr<DigestCache> digests_;
   const std::unique_ptr<HomeLocks> locks_;
   InodeRef root_;
   std::atomic<bool> is_stopping_{false};

@@ -13,7 +13,7 @@ PACKAGES_BUILD=(
 # programs that people use in a home. npm is used where it is installed: it brings 300 more.
 PACKAGES_TEST=(
   acl attr dbus dbus-user-session inotify-tools iproute2 jq less openssl patch procps python3-venv
-  rsync socat sqlite3 systemd util-linux vim
+  rsync socat sqlite3 strace systemd util-linux vim
 )
 # What the checks of the sources and the fuzzers need.
 PACKAGES_CHECK=(
