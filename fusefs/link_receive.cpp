@@ -54,6 +54,7 @@ void ServerLink::on_reply(LinkConnection& connection, InFrame frame) {
   {
     auto state = state_.lock();
     call = state->window.take_answered(frame.header.tag, connection.id());
+    ++state->answers;
     is_control_waiting = state->window.is_waiting(Lane::kControl);
     is_bulk_waiting = state->window.is_waiting(Lane::kBulk);
   }

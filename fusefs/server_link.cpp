@@ -8,6 +8,10 @@
 namespace homefs {
 namespace {
 
+// A connection that gave so many was good for something: after it the next is tried at once, however
+// soon it broke. Fewer, and it may be what breaks the server.
+constexpr std::uint64_t kAnswersEnough = 16;
+
 // How long an orderly end may take; the server does not need it, it only frees things earlier.
 constexpr std::chrono::milliseconds kGoodbyeDeadline{1000};
 
@@ -153,6 +157,7 @@ void ServerLink::on_connection_closed(LinkConnection& connection, const Error& w
     spdlog::warn("the connection broke, reconnecting: server={}:{} connection={} why=\"{}\"",
                  options_.server.host, options_.server.port, connection.id(), why.message());
     counters_.note_trouble("the connection broke: " + why.message());
+    if (state_.lock()->answers >= kAnswersEnough) reconnector_.forget_failures();
     reconnector_.wake();
   }
   // Under the lock: the link may be destroyed as soon as the last one is counted.
@@ -302,6 +307,7 @@ void ServerLink::adopt_control(LinkDialer::Dialed dialed, bool is_first) {
     state->is_bulk_over_control = bulk == 0;
     state->is_blocked.fill(false);
     state->connected_since = std::chrono::steady_clock::now();
+    state->answers = 0;
     if (!state->is_closed) state->control = connection;
   }
   connection->adopt();

@@ -347,6 +347,18 @@ TEST_F(ServerLinkTest, ComesBackWhenTheServerDoes) {
   EXPECT_EQ(waiting.status(), Status::kOk);
 }
 
+TEST_F(ServerLinkTest, DoesNotWaitLongerAfterABreakThatCameBehindAnswers) {
+  options_.times.backoff_max = std::chrono::hours(1);  // reached after 22 failures in a row
+  connect();
+  for (std::uint64_t round = 0; round < 30; ++round) {
+    for (std::uint64_t i = 0; i < 16; ++i) {
+      ASSERT_EQ(send(Op::kGetattr, round * 16 + i).status(), Status::kOk);
+    }
+    server_.cut_all();
+  }
+  EXPECT_EQ(send(Op::kGetattr, 1).status(), Status::kOk);
+}
+
 TEST_F(ServerLinkTest, LogsInAgainWhenTheServerHasForgottenTheSession) {
   connect();
   EXPECT_EQ(send(Op::kMkdir, 1, {kNode}).status(), Status::kOk);
