@@ -59,6 +59,12 @@ struct OpenFolder {
   bool was_read = false;  ///< reading from offset 0 again means a new listing
 };
 
+/// Names of a file that the server is being asked to remove.
+struct PendingRemoval {
+  int count = 0;
+  WakeList waiters;  ///< who wants to open the file, and has to know whether it is there
+};
+
 struct ClientState {
   NodeCache nodes;
   GrantAccount grant;
@@ -69,12 +75,14 @@ struct ClientState {
   std::size_t trim_above = 0;        ///< nodes, before names are given up again
   std::unordered_map<std::uint64_t, OpenFile> files;  ///< by handle
   std::unordered_map<std::uint64_t, OpenFolder> folders;
+  std::unordered_map<NodeId, PendingRemoval>
+      removals;  ///< of files that were not open when it was asked
   std::uint64_t next_handle = 1;
   std::size_t dirty_bytes = 0;    ///< of all files, not acknowledged
   std::vector<NodeId> held;       ///< files that may hold writes back (WriteQueue)
   WakeList room_waiters;          ///< writers that wait until dirty_bytes falls
   int scan_credit = 0;            ///< folders that a scan may go on in (file_system_scan.cpp)
-  std::deque<NodeId> prefetched;  ///< small files read ahead, oldest first
+  std::deque<NodeId> prefetched;  ///< small files read ahead or just written, oldest first
   std::size_t prefetched_bytes = 0;
 };
 

@@ -4,6 +4,18 @@
 #include "fusefs/file_system.h"
 
 namespace homefs {
+namespace {
+
+// Whether the name leads to a file that the kernel holds on to. It would do so for as long as it
+// likes, as nobody asks for the name again, and the server would keep the bytes of a removed file
+// for us.
+bool is_held_file(ClientState& state, const Folder& folder, std::string_view name) {
+  const auto found = folder.entries.find(name);
+  const Node* node = found == folder.entries.end() ? nullptr : state.nodes.find(found->second);
+  return node != nullptr && node->lookups > 0 && !node->is_folder();
+}
+
+}  // namespace
 
 void FileSystem::on_mode(bool is_shared, std::move_only_function<void()> acknowledge) {
   std::vector<NodeId> known;
@@ -39,6 +51,7 @@ void FileSystem::on_changed(ChangedEvent event, std::move_only_function<void()> 
   WakeList wake;
   std::vector<NodeId> data_changed;
   std::vector<NodeId> attributes_changed;
+  std::vector<std::pair<NodeId, std::string>> names_gone;
   bool is_open = false;
   {
     auto state = state_.lock();
@@ -51,6 +64,9 @@ void FileSystem::on_changed(ChangedEvent event, std::move_only_function<void()> 
       node->has_no_xattrs = false;
       if (node->folder != nullptr && !change.name.empty()) {
         node->folder->is_complete = false;
+        if (is_held_file(*state, *node->folder, change.name)) {
+          names_gone.emplace_back(node->id, change.name);
+        }
         drop_entry(*state, *node, change.name);
         if (change.target != InodeNumber{}) {
           state->nodes.moved(change.target, *node, change.name);
@@ -71,6 +87,7 @@ void FileSystem::on_changed(ChangedEvent event, std::move_only_function<void()> 
   }
   for (const NodeId id : data_changed) notifier_->invalidate_data(id);
   for (const NodeId id : attributes_changed) notifier_->invalidate_attributes(id);
+  for (auto& [folder, name] : names_gone) notifier_->invalidate_entry(folder, std::move(name));
   wake_all(std::move(wake));
   if (is_open) {
     // A program may read the pages without asking us. No page of such a file is locked for longer
@@ -96,6 +113,7 @@ void FileSystem::on_quota(const GrantState& grant) { state_.lock()->grant.update
 void FileSystem::on_reconnected(bool is_same_session) {
   if (is_same_session) return;
   std::vector<NodeId> known;
+  WakeList wake;
   {
     auto state = state_.lock();
     ++state->coherence;
@@ -106,6 +124,9 @@ void FileSystem::on_reconnected(bool is_same_session) {
       node.has_no_xattrs = false;
       node.kernel_version = 0;
       node.known_to = 0;
+      if (node.data != nullptr) {
+        std::ranges::move(node.data->reads.clear(), std::back_inserter(wake));
+      }
       if (node.folder != nullptr) {
         node.folder->is_complete = false;
         node.folder->changed_at = ++state->folder_changes;
@@ -113,6 +134,7 @@ void FileSystem::on_reconnected(bool is_same_session) {
       if (node.lookups > 0) known.push_back(node.id);
     });
   }
+  wake_all(std::move(wake));
   notifier_->invalidate_all_entries();
   for (const NodeId id : known) notifier_->invalidate_data(id);
 }

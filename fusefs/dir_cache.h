@@ -67,6 +67,7 @@ struct SnapshotEntry {
 struct FolderSnapshot {
   NodeId folder{};
   NodeId parent{};
+  std::uint64_t taken_at = 0;  ///< ClientState::folder_changes then
   std::vector<SnapshotEntry> entries;
 };
 

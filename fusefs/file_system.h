@@ -104,9 +104,11 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   Task<Result<>> rename(RenameRequest request);
   Task<Result<std::string>> readlink(NodeId node);
 
-  // Attributes (file_system_lookup.cpp, file_system_attributes.cpp).
+  // Attributes (file_system_lookup.cpp, file_system_attributes.cpp, file_system_own_xattrs.cpp).
   Task<Result<AttributesOut>> getattr(NodeId node);
   Task<Result<AttributesOut>> setattr(SetattrRequest request);
+  /// Whether the file's mode has suid or sgid.
+  bool has_privileges(NodeId node);
   Task<Result<>> setxattr(NodeId node, std::string name, Slice value, XattrMode mode);
   Task<Result<SharedBuffer>> getxattr(NodeId node, std::string name);
   Task<Result<SharedBuffer>> listxattr(NodeId node);
@@ -145,6 +147,9 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   /// kHoldingTime or so.
   void send_held_writes();
   static constexpr std::chrono::milliseconds kHoldingTime{250};
+  /// Likewise: tells the server of the numbers that nobody uses here any more. Another mount may
+  /// have removed the files meanwhile, whose bytes wait for that.
+  void send_waiting_forgets();
   /// Waits until the server has all writes of the file, and reports the error of any that failed.
   Task<Result<>> flush(NodeId node);
   Task<Result<>> fsync(NodeId node, bool data_only);
@@ -245,7 +250,13 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   static void unlinked(ClientState& state, Node& node, const Attributes& attributes, bool is_kept);
   static void replace_names(ClientState& state, const RenameRequest& request,
                             const RenameReply& reply);
+  static void removed(ClientState& state, NodeId parent, const std::string& name,
+                      const RemoveReply& reply, bool is_kept);
+  static WakeList end_removal(ClientState& state, NodeId node);
+  Task<> removal_end(NodeId node);
   void changed(NodeId node, const ChangeReply& reply);
+  Task<Result<SharedBuffer>> own_xattr(NodeId node, std::string name);
+  Task<Result<SharedBuffer>> md5_xattr(NodeId node);
   std::optional<AttributesOut> defer(const SetattrRequest& change);
   Task<> send_deferred(SetattrRequest change);
   /// The server has all writes and changes of now.
@@ -285,6 +296,8 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   void end_fetch(NodeId node, const ReadCache::Fetch& fetch, Result<Slice> data);
   void drop_prefetched(ClientState& state, WakeList& wake);
   void send_segment(NodeId node, WriteQueue::Outgoing segment);
+  void keep_written(ClientState& state, Node& node, const WriteQueue::Finished& finished,
+                    WakeList& wake);
   void written(NodeId node, std::uint64_t number, std::uint64_t bytes, Result<InFrame> reply);
   std::string path_of(ClientState& state, const Node& node) const;
 

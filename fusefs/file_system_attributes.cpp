@@ -16,7 +16,7 @@ void FileSystem::changed(NodeId id, const ChangeReply& reply) {
     NodeCache::update_own(*node, reply.attributes);
     has_lost_privileges = (before & ~node->attributes.mode & (S_ISUID | S_ISGID)) != 0;
   }
-  // A write took them away, whose reply to the kernel does not say so.
+  // Perhaps for a write, whose reply to the kernel does not say so.
   if (has_lost_privileges) notifier_->invalidate_attributes(id);
 }
 
@@ -31,6 +31,14 @@ std::optional<AttributesOut> FileSystem::defer(const SetattrRequest& change) {
   node->data->change.join(change);
   state->held.push_back(change.node);
   return AttributesOut{effective(*node), {}};
+}
+
+bool FileSystem::has_privileges(NodeId id) {
+  auto state = state_.lock();
+  const Node* node = state->nodes.find(id);
+  // Not known: it may.
+  return node != nullptr &&
+         (!node->has_attributes || (effective(*node).mode & (S_ISUID | S_ISGID)) != 0);
 }
 
 bool FileSystem::has_deferred_change(NodeId id) {
@@ -95,11 +103,11 @@ Task<Result<>> FileSystem::setxattr(NodeId id, std::string name, Slice value, Xa
 }
 
 Task<Result<SharedBuffer>> FileSystem::getxattr(NodeId id, std::string name) {
+  if (name.starts_with("user.homefs.")) co_return co_await own_xattr(id, std::move(name));
   {
     auto state = state_.lock();
     const Node* node = state->nodes.find(id);
-    const bool is_ours = name.starts_with("user.homefs.");  // made by the server, never listed
-    if (node != nullptr && node->has_no_xattrs && !is_ours) co_return fail(Status::kNoAttribute);
+    if (node != nullptr && node->has_no_xattrs) co_return fail(Status::kNoAttribute);
   }
   Call call = make_call(Op::kGetxattr, {id}, XattrRequest{id, std::move(name)});
   auto waiting = link_->call(std::move(call));

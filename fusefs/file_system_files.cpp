@@ -11,6 +11,11 @@ namespace {
 
 constexpr std::uint64_t kBlockUnitBytes = 512;  // of Attributes::blocks, as of stat(2)
 
+// Without a name, and the server has not kept it: see NodeCache::forget_inode().
+bool is_gone(ClientState& state, const Node& node) {
+  return node.attributes.links == 0 && state.nodes.find(node.attributes.inode) != &node;
+}
+
 }  // namespace
 
 FileData& FileSystem::data_of(Node& node) {
@@ -44,12 +49,18 @@ Task<Result<OpenOut>> FileSystem::open(NodeId id, int open_flags) {
   if (!current) co_return std::unexpected(current.error());
   std::vector<SmallFile> ahead;
   OpenOut out;
-  {
+  bool is_open = false;
+  while (!is_open) {
+    // The server was asked to remove the file, not to keep it for somebody who has it open.
+    co_await removal_end(id);
     auto state = state_.lock();
+    if (state->removals.contains(id)) continue;
     Node* node = state->nodes.find(id);
-    if (node == nullptr) co_return fail(Status::kStale);
+    // The kernel looks the name up once more then.
+    if (node == nullptr || is_gone(*state, *node)) co_return fail(Status::kStale);
     if ((open_flags & O_ACCMODE) == O_RDONLY) ahead = plan_scan(*state, *node);
     out = open_node(*state, *node, open_flags);
+    is_open = true;
   }
   if (!ahead.empty()) fetch_small_files(std::move(ahead));
   co_return out;
@@ -111,11 +122,11 @@ void FileSystem::release(std::uint64_t handle) {
       was_streaming_up = node->data->is_streaming_up;
       was_streaming_down = node->data->is_streaming_down;
       node->data->is_streaming_up = node->data->is_streaming_down = false;
-      wake = node->data->reads.clear();
       is_dirty = node->is_dirty();
+      if (!node->data->keeps_written) wake = node->data->reads.clear();
       if (is_dirty) {
         node->data->writes.stop_holding();
-      } else {
+      } else if (!node->data->keeps_written) {
         node->data.reset();
       }
     }

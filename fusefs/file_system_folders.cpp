@@ -2,6 +2,8 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <string_view>
+#include <utility>
 
 #include "fusefs/file_system.h"
 #include "protocol/limits.h"
@@ -229,6 +231,7 @@ std::shared_ptr<const FolderSnapshot> FileSystem::snapshot(NodeId id) {
   auto made = std::make_shared<FolderSnapshot>();
   made->folder = id;
   made->parent = id == kRootNode ? id : node->parent;
+  made->taken_at = state->folder_changes;
   made->entries.reserve(node->folder->entries.size());
   for (const auto& [name, child_id] : node->folder->entries) {
     const Node* child = state->nodes.find(child_id);
@@ -236,8 +239,11 @@ std::shared_ptr<const FolderSnapshot> FileSystem::snapshot(NodeId id) {
         {name.text(), child_id, child->attributes.inode, child->attributes.mode});
   }
   // The order of the inodes: the server's disk is read forwards, and programs that sort by inode
-  // (tar, cp) then open the files in the order in which they are read ahead.
-  std::ranges::sort(made->entries, {}, [](const SnapshotEntry& e) { return number_of(e.inode); });
+  // (tar, cp) then open the files in the order in which they are read ahead. Links to one file by
+  // their names: the kernel goes on in one listing where it has stopped in another of the same.
+  std::ranges::sort(made->entries, {}, [](const SnapshotEntry& e) {
+    return std::pair(number_of(e.inode), std::string_view(e.name));
+  });
   return made;
 }
 
@@ -255,11 +261,13 @@ Task<Result<FolderOut>> FileSystem::open_folder(NodeId id) {
     listing = snapshot(id);
   }
   if (listing == nullptr) {
+    const std::uint64_t taken_at = state_.lock()->folder_changes;
     Result<ListReply> reply = co_await list_all_pages(id, 0);
     if (!reply) co_return std::unexpected(reply.error());
     auto made = std::make_shared<FolderSnapshot>();
     made->folder = id;
     made->parent = id;
+    made->taken_at = taken_at;
     for (const ListedEntry& entry : reply->folders.front().entries) {
       made->entries.push_back({entry.name, kNoNode, entry.attributes.inode, entry.attributes.mode});
     }
@@ -291,8 +299,13 @@ Task<Result<>> FileSystem::rewind_folder(std::uint64_t handle) {
     auto state = state_.lock();
     const auto found = state->folders.find(handle);
     if (found == state->folders.end()) co_return fail(Status::kInvalid);
-    if (!std::exchange(found->second.was_read, true)) co_return Result<>();
-    id = found->second.listing->folder;
+    const FolderSnapshot& listing = *found->second.listing;
+    id = listing.folder;
+    // Read before by way of the kernel's copy: that is gone when the folder has changed.
+    const Node* node = state->nodes.find(id);
+    const bool has_changed =
+        node != nullptr && node->folder != nullptr && node->folder->changed_at > listing.taken_at;
+    if (!std::exchange(found->second.was_read, true) && !has_changed) co_return Result<>();
   }
   Result<FolderOut> again = co_await open_folder(id);
   if (!again) co_return std::unexpected(again.error());

@@ -96,17 +96,22 @@ void FileSystem::forget(NodeId id, std::uint64_t count) {
 void FileSystem::send_forgets(bool at_once) {
   // One request for many: a FORGET is worth a frame only when it frees something on the server.
   constexpr std::size_t kBatch = kNodesPerRequestMax;
-  ForgetRequest request;
-  {
-    auto state = state_.lock();
-    const std::size_t waiting = state->nodes.forgotten_count();
-    if (waiting == 0 || (!at_once && waiting < kBatch)) return;
-    request.nodes = state->nodes.take_forgotten(kBatch);
+  while (true) {
+    ForgetRequest request;
+    {
+      auto state = state_.lock();
+      const std::size_t waiting = state->nodes.forgotten_count();
+      const bool may_wait = !at_once && !state->nodes.has_forgotten_orphan();
+      if (waiting == 0 || (may_wait && waiting < kBatch)) return;
+      request.nodes = state->nodes.take_forgotten(kBatch);
+    }
+    (void)link_->send(make_call(Op::kForget, {}, request), [](const Result<InFrame>&) {
+      // Nothing depends on it: a server that does not know the session has forgotten them too.
+    });
   }
-  (void)link_->send(make_call(Op::kForget, {}, request), [](const Result<InFrame>&) {
-    // Nothing depends on it: a server that does not know the session has forgotten them too.
-  });
 }
+
+void FileSystem::send_waiting_forgets() { send_forgets(/*at_once=*/true); }
 
 // The times of a file are the server's, from when it has the writes. A program that looks at the
 // file it has just written (git does, and compares it later) must see the same ones for good, which

@@ -107,26 +107,61 @@ Task<Result<>> FileSystem::remove(NodeId parent_id, std::string name, bool is_fo
       id = found->second;
       const Node* node = state->nodes.find(id);
       is_open = node->opens > 0 || node->is_dirty();
+      if (!is_open) ++state->removals[id].count;
     }
   }
+  const NodeId going = is_open ? kNoNode : id;
   Call call =
       is_folder ? make_call(Op::kRmdir, {parent_id}, RmdirRequest{parent_id, name})
                 : make_call(Op::kUnlink, {parent_id, id}, UnlinkRequest{parent_id, name, is_open});
   // The server must know the number of a file that goes on to be used without a name.
   if (!is_open) call.nodes.resize(1);
   Result<RemoveReply> reply = co_await ask<RemoveReply>(std::move(call));
+  WakeList wake;
+  {
+    auto state = state_.lock();
+    if (reply) removed(*state, parent_id, name, *reply, is_open);
+    wake = end_removal(*state, going);
+  }
+  wake_all(std::move(wake));
   if (!reply) co_return std::unexpected(reply.error());
-  auto state = state_.lock();
-  state->grant.update(reply->grant);
-  update_parent(*state, parent_id, reply->parent);
-  Node* node = state->nodes.find(reply->attributes.inode);
-  if (Node* parent = state->nodes.find(parent_id)) {
+  co_return Result<>();
+}
+
+void FileSystem::removed(ClientState& state, NodeId parent_id, const std::string& name,
+                         const RemoveReply& reply, bool is_kept) {
+  state.grant.update(reply.grant);
+  update_parent(state, parent_id, reply.parent);
+  Node* node = state.nodes.find(reply.attributes.inode);
+  if (Node* parent = state.nodes.find(parent_id)) {
     if (node != nullptr) ++node->names;  // keeps it while its entry goes
-    drop_entry(*state, *parent, name);
+    drop_entry(state, *parent, name);
     if (node != nullptr) --node->names;
   }
-  if (node != nullptr) unlinked(*state, *node, reply->attributes, is_open);
-  co_return Result<>();
+  if (node != nullptr) unlinked(state, *node, reply.attributes, is_kept);
+}
+
+WakeList FileSystem::end_removal(ClientState& state, NodeId id) {
+  const auto found = state.removals.find(id);
+  if (found == state.removals.end() || --found->second.count > 0) return {};
+  WakeList waiters = std::move(found->second.waiters);
+  state.removals.erase(found);
+  return waiters;
+}
+
+Task<> FileSystem::removal_end(NodeId id) {
+  Completion<bool> waiting([this, id](Completion<bool>::Done done) {
+    {
+      auto state = state_.lock();
+      const auto found = state->removals.find(id);
+      if (found != state->removals.end()) {
+        found->second.waiters.push_back([done = std::move(done)]() mutable { done(true); });
+        return;
+      }
+    }
+    done(true);
+  });
+  (void)co_await waiting;
 }
 
 void FileSystem::replace_names(ClientState& state, const RenameRequest& request,
@@ -176,7 +211,9 @@ Task<Result<>> FileSystem::rename(RenameRequest request) {
     moved = cached(request.parent, request.name);
     replaced = cached(request.new_parent, request.new_name);
     const Node* other = state->nodes.find(replaced);
-    request.keep = other != nullptr && (other->opens > 0 || other->is_dirty());
+    // A program may be about to open it, and must get the old file or the new one.
+    request.keep = other != nullptr && other->is_regular() &&
+                   (other->lookups > 0 || other->opens > 0 || other->is_dirty());
   }
   // A name never shows a file without the data that was written before the rename.
   if (moved != kNoNode) co_await drained(moved);

@@ -61,6 +61,7 @@ Task<Result<std::vector<Slice>>> FileSystem::read(std::uint64_t handle, std::uin
       Node* node = state->nodes.find(id);
       FileData& data = data_of(*node);
       is_dirty = data.writes.is_dirty();
+      data.keeps_written = false;
       if (!is_dirty) {
         const bool may_read_ahead = true;
         fetches = data.reads.plan(file.stream, offset, count, size, may_read_ahead);

@@ -15,6 +15,9 @@ constexpr std::uint64_t kSmallFilesBytes = 768 * 1024;
 // them is opened meanwhile: a scan goes on in the next folder, but a mere walk reads no files.
 constexpr int kFoldersAhead = 4;
 
+// Files that are kept for a first read: each costs some 500 bytes beside its data.
+constexpr std::size_t kPrefetchedFilesMax = 4096;
+
 }  // namespace
 
 std::vector<FileSystem::SmallFile> FileSystem::plan_scan(ClientState& state, Node& opened) {
@@ -67,13 +70,16 @@ std::vector<FileSystem::SmallFile> FileSystem::plan_small_files(ClientState& sta
 }
 
 void FileSystem::drop_prefetched(ClientState& state, WakeList& wake) {
-  while (state.prefetched_bytes > options_.prefetched_bytes_max && !state.prefetched.empty()) {
+  while (state.prefetched_bytes > options_.prefetched_bytes_max ||
+         state.prefetched.size() > kPrefetchedFilesMax) {
+    if (state.prefetched.empty()) break;
     const NodeId id = state.prefetched.front();
     state.prefetched.pop_front();
     Node* node = state.nodes.find(id);
     if (node == nullptr) continue;
     state.prefetched_bytes -=
         std::min<std::uint64_t>(state.prefetched_bytes, node->attributes.size);
+    if (node->data != nullptr) node->data->keeps_written = false;
     if (node->opens > 0 || node->data == nullptr || node->is_dirty()) continue;
     std::ranges::move(node->data->reads.clear(), std::back_inserter(wake));
     node->data.reset();

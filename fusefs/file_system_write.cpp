@@ -12,6 +12,8 @@ namespace {
 // Up to here a write is hashed and sent by the thread that brought it, and takes the control lane;
 // above, the copy, the hash and the encryption (0.1 ms and more) go to an io thread.
 constexpr std::size_t kSmallWriteBytes = 64 * 1024;
+// A file up to this size is kept when it was written, until somebody has read it.
+constexpr std::size_t kKeptBytesMax = 64 * 1024;
 // Writes up to here are copied into a buffer that later ones can join.
 constexpr std::size_t kJoinableBytes = 128 * 1024;
 
@@ -196,6 +198,23 @@ void FileSystem::send_segment(NodeId id, WriteQueue::Outgoing segment) {
   });
 }
 
+// What is written is often read next (git, a compiler and its linker), and of a small file the
+// kernel's pages keep nothing: a page that was not written whole it asks for.
+void FileSystem::keep_written(ClientState& state, Node& node, const WriteQueue::Finished& finished,
+                              WakeList& wake) {
+  const std::size_t size = finished.data.bytes.size();
+  const bool is_whole =
+      finished.offset == 0 && size == node.attributes.size && !node.data->writes.is_dirty();
+  const bool is_ours =
+      !state.is_shared && node.has_attributes && node.kernel_version == node.attributes.version;
+  if (!is_whole || !is_ours || size > kKeptBytesMax || !node.data->reads.is_empty()) return;
+  node.data->reads.put_whole(finished.data);
+  node.data->keeps_written = true;
+  state.prefetched.push_back(node.id);
+  state.prefetched_bytes += size;
+  drop_prefetched(state, wake);
+}
+
 void FileSystem::written(NodeId id, std::uint64_t number, std::uint64_t bytes,
                          Result<InFrame> reply) {
   Result<ChangeReply> change =
@@ -210,8 +229,9 @@ void FileSystem::written(NodeId id, std::uint64_t number, std::uint64_t bytes,
     HOMEFS_CHECK(node != nullptr);  // dirty nodes are kept
     WriteQueue::Finished finished = node->data->writes.finish(number, result);
     state->grant.settle(finished.growth);
-    state->dirty_bytes -= finished.bytes;
-    wake = std::move(finished.wake);
+    state->dirty_bytes -= finished.data.bytes.size();
+    if (result) keep_written(*state, *node, finished, wake);
+    std::ranges::move(finished.wake, std::back_inserter(wake));
     std::ranges::move(std::exchange(state->room_waiters, {}), std::back_inserter(wake));
     if (!result) {
       // Size, times and contents did not become what we assumed, and the kernel has.

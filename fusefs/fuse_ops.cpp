@@ -249,6 +249,17 @@ void on_read(fuse_req_t request, fuse_ino_t, std::size_t bytes, off_t offset,
                                                  static_cast<std::uint32_t>(bytes))));
 }
 
+// Suid and sgid have to go before the write. Where it goes through pages the kernel has seen to
+// that.
+Task<Result<>> write_without_privileges(FileSystem& files, NodeId node, Task<Result<>> work) {
+  if (files.has_privileges(node)) {
+    SetattrRequest kill{.node = node, .which = kSetKillPrivileges};
+    Result<AttributesOut> killed = co_await files.setattr(kill);
+    if (!killed) co_return std::unexpected(killed.error());
+  }
+  co_return co_await std::move(work);
+}
+
 Task<> write_and_send(FileSystem& files, fuse_req_t request, NodeId node, std::size_t count,
                       Task<Result<>> work) {
   Waiting waiting(request);
@@ -275,7 +286,10 @@ void on_write(fuse_req_t request, fuse_ino_t node, const char* bytes, std::size_
   const auto at = static_cast<std::uint64_t>(offset);
   Task<Result<>> work =
       (info->flags & O_APPEND) != 0 ? files.append(id, at, data) : files.write(id, at, data);
-  ops_of(request).spawn(write_and_send(files, request, id, count, std::move(work)));
+  const bool kills = FuseSession::write_kills_privileges();
+  Task<Result<>> whole =
+      kills ? write_without_privileges(files, id, std::move(work)) : std::move(work);
+  ops_of(request).spawn(write_and_send(files, request, id, count, std::move(whole)));
 }
 
 void on_flush(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {

@@ -123,6 +123,13 @@ SharedBuffer FuseSession::current_request() {
   return this_request == nullptr ? nullptr : *this_request;
 }
 
+bool FuseSession::write_kills_privileges() {
+  HOMEFS_CHECK(this_request != nullptr);
+  fuse_write_in write{};
+  std::memcpy(&write, (*this_request)->bytes().data() + sizeof(fuse_in_header), sizeof write);
+  return (write.write_flags & FUSE_WRITE_KILL_SUIDGID) != 0;
+}
+
 ssize_t FuseSession::read_hook(int fd, void* buffer, std::size_t bytes, void* user) {
   const ssize_t count = ::read(fd, buffer, bytes);
   if (count < static_cast<ssize_t>(sizeof(fuse_in_header))) return count;

@@ -60,6 +60,9 @@ class FuseSession {
   /// The buffer that the request being handled by this thread lies in: whoever keeps a share of it
   /// keeps the request's data without a copy. Null outside of a request.
   static SharedBuffer current_request();
+  /// Whether the WRITE being handled by this thread has to take suid and sgid away, since whoever
+  /// writes may not keep them. libfuse does not hand that on.
+  static bool write_kills_privileges();
 
   /// How many requests of each kind the kernel has sent, by its opcode.
   static constexpr std::size_t kOpcodes = 64;  // those of protocol 7.44 end at 53

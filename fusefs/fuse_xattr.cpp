@@ -22,10 +22,21 @@ int absent_errno(std::string_view name) {
   return name.starts_with("security.") || name.starts_with("trusted.") ? ENODATA : EOPNOTSUPP;
 }
 
+// XATTR_CREATE together with XATTR_REPLACE: one of them always objects.
+Task<Result<>> object(FileSystem& files, NodeId node, std::string name) {
+  const Result<SharedBuffer> value = co_await files.getxattr(node, std::move(name));
+  if (value) co_return fail(Status::kExists);
+  co_return std::unexpected(value.error());
+}
+
 void on_setxattr(fuse_req_t request, fuse_ino_t node, const char* name, const char* value,
                  std::size_t bytes, int flags) {
   if (!is_kept(name)) {
     fuse_reply_err(request, EOPNOTSUPP);
+    return;
+  }
+  if (flags == (XATTR_CREATE | XATTR_REPLACE)) {
+    ops_of(request).spawn(reply_done(request, object(ops_of(request).files(), NodeId{node}, name)));
     return;
   }
   auto buffer = std::make_shared<Buffer>(bytes);

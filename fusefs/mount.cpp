@@ -158,8 +158,10 @@ Result<int> run_mount(const MountOptions& options, const MountParts& parts,
   Result<> result = started.get_future().get();
   starting.wait_idle();
   if (result) {
-    const Ticker sending(parts.io.executor(), FileSystem::kHoldingTime,
-                         [&files](bool) { files.send_held_writes(); });
+    const Ticker sending(parts.io.executor(), FileSystem::kHoldingTime, [&files](bool) {
+      files.send_held_writes();
+      files.send_waiting_forgets();
+    });
     result = serve(options, files, notifier, parts, std::move(on_ready));
   }
   files.wait_idle();

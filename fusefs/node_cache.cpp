@@ -139,7 +139,10 @@ bool NodeCache::remove_if_unused(NodeId id) {
   }
   forget_inode(node);
   if (node.folder != nullptr) no_entries(node);
-  if (node.is_bound) forgotten_.push_back(id);
+  if (node.is_bound) {
+    forgotten_.push_back(id);
+    has_forgotten_orphan_ = has_forgotten_orphan_ || node.parent == kNoNode;
+  }
   nodes_.erase(found);
   return true;
 }
@@ -166,6 +169,7 @@ std::vector<NodeId> NodeCache::take_forgotten(std::size_t count) {
   const std::size_t taken = std::min(count, forgotten_.size());
   std::vector<NodeId> list(forgotten_.end() - static_cast<std::ptrdiff_t>(taken), forgotten_.end());
   forgotten_.resize(forgotten_.size() - taken);
+  if (forgotten_.empty()) has_forgotten_orphan_ = false;
   return list;
 }
 

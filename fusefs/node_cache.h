@@ -104,6 +104,8 @@ class NodeCache {
   /// Numbers to be forgotten by the server, at most `count`, taken from the list.
   std::vector<NodeId> take_forgotten(std::size_t count);
   [[nodiscard]] std::size_t forgotten_count() const { return forgotten_.size(); }
+  /// Whether one of them is a file without a name, whose bytes the server then gives back.
+  [[nodiscard]] bool has_forgotten_orphan() const { return has_forgotten_orphan_; }
 
   /// See IntroductionSource.
   void introduce(std::span<const NodeId> nodes, std::uint64_t incarnation,
@@ -135,6 +137,7 @@ class NodeCache {
   boost::unordered_flat_map<InodeNumber, Node*, std::hash<InodeNumber>> by_inode_;
   std::list<NodeId> use_;  // folders with entries, the least recently used first
   std::vector<NodeId> forgotten_;
+  bool has_forgotten_orphan_ = false;
   std::uint64_t next_id_ = number_of(kRootNode) + 1;
   std::uint64_t removed_folder_changed_at_ = 0;
   std::uint64_t event_order_ = 0;  // the greatest of all events

@@ -28,31 +28,52 @@ Notifier::~Notifier() { stop(); }
 void Notifier::start(fuse_session* session, std::function<Names()> cached_names) {
   session_ = session;
   cached_names_ = std::move(cached_names);
+  lane_.start("fuse-notifier", [this](Notice& notice) { send(notice); });
+  names_lane_.start("fuse-names", [this](Notice& notice) { send(notice); });
+}
+
+void Notifier::stop() {
+  (void)names_lane_.stop();  // there is no kernel any more that could be wrong
+  for (Notice& notice : lane_.stop()) {
+    if (notice.done) notice.done();
+  }
+}
+
+void Notifier::invalidate_attributes(NodeId node) {
+  lane_.push({.kind = Kind::kAttributes, .node = node});
+}
+void Notifier::invalidate_data(NodeId node) { lane_.push({.kind = Kind::kData, .node = node}); }
+void Notifier::invalidate_entry(NodeId parent, std::string name) {
+  names_lane_.push({.kind = Kind::kEntry, .node = parent, .name = std::move(name)});
+}
+void Notifier::invalidate_all_entries() { lane_.push({.kind = Kind::kAllEntries}); }
+void Notifier::when_told(std::move_only_function<void()> done) {
+  Notice told{.kind = Kind::kTold, .done = std::move(done)};
+  if (!lane_.push_behind(told)) told.done();
+}
+
+void Notifier::Lane::start(const char* thread_name, Send send) {
   {
     const std::lock_guard lock(mutex_);
     is_stopped_ = false;
   }
-  thread_ = std::jthread([this](const std::stop_token& stop) {
-    pthread_setname_np(pthread_self(), "fuse-notifier");
-    run(stop);
+  thread_ = std::jthread([this, thread_name, send = std::move(send)](const std::stop_token& stop) {
+    pthread_setname_np(pthread_self(), thread_name);
+    run(stop, send);
   });
 }
 
-void Notifier::stop() {
+std::deque<Notifier::Notice> Notifier::Lane::stop() {
   thread_.request_stop();
   if (thread_.joinable()) thread_.join();
   std::deque<Notice> left;
-  {
-    const std::lock_guard lock(mutex_);
-    is_stopped_ = true;
-    left.swap(queue_);
-  }
-  for (Notice& notice : left) {
-    if (notice.done) notice.done();  // there is no kernel any more that could be wrong
-  }
+  const std::lock_guard lock(mutex_);
+  is_stopped_ = true;
+  left.swap(queue_);
+  return left;
 }
 
-void Notifier::push(Notice notice) {
+void Notifier::Lane::push(Notice notice) {
   {
     const std::lock_guard lock(mutex_);
     queue_.push_back(std::move(notice));
@@ -60,29 +81,17 @@ void Notifier::push(Notice notice) {
   ready_.notify_one();
 }
 
-void Notifier::invalidate_attributes(NodeId node) {
-  push({.kind = Kind::kAttributes, .node = node});
-}
-void Notifier::invalidate_data(NodeId node) { push({.kind = Kind::kData, .node = node}); }
-void Notifier::invalidate_entry(NodeId parent, std::string name) {
-  push({.kind = Kind::kEntry, .node = parent, .name = std::move(name)});
-}
-void Notifier::invalidate_all_entries() { push({.kind = Kind::kAllEntries}); }
-void Notifier::when_told(std::move_only_function<void()> done) {
+bool Notifier::Lane::push_behind(Notice& notice) {
   {
     const std::lock_guard lock(mutex_);
-    if (!is_stopped_ && (is_sending_ || !queue_.empty())) {
-      queue_.push_back({Kind::kTold, {}, {}, std::exchange(done, nullptr)});
-    }
+    if (is_stopped_ || (!is_sending_ && queue_.empty())) return false;
+    queue_.push_back(std::move(notice));
   }
-  if (done) {
-    done();
-  } else {
-    ready_.notify_one();
-  }
+  ready_.notify_one();
+  return true;
 }
 
-void Notifier::run(const std::stop_token& stop) {
+void Notifier::Lane::run(const std::stop_token& stop, const Send& send) {
   std::unique_lock lock(mutex_);
   while (ready_.wait(lock, stop, [this] { return !queue_.empty(); }) && !stop.stop_requested()) {
     Notice notice = std::move(queue_.front());

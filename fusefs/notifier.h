@@ -1,10 +1,12 @@
-// Notifier: the thread that tells the kernel to drop what it caches.
+// Notifier: the threads that tell the kernel to drop what it caches.
 //
 // A notification takes the locks of the folder or the pages in question inside of its write(2); a
 // request that holds them may be waiting for us. So no thread that answers requests may send one,
-// and nobody waits for this thread (libfuse, doc/README.notifications).
+// and nobody waits for these threads (libfuse, doc/README.notifications), but when_told() for the
+// one that does all but single names: those take the lock of their folder, which is held by whoever
+// makes something in it, and that waits for the server.
 //
-// Owner: the mount. Executor: thread-safe; has one thread. Blocks: stop() only.
+// Owner: the mount. Executor: thread-safe; has two threads. Blocks: stop() only.
 #pragma once
 
 #include <condition_variable>
@@ -48,18 +50,34 @@ class Notifier final : public KernelNotifier {
     std::string name;
     std::move_only_function<void()> done{};  // of kTold
   };
-  void push(Notice notice);
-  void run(const std::stop_token& stop);
+
+  /// A queue and its thread.
+  class Lane {
+   public:
+    using Send = std::function<void(Notice&)>;
+    void start(const char* thread_name, Send send);
+    /// Returns what was not sent.
+    std::deque<Notice> stop();
+    void push(Notice notice);
+    /// False, and `notice` is untouched: there is nothing to wait for.
+    bool push_behind(Notice& notice);
+
+   private:
+    void run(const std::stop_token& stop, const Send& send);
+
+    std::mutex mutex_;
+    std::condition_variable_any ready_;
+    std::deque<Notice> queue_;  // guarded by mutex_; bounded by what the kernel caches
+    bool is_sending_ = false;   // guarded by mutex_
+    bool is_stopped_ = true;    // guarded by mutex_: nobody sends
+    std::jthread thread_;       // last: it uses the others
+  };
   void send(Notice& notice);
 
-  fuse_session* session_ = nullptr;      // set before the thread starts
+  fuse_session* session_ = nullptr;      // set before the threads start
   std::function<Names()> cached_names_;  // likewise
-  std::mutex mutex_;
-  std::condition_variable_any ready_;
-  std::deque<Notice> queue_;  // guarded by mutex_; bounded by what the kernel caches
-  bool is_sending_ = false;   // guarded by mutex_
-  bool is_stopped_ = true;    // guarded by mutex_: nobody sends
-  std::jthread thread_;       // last: it uses the others
+  Lane lane_;
+  Lane names_lane_;  // of kEntry
 };
 
 }  // namespace homefs

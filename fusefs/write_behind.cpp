@@ -87,12 +87,13 @@ WriteQueue::Finished WriteQueue::finish(std::uint64_t number, const Result<>& re
   const auto found = std::find_if(segments_.begin(), segments_.end(),
                                   [&](const WriteSegment& s) { return s.number == number; });
   HOMEFS_CHECK(found != segments_.end() && found->is_sent);
-  Finished finished{.growth = found->growth, .bytes = found->data.bytes.size()};
+  Finished finished{
+      .growth = found->growth, .offset = found->offset, .data = found->data, .wake = {}};
   if (!result && found->waiters.empty()) keep_error(result.error());
   for (auto& waiter : found->waiters) {
     finished.wake.push_back([waiter = std::move(waiter), result]() mutable { waiter(result); });
   }
-  bytes_ -= finished.bytes;
+  bytes_ -= finished.data.bytes.size();
   --sent_;
   segments_.erase(found);
   const std::uint64_t first = segments_.empty() ? next_number_ : segments_.front().number;

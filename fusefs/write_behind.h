@@ -69,7 +69,8 @@ class WriteQueue {
 
   struct Finished {
     std::uint64_t growth = 0;
-    std::size_t bytes = 0;
+    std::uint64_t offset = 0;
+    Slice data;
     std::vector<std::move_only_function<void()>> wake;  ///< to be called without the lock
   };
   /// The server has answered for segment `number`. An error becomes the sticky one, unless the

@@ -192,7 +192,7 @@ enum SetattrBits : std::uint32_t {
   kSetMtime = 32,
   kSetAtimeNow = 64,
   kSetMtimeNow = 128,
-  kSetKillPrivileges = 256,  ///< clear suid and sgid as a write by an ordinary user does
+  kSetKillPrivileges = 256,  ///< clear suid and sgid as before a write by an ordinary user
   kSetBitsAll = 511,
 };
 

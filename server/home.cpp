@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "server/descriptor_cache.h"
+#include "server/digest_cache.h"
 #include "server/disk_mode.h"
 #include "server/home_locks.h"
 #include "server/inode_table.h"
@@ -71,6 +72,7 @@ Result<UniqueFd> make_and_open(const std::string& path) {
 
 Home::Home(HomeOptions options)
     : options_(std::move(options)),
+      digests_(std::make_unique<DigestCache>()),
       locks_(std::make_unique<HomeLocks>()),
       preserves_owners_(options_.preserve_owners) {}
 

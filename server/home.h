@@ -42,6 +42,7 @@
 
 namespace homefs {
 
+class DigestCache;
 class Grant;
 class HomeLocks;
 class InodeTable;
@@ -301,7 +302,6 @@ class Home : public std::enable_shared_from_this<Home> {
                               const InodeRef& source_or_null = nullptr);
   Result<void> reserve_to(Growth& growth, std::uint64_t size);
   Result<Attributes> end_growth(Growth& growth, const Result<void>& done);
-  Result<void> kill_privileges(int fd, const disk::Stat& before);
   static Result<void> change_attributes(int fd, const disk::Stat& before,
                                         const SetattrRequest& request);
   [[nodiscard]] ChangeFacts facts_of(ChangeKind kind, const InodeRef& at) const;
@@ -330,6 +330,7 @@ class Home : public std::enable_shared_from_this<Home> {
   std::unique_ptr<InodeTable> inodes_;
   std::unique_ptr<Orphanage> orphanage_;
   std::unique_ptr<UsageScan> scan_;
+  const std::unique_ptr<DigestCache> digests_;
   const std::unique_ptr<HomeLocks> locks_;
   InodeRef root_;
   std::atomic<bool> is_stopping_{false};

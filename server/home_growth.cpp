@@ -75,13 +75,4 @@ Result<Attributes> Home::end_growth(Growth& growth, const Result<void>& done) {
   return told(growth.inode, *after, /*is_change=*/true);
 }
 
-// Takes suid and sgid away as a write by an ordinary user does. `before`: a true stat.
-// Precondition: the inode's size lock is held exclusively.
-Result<void> Home::kill_privileges(int fd, const disk::Stat& before) {
-  Ownership wanted = ownership_of(before);
-  wanted.mode = without_privileges(wanted.mode);
-  if (wanted == ownership_of(before)) return {};
-  return store_ownership(fd, before, wanted);
-}
-
 }  // namespace homefs

@@ -9,6 +9,7 @@
 #include "protocol/block.h"
 #include "protocol/block_md5.h"
 #include "protocol/md5_stream.h"
+#include "server/digest_cache.h"
 #include "server/disk_mode.h"
 #include "server/home.h"
 #include "server/inode_table.h"
@@ -72,6 +73,12 @@ Result<DigestReply> Home::digest(const InodeRef& inode, const DigestRequest& req
   if (!stat) return std::unexpected(stat.error());
   const Attributes attributes = told(inode, *stat, /*is_change=*/false);
   DigestReply reply{.version = attributes.version, .size = attributes.size};
+  if (request.whole) {
+    if (const auto known = digests_->find(inode->number(), reply.version)) {
+      reply.digests.assign(1, *known);
+      return reply;
+    }
+  }
 
   std::uint64_t at = 0;
   std::uint64_t end = attributes.size;
@@ -103,7 +110,11 @@ Result<DigestReply> Home::digest(const InodeRef& inode, const DigestRequest& req
     }
     at += *bytes;
   }
-  if (request.whole) reply.digests.assign(1, whole.finish());
+  if (request.whole) {
+    reply.digests.assign(1, whole.finish());
+    // The version is older than the data at most: what is kept under it is asked for no more then.
+    digests_->put(inode->number(), reply.version, reply.digests.front());
+  }
   return reply;
 }
 

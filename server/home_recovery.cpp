@@ -296,8 +296,7 @@ Home::Recovery::Outcome Home::Recovery::copied() {
   const InodeRef source = find(numbers_.to, facts_.to_path);
   if (file == nullptr || source == nullptr) return std::nullopt;
   const auto from = home_.inodes_->open(source);
-  const auto before = stat_true(file->get());
-  if (!from || !before || !home_.kill_privileges(file->get(), *before)) return undone(file);
+  if (!from) return undone(file);
   const auto length = disk::copy_range((*from)->get(), numbers_.source_offset, file->get(),
                                        numbers_.offset, numbers_.length);
   if (!length) return undone(file);
@@ -309,10 +308,8 @@ Home::Recovery::Outcome Home::Recovery::copied() {
 Home::Recovery::Outcome Home::Recovery::allocated() {
   const disk::FdRef file = open_changed();
   if (file == nullptr) return std::nullopt;
-  const auto before = stat_true(file->get());
-  Result<void> done =
-      before ? home_.kill_privileges(file->get(), *before) : std::unexpected(before.error());
-  if (done && numbers_.length > 0) {
+  Result<void> done{};
+  if (numbers_.length > 0) {
     done = disk::allocate(file->get(), numbers_.flags, numbers_.offset, numbers_.length);
   }
   return done ? changed(file) : undone(file);

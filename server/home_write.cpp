@@ -65,10 +65,9 @@ Result<Attributes> Home::write(const Actor& actor, const InodeRef& inode, std::u
   {
     // Inside of the file as it is: beside other such writes. The lock keeps it from being cut.
     const std::shared_lock lock(inode->size_lock());
-    const auto stat = stat_true(fd);
+    const auto stat = disk::stat_fd(fd);
     if (!stat) return std::unexpected(stat.error());
-    const std::uint32_t mode = stat->attributes.mode;
-    if (end <= stat->attributes.size && without_privileges(mode) == mode) {
+    if (end <= stat->attributes.size) {
       if (auto done = disk::write_at(fd, data, offset); !done) {
         return std::unexpected(done.error());
       }
@@ -82,9 +81,7 @@ Result<Attributes> Home::write(const Actor& actor, const InodeRef& inode, std::u
   if (auto reserved = reserve_to(*growth, end); !reserved) {
     return std::unexpected(reserved.error());
   }
-  Result<void> done = kill_privileges(fd, growth->before);
-  if (done) done = disk::write_at(fd, data, offset);
-  return end_growth(*growth, done);
+  return end_growth(*growth, disk::write_at(fd, data, offset));
 }
 
 Result<AppendResult> Home::append(const Actor& actor, const InodeRef& inode,
@@ -105,8 +102,7 @@ Result<AppendResult> Home::append(const Actor& actor, const InodeRef& inode,
     facts.numbers.length = data.size();
     return facts;
   });
-  Result<void> done = kill_privileges(growth->fd(), growth->before);
-  if (done) done = append_at(growth->fd(), data, offset);
+  const Result<void> done = append_at(growth->fd(), data, offset);
   const auto attributes = end_growth(*growth, done);
   if (!attributes) return std::unexpected(attributes.error());
   step.finish({.attributes = *attributes, .number = offset});
@@ -148,15 +144,13 @@ Result<CopyResult> Home::copy(const Actor& actor, const InodeRef& source, const 
     facts.numbers.length = length;
     return facts;
   });
-  Result<void> done = kill_privileges(growth->fd(), growth->before);
+  Result<void> done{};
   crash_point(CrashPoint::kMidChange);
   CopyResult result;
-  if (done) {
-    const auto copied = disk::copy_range((*from)->get(), range.source_offset, growth->fd(),
-                                         range.target_offset, length);
-    if (copied) result.length = *copied;
-    if (!copied) done = std::unexpected(copied.error());
-  }
+  const auto copied = disk::copy_range((*from)->get(), range.source_offset, growth->fd(),
+                                       range.target_offset, length);
+  if (copied) result.length = *copied;
+  if (!copied) done = std::unexpected(copied.error());
   const auto attributes = end_growth(*growth, done);
   if (!attributes) return std::unexpected(attributes.error());
   result.attributes = *attributes;
@@ -191,9 +185,9 @@ Result<Attributes> Home::fallocate(const Actor& actor, const InodeRef& inode,
     facts.numbers.flags = flags_of(request.mode);
     return facts;
   });
-  Result<void> done = kill_privileges(growth->fd(), growth->before);
+  Result<void> done{};
   crash_point(CrashPoint::kMidChange);
-  if (done && end > request.offset) {
+  if (end > request.offset) {
     done =
         disk::allocate(growth->fd(), flags_of(request.mode), request.offset, end - request.offset);
   }

@@ -89,7 +89,11 @@ std::vector<std::string> normalize_arguments(std::string_view program, Arguments
     result.emplace_back(has_positional(arguments) ? "mount" : "shell");
   }
   for (std::size_t i = 0; i < arguments.size(); ++i) {
-    if (i != command) result.push_back(arguments[i]);
+    if (i == command) continue;
+    // Before the command it is the password, also of those commands for which it means something
+    // else behind their name (mkdir -p).
+    const bool is_password = i < command && command < arguments.size() && arguments[i] == "-p";
+    result.push_back(is_password ? "--password" : arguments[i]);
   }
   return result;
 }

@@ -8,9 +8,11 @@ void add_login_flags(CLI::App& command, LoginFlags& flags) {
   command.add_option("-s,--host", flags.host, "the server")->type_name("HOST");
   command.add_option("-P,--port", flags.port, "its port")->type_name("PORT");
   command.add_option("-u,--user", flags.user, "the user name there")->type_name("USER");
+  const bool is_taken = command.get_option_no_throw("-p") != nullptr;
   command
       .add_option_function<std::string>(
-          "-p,--password", [&flags](const std::string& text) { flags.password = text; },
+          is_taken ? "--password" : "-p,--password",
+          [&flags](const std::string& text) { flags.password = text; },
           "the password; \"ps\" shows it to everybody, so better use one of the other ways")
       ->type_name("PASSWORD");
   command.add_option("--password-file", flags.password_file, "a file with the password")

@@ -19,7 +19,7 @@ struct CommandContext {
   int exit_status = 0;  ///< of the command that was run
 };
 
-/// -s -P -u -p --password-file --profile --pin --accept-new-server.
+/// -s -P -u -p --password-file --profile --pin --accept-new-server; -p only where it is not taken.
 void add_login_flags(CLI::App& command, LoginFlags& flags);
 
 /// Prints the error as the one line that a command ends with; its exit status.
@@ -33,5 +33,7 @@ void add_logout_command(CLI::App& app, CommandContext& context);
 void add_status_command(CLI::App& app, CommandContext& context);
 void add_progress_command(CLI::App& app, CommandContext& context);
 void add_profile_command(CLI::App& app, CommandContext& context);
+/// put, get, ls, ...: all that work on a home without a mount.
+void add_remote_commands(CLI::App& app, CommandContext& context);
 
 }  // namespace homefs

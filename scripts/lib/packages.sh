@@ -9,9 +9,11 @@ PACKAGES_BUILD=(
   libfuse3-dev fuse3 libboost1.81-dev libssl-dev nlohmann-json3-dev libsqlite3-dev
   libcli11-dev libspdlog-dev libsystemd-dev libgtest-dev libgmock-dev libbenchmark-dev
 )
-# What the tests call: mounts, attributes, a user manager, a name space for the network.
+# What the tests call: mounts, attributes, a user manager, a name space for the network, and the
+# programs that people use in a home. npm is used where it is installed: it brings 300 more.
 PACKAGES_TEST=(
-  acl attr dbus dbus-user-session iproute2 jq openssl procps rsync sqlite3 systemd util-linux
+  acl attr dbus dbus-user-session inotify-tools iproute2 jq less openssl patch procps python3-venv
+  rsync socat sqlite3 strace systemd util-linux vim
 )
 # What the checks of the sources and the fuzzers need.
 PACKAGES_CHECK=(

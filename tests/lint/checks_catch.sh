@@ -96,6 +96,13 @@ file docs/PAGE.md '# One\n'
 file README.md '[two](docs/PAGE.md#two)\n'
 expect docs 'no such heading'
 
+file docs/SEMANTICS.md '* Writes are kept. [no_such_test]\n'
+expect docs 'there is no test [no_such_test]'
+
+file tests/e2e/writes.sh ''
+file docs/SEMANTICS.md '* Writes are kept.\n  For long. [writes]\n* So are reads.\n'
+expect docs 'no test is named for: * So are reads.'
+
 file protocol/frame.h '#pragma once\n'
 # shellcheck disable=SC2016 # The backticks are the text.
 file README.md 'See `protocol/fram.h`.\n'

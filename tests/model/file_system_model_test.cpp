@@ -503,5 +503,81 @@ TEST(FileSystemModel, AsksNothingAboutAFolderItHasMade) {
   EXPECT_EQ(rig.link().counts[static_cast<std::size_t>(Op::kLookup)], before);
 }
 
+TEST(FileSystemModel, OpensTheOldFileWhenANewOneWasRenamedOverItMeanwhile) {
+  Rig rig(0);
+  Client client(rig);
+  ASSERT_EQ(client.write("file", 0, "old", false), 0);
+  ASSERT_EQ(client.write("new", 0, "new", false), 0);
+  const NodeId old = client.walk("file")->node;  // the kernel is about to open it
+  ASSERT_EQ(client.rename("new", "file", RenameMode::kReplace), 0);
+  auto opened = rig.wait(rig.files().open(old, O_RDONLY));
+  ASSERT_TRUE(opened);
+  const auto data = rig.wait(rig.files().read(opened->handle, 0, 100));
+  ASSERT_TRUE(data);
+  ASSERT_EQ(data->size(), 1u);
+  EXPECT_EQ(data->front().bytes.size(), 3u);
+  rig.files().release(opened->handle);
+  const auto& forgets = rig.link().counts[static_cast<std::size_t>(Op::kForget)];
+  const int before = forgets;
+  client.forget_all();
+  EXPECT_GT(forgets, before) << "its bytes are given back at once";
+}
+
+TEST(FileSystemModel, OpensAFileThatIsBeingRemovedWholeOrNotAtAll) {
+  Rig rig(0);
+  Client client(rig);
+  for (int i = 0; i < 300; ++i) {
+    ASSERT_EQ(client.write("file", 0, "text", false), 0);
+    const NodeId node = client.walk("file")->node;
+    std::promise<Result<>> removed;
+    TaskGroup removing;
+    removing.spawn(deliver(rig.files().remove(kRootNode, "file", false), removed));
+    auto opened = rig.wait(rig.files().open(node, O_RDONLY));
+    if (opened) {
+      EXPECT_TRUE(rig.wait(rig.files().read(opened->handle, 0, 100))) << i;
+      rig.files().release(opened->handle);
+    } else {
+      EXPECT_EQ(opened.error().status, Status::kStale);
+    }
+    EXPECT_TRUE(removed.get_future().get());
+    removing.wait_idle();
+    client.forget_all();
+  }
+}
+
+TEST(FileSystemModel, GivesBackTheBytesOfANamelessFileWhenItIsForgotten) {
+  Rig rig(0);
+  Client client(rig);
+  ASSERT_EQ(client.write("file", 0, "text", false), 0);
+  auto opened = rig.wait(rig.files().open(client.walk("file")->node, O_RDONLY));
+  ASSERT_TRUE(opened);
+  ASSERT_EQ(client.remove("file", false), 0);
+  // The kernel closes first, and forgets afterwards.
+  rig.files().release(opened->handle);
+  const auto& forgets = rig.link().counts[static_cast<std::size_t>(Op::kForget)];
+  const int before = forgets;
+  client.forget_all();
+  EXPECT_EQ(forgets, before + 1);
+}
+
+TEST(FileSystemModel, RewindsToWhatIsThereAlsoBeforeAnythingWasRead) {
+  Rig rig(0);
+  Client client(rig);
+  ASSERT_EQ(client.make("first", S_IFREG | 0644), 0);
+  const auto folder = rig.wait(rig.files().open_folder(kRootNode));
+  ASSERT_TRUE(folder);
+  // The kernel may have shown its copy until now.
+  ASSERT_EQ(client.make("second", S_IFREG | 0644), 0);
+  ASSERT_TRUE(rig.wait(rig.files().rewind_folder(folder->handle)));
+  int shown = 0;
+  const auto show = [&](const SnapshotEntry&, const EntryOut&, std::uint64_t) {
+    ++shown;
+    return true;
+  };
+  ASSERT_TRUE(rig.files().read_folder(folder->handle, 0, false, show));
+  EXPECT_EQ(shown, 4) << "with . and ..";
+  rig.files().release_folder(folder->handle);
+}
+
 }  // namespace
 }  // namespace homefs

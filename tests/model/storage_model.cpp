@@ -299,8 +299,6 @@ void StorageModel::write() {
   const UniqueFd fd = open_for_data(known.fd.get());
   const ssize_t written = ::pwrite(fd.get(), data.data(), data.size(), static_cast<off_t>(offset));
   expect_same("write", answer.status, static_cast<int>(written));
-  // The kernel takes suid and sgid from no write of root's.
-  ::fchmod(fd.get(), answer->attributes.mode & 07777);
   expect_attributes("write", answer->attributes, fd.get());
 }
 
@@ -316,7 +314,6 @@ void StorageModel::append() {
   const UniqueFd fd = open_for_data(known.fd.get());
   const ssize_t written = ::pwrite(fd.get(), data.data(), data.size(), before.st_size);
   expect_same("append", answer.status, static_cast<int>(written));
-  ::fchmod(fd.get(), answer->attributes.mode & 07777);
   expect_attributes("append", answer->attributes, fd.get());
 }
 
@@ -378,7 +375,6 @@ void StorageModel::fallocate() {
                                static_cast<off_t>(request.length));
   expect_same("fallocate", answer.status, done);
   if (done == 0 && answer.is_ok()) {
-    ::fchmod(fd.get(), answer->attributes.mode & 07777);
     expect_attributes("fallocate", answer->attributes, fd.get());
   }
 }

@@ -127,8 +127,8 @@ class Both:
     # ---- the calls ----
 
     def on_paths(self):
-        a, b, mode = self.path(), self.path(), self.random.choice([0o600, 0o644, 0o755,
-                                                                  0o1777, 0o400])
+        a, b = self.path(), self.path()
+        mode = self.random.choice([0o600, 0o644, 0o755, 0o1777, 0o400, 0o4755, 0o2755, 0o6711])
         at = lambda path: lambda root: os.path.join(root, path)
         size, seconds = self.offset(), self.random.randrange(10**9)
         calls = [

@@ -228,14 +228,13 @@ TEST_F(Data, ReadManyStopsAtTheSizeOfAnAnswer) {
   EXPECT_EQ(answer->files[2].bytes, 0u);
 }
 
-TEST_F(Data, AWriteTakesSuidAndSgidAway) {
+TEST_F(Data, AWriteLeavesSuidAndSgidToTheClient) {
   const NodeId file = session_.make_file(kRootNode, "a", "x");
   session_.chmod(file, 06755);
-  EXPECT_EQ(session_.write(file, 0, "y")->attributes.mode, S_IFREG | 0755u);
-  session_.chmod(file, 02644);
-  EXPECT_EQ(session_.write(file, 0, "y")->attributes.mode, S_IFREG | 02644u);
-  session_.chmod(file, 04755);
-  EXPECT_EQ(append(file, "z")->attributes.mode, S_IFREG | 0755u);
+  EXPECT_EQ(session_.write(file, 0, "y")->attributes.mode, S_IFREG | 06755u);
+  EXPECT_EQ(append(file, "z")->attributes.mode, S_IFREG | 06755u);
+  const auto killed = session_.setattr({.node = file, .which = kSetKillPrivileges});
+  EXPECT_EQ(killed->attributes.mode, S_IFREG | 0755u);
 }
 
 TEST_F(Data, VersionsDifferAfterEveryChangeAndOnlyThen) {

@@ -152,10 +152,10 @@ TEST_F(Owners, AChownTakesPrivilegesFromAllButFolders) {
   EXPECT_EQ(chown(folder, 5, 6)->attributes.mode, S_IFDIR | 06755u);
 }
 
-TEST_F(Owners, AWriteTakesPrivilegesAndLeavesTheOwner) {
+TEST_F(Owners, AWriteLeavesModeAndOwner) {
   const NodeId file = make("file", S_IFREG | 06755);
   ASSERT_TRUE(session_.write(file, 0, "data").is_ok());
-  EXPECT_EQ(of(file).mode, S_IFREG | 0755u);
+  EXPECT_EQ(of(file).mode, S_IFREG | 06755u);
   EXPECT_EQ(of(file).uid, kCarol.uid);
 }
 

@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+"""Single promises of docs/SEMANTICS.md. Usage: semantics_checks.py CHECK ARGUMENT..."""
+import errno
+import mmap
+import os
+import sys
+import threading
+
+
+def wanted(is_right, what):
+    if not is_right:
+        sys.exit(f"FAIL: {what}")
+
+
+def write_within(path, seconds):
+    """Whether a write(2) returns within so many seconds; without the close(2)."""
+    done = threading.Event()
+
+    def work():
+        fd = os.open(path, os.O_WRONLY)
+        opened.set()
+        os.write(fd, b"text")
+        done.set()
+
+    opened = threading.Event()
+    threading.Thread(target=work, daemon=True).start()
+    return done.wait(seconds)
+
+
+def check_write_in_time(path):
+    wanted(write_within(path, 10), "write(2) waits for the server")
+    os._exit(0)  # close(2) would wait
+
+
+def check_write_waits(path):
+    wanted(not write_within(path, 1), "write(2) does not wait for the server")
+    os._exit(0)
+
+
+def check_fsync(path):
+    for what in (path, os.path.dirname(path)):
+        fd = os.open(what, os.O_RDONLY)
+        os.fsync(fd)
+        os.fdatasync(fd)
+        os.close(fd)
+
+
+def check_too_large(path, name):
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+    for what, call in [("write", lambda: os.pwrite(fd, b"x", 1 << 60)), ("truncate", lambda: os.ftruncate(fd, 1 << 60)),
+                       ("allocate", lambda: os.posix_fallocate(fd, 0, 1 << 60))]:
+        try:
+            call()
+        except OSError as error:
+            wanted(errno.errorcode[error.errno] == name, f"{what}: {error}")
+            continue
+        wanted(False, f"{what} past the quota was done")
+    wanted(os.fstat(fd).st_size == 0, "the file has grown")
+
+
+def check_fill_by_mmap(path):
+    fd = os.open(path, os.O_RDWR)
+    with mmap.mmap(fd, 0) as memory:
+        memory[:] = os.urandom(len(memory))
+        memory.flush()
+    os.fsync(fd)
+    os.close(fd)
+
+
+def check_mapped_is_seen(here, there):
+    fd = os.open(here, os.O_RDWR)
+    with mmap.mmap(fd, 0) as memory:
+        for turn in range(20):
+            memory[turn * 5000:turn * 5000 + 4] = b"%04d" % turn
+            memory.flush()
+            with open(there, "rb") as other:
+                other.seek(turn * 5000)
+                wanted(other.read(4) == b"%04d" % turn, f"turn {turn}: not seen after msync(2)")
+        memory[0:4] = b"last"
+    with open(there, "rb") as other:
+        os.close(fd)
+        wanted(other.read(4) == b"last", "not seen after munmap(2) and close(2)")
+
+
+def check_copy_known_size(here, there, target):
+    open(here, "w").close()
+    source = os.open(here, os.O_RDONLY)
+    copy = os.open(target, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+    with open(there, "wb") as other:
+        other.write(b"x" * 200000)
+    wanted(os.fstat(source).st_size == 200000, "fstat(2) does not know the new size")
+    wanted(os.copy_file_range(source, copy, 300000, 0, 0) == 200000, "not all was copied")
+    wanted(os.pread(copy, 300000, 0) == b"x" * 200000, "the copy differs")
+
+
+if __name__ == "__main__":
+    globals()["check_" + sys.argv[1]](*sys.argv[2:])
