@@ -173,6 +173,35 @@ wait "$holder" || true
 wait_until python3 "$checks" try "$E2E_DIR/other/lock" posix
 unmount_home "$E2E_DIR/other"
 
+begin "What is open here and moved by another mount is found after a kill"
+mount_home alice "$E2E_DIR/other"
+mkdir -p "$home/from/below" "$home/to"
+echo one >"$home/from/below/one"
+echo two >"$home/two"
+ln "$home/two" "$home/second"
+# read_later FILE GO: opens the file, and reads it when GO is there.
+read_later() {
+  exec 9<"$1"
+  echo open
+  until [ -e "$2" ]; do sleep 0.1; done
+  cat <&9
+}
+rm -f "$E2E_DIR/go"
+for file in from/below/one two; do
+  read_later "$home/$file" "$E2E_DIR/go" </dev/null >"$E2E_DIR/logs/$(basename "$file").log" 2>&1 &
+  wait_until grep -q open "$E2E_DIR/logs/$(basename "$file").log"
+done
+mv "$E2E_DIR/other/from/below/one" "$E2E_DIR/other/to/moved"
+mv "$E2E_DIR/other/to" "$E2E_DIR/other/elsewhere"
+cat "$E2E_DIR/other/second" >/dev/null # by this name the server knows it now
+rm "$E2E_DIR/other/two"
+kill_server
+start_server
+touch "$E2E_DIR/go"
+wait_until grep -q one "$E2E_DIR/logs/one.log"
+wait_until grep -q two "$E2E_DIR/logs/two.log"
+unmount_home "$E2E_DIR/other"
+
 begin "The quota is exact to the byte, also when a kill came while it changed"
 unmount_home "$home"
 add_user bob 10MiB

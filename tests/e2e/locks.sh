@@ -79,11 +79,23 @@ wait_until grep -q held "$E2E_DIR/logs/waiter.log"
 holder=$waiter
 let_go
 
-begin "A server that was killed has lost them: who held one hears EIO, and everything goes on"
+begin "So they do when it is killed"
+hold "$one/lock" ofd
+kill_server
+start_server
+assert_fails "" python3 "$checks" try "$two/lock" ofd
+let_go
+wait_until python3 "$checks" try "$two/lock" ofd
+
+begin "A loss of power loses them: who held one hears EIO, and everything goes on"
 python3 "$checks" after "$one/lock" "$E2E_DIR/go" </dev/null >"$E2E_DIR/logs/after.log" 2>&1 &
 after=$!
 wait_until grep -q held "$E2E_DIR/logs/after.log"
 kill_server
+# As another boot finds them: not to be trusted.
+for session in "$E2E_DIR"/server/data/sessions/*.session; do
+  printf 'another' | dd of="$session" bs=1 seek=16 conv=notrunc status=none
+done
 start_server
 wait_until python3 "$checks" try "$two/lock" posix
 stat "$one/lock" >/dev/null

@@ -114,6 +114,7 @@ struct Case {
   std::function<std::vector<std::byte>(const Introductions&)> fields;
   std::string payload;
   bool holds_an_orphan = false;  ///< gets its link in the orphanage before it loses its name
+  bool preserves_owners = false;
 };
 
 std::ostream& operator<<(std::ostream& out, const Case& one) { return out << one.name; }
@@ -211,6 +212,23 @@ std::vector<Case> inode_cases() {
           "lock", Op::kLock,
           LockRequest{.node = kF, .type = LockType::kExclusive, .owner = 1, .begin = 0, .end = 9}),
   };
+}
+
+/// In a home that preserves owners, where what is made is complete before it has its name.
+std::vector<Case> owner_cases() {
+  constexpr Caller kCaller{1234, 5678};
+  std::vector<Case> cases = {
+      case_of("create", Op::kCreate, CreateRequest{kD, "new", kNew, 06755, kCaller}),
+      case_of("mkdir", Op::kMkdir, MkdirRequest{kD, "new", kNew, 01777, kCaller}),
+      case_of("mknod_device", Op::kMknod,
+              MknodRequest{kD, "new", kNew, S_IFCHR | 0666, 0x103, kCaller}),
+      case_of("symlink", Op::kSymlink, SymlinkRequest{kD, "new", kNew, "somewhere", kCaller}),
+      case_of("chown", Op::kSetattr,
+              SetattrRequest{.node = kF, .which = kSetUid | kSetGid, .uid = 42, .gid = 43}),
+      append_case("append", 30'000),
+  };
+  for (Case& one : cases) one.preserves_owners = true;
+  return cases;
 }
 
 /// What a reply says that does not depend on when and where it was made.
@@ -319,7 +337,7 @@ class KilledServerTest : public ::testing::TestWithParam<Case> {
         << "the sequence goes on";
   }
 
-  ServerProcess server_{HOMEFSD_BIN};
+  ServerProcess server_{HOMEFSD_BIN, GetParam().preserves_owners};
   AuthFinishReply session_;
   Introductions introductions_;
   Tree before_, expected_, expected_now_;
@@ -391,6 +409,8 @@ TEST_P(KilledServerTest, DoesItExactlyOnce) {
 std::string name_of_case(const ::testing::TestParamInfo<Case>& info) { return info.param.name; }
 
 INSTANTIATE_TEST_SUITE_P(Names, KilledServerTest, ::testing::ValuesIn(name_cases()), name_of_case);
+INSTANTIATE_TEST_SUITE_P(Owners, KilledServerTest, ::testing::ValuesIn(owner_cases()),
+                         name_of_case);
 INSTANTIATE_TEST_SUITE_P(Inodes, KilledServerTest, ::testing::ValuesIn(inode_cases()),
                          name_of_case);
 

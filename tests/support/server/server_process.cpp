@@ -56,7 +56,7 @@ bool answers(std::uint16_t port) {
 
 }  // namespace
 
-ServerProcess::ServerProcess(std::string program)
+ServerProcess::ServerProcess(std::string program, bool preserves_owners)
     : program_(std::move(program)), port_(free_port()) {
   std::string pattern = ::testing::TempDir() + "homefsd.XXXXXX";
   EXPECT_NE(::mkdtemp(pattern.data()), nullptr);
@@ -74,6 +74,7 @@ ServerProcess::ServerProcess(std::string program)
   const Result<> added =
       edit_accounts(folder_ / "accounts.ini", [&](AccountsEdit& edit) -> Result<> {
         if (Result<> done = edit.add("alice"); !done) return done;
+        if (Result<> done = edit.set_preserve_owners("alice", preserves_owners); !done) return done;
         return edit.set_password("alice", verifier->to_string());
       });
   EXPECT_TRUE(added) << added.error().message();

@@ -14,7 +14,8 @@ namespace homefs::testing {
 class ServerProcess {
  public:
   /// `program`: the path of homefsd. Its data is in a folder that goes with this.
-  explicit ServerProcess(std::string program);
+  /// `preserves_owners`: alice's home does.
+  explicit ServerProcess(std::string program, bool preserves_owners = false);
   ~ServerProcess();
   ServerProcess(const ServerProcess&) = delete;
   ServerProcess& operator=(const ServerProcess&) = delete;

@@ -177,24 +177,23 @@ TEST(Inodes, AfterARestartNodesAreIntroducedAgain) {
   auto session = std::make_unique<TestSession>(home);
   const NodeId d = session->make_folder(kRootNode, "d");
   const NodeId f = session->make_file(d, "f", "data");
-  const InodeNumber d_inode = session->getattr(d)->attributes.inode;
-  const InodeNumber f_inode = session->getattr(f)->attributes.inode;
+  const Attributes d_known = session->getattr(d)->attributes;
+  const Attributes f_known = session->getattr(f)->attributes;
+  const Introduction introduced_d{d, kRootNode, "d", d_known.inode, d_known.generation};
+  const Introduction introduced_f{f, d, "f", f_known.inode, f_known.generation};
   session->kill(home);
   home.restart(/*is_clean=*/false);
   TestSession again(home);
   EXPECT_EQ(again.read(f, 0, 10).status, Status::kStale);
-  const auto read = again.call<ReadReply>(
-      Op::kRead, ReadRequest{.node = f, .offset = 0, .length = 10}, {},
-      {.list = {{.node = d, .parent = kRootNode, .name = "d", .inode = d_inode},
-                {.node = f, .parent = d, .name = "f", .inode = f_inode}}});
+  const auto read =
+      again.call<ReadReply>(Op::kRead, ReadRequest{.node = f, .offset = 0, .length = 10}, {},
+                            {.list = {introduced_d, introduced_f}});
   EXPECT_EQ(read.payload, "data");
   // Out of order, the parent is not known when it is needed.
   TestSession third(home);
   EXPECT_EQ(third
-                .call<ReadReply>(
-                    Op::kRead, ReadRequest{.node = f, .offset = 0, .length = 10}, {},
-                    {.list = {{.node = f, .parent = d, .name = "f", .inode = f_inode},
-                              {.node = d, .parent = kRootNode, .name = "d", .inode = d_inode}}})
+                .call<ReadReply>(Op::kRead, ReadRequest{.node = f, .offset = 0, .length = 10}, {},
+                                 {.list = {introduced_f, introduced_d}})
                 .status,
             Status::kStale);
 }

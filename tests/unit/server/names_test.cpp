@@ -237,13 +237,13 @@ TEST_F(Names, RenameBetweenTwoNamesOfOneFileDoesNothing) {
 TEST_F(Names, ChangesSayWhatOtherSessionsHaveToForget) {
   const auto root = session_.getattr(kRootNode)->attributes.inode;
   const auto made = session_.create(kRootNode, "a", NodeId{2});
-  EXPECT_EQ(made.changes, (std::vector<Change>{{.inode = root, .name = "a"}}));
   const auto inode = made->attributes.inode;
+  EXPECT_EQ(made.changes, (std::vector<Change>{{.inode = root, .name = "a", .target = inode}}));
   EXPECT_EQ(session_.write(NodeId{2}, 0, "x").changes,
             (std::vector<Change>{{.inode = inode, .name = {}, .has_data = true}}));
   EXPECT_EQ(session_.rename(kRootNode, "a", kRootNode, "b").changes,
             (std::vector<Change>{{.inode = root, .name = "a"},
-                                 {.inode = root, .name = "b"},
+                                 {.inode = root, .name = "b", .target = inode},
                                  {.inode = inode, .name = {}}}));
   EXPECT_TRUE(session_.read(NodeId{2}, 0, 1).changes.empty());
   EXPECT_EQ(session_.unlink(kRootNode, "b").changes,
