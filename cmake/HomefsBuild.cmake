@@ -23,6 +23,7 @@ find_package(SQLite3 REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(FUSE3 REQUIRED IMPORTED_TARGET fuse3)
 pkg_check_modules(SYSTEMD REQUIRED IMPORTED_TARGET libsystemd)
+pkg_check_modules(EDIT REQUIRED IMPORTED_TARGET libedit)
 
 option(HOMEFS_FAULTS "Compile in the fault injection points that the tests use" OFF)
 option(HOMEFS_WERROR "Treat warnings as errors" ON)

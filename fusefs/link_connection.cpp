@@ -40,12 +40,14 @@ Result<InFrame> LinkConnection::exchange(Op op, std::vector<std::byte> fields,
     reply_.reset();
     request.header.tag = ++login_tag_;
   }
+  // Before it is sent: the answer may be here, and have paused the reading again, before the next
+  // line is reached.
+  channel_->resume_reading();
   if (Result<> sent = send(std::move(request), /*is_bulk=*/false); !sent) {
     const std::lock_guard lock(mutex_);
     is_waiting_ = false;
     return std::unexpected(closed_ ? *closed_ : sent.error());
   }
-  channel_->resume_reading();
   std::unique_lock lock(mutex_);
   const bool is_decided = changed_.wait_for(
       lock, deadline, [this] { return reply_.has_value() || closed_.has_value(); });

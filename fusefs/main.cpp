@@ -39,6 +39,7 @@ int run(std::string_view program, const std::vector<std::string>& arguments) {
   add_logout_command(app, context);
   add_profile_command(app, context);
   add_remote_commands(app, context);
+  add_shell_command(app, context);
 
   std::vector<std::string> commands;
   for (const CLI::App* each : app.get_subcommands({})) commands.push_back(each->get_name());

@@ -35,5 +35,6 @@ void add_progress_command(CLI::App& app, CommandContext& context);
 void add_profile_command(CLI::App& app, CommandContext& context);
 /// put, get, ls, ...: all that work on a home without a mount.
 void add_remote_commands(CLI::App& app, CommandContext& context);
+void add_shell_command(CLI::App& app, CommandContext& context);
 
 }  // namespace homefs

@@ -27,7 +27,7 @@ void set_handlers(bool is_on) {
   struct sigaction action{};
   // Once: the second time the signal does what it always does.
   action.sa_flags = is_on ? static_cast<int>(SA_RESETHAND | SA_RESTART) : SA_RESTART;
-  action.sa_handler = is_on ? on_signal : SIG_DFL;
+  action.sa_handler = is_on ? on_signal : SIG_DFL;  // none of them is handled between transfers
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) (void)::sigaction(signal, &action, nullptr);
 }
 

@@ -14,6 +14,9 @@ a() { client alice "$@"; }
 # Commands that are killed are started without a function around them: $! is theirs.
 login=(-s 127.0.0.1 -P "$E2E_PORT" -u alice --password-file "$E2E_DIR/secrets/alice" --accept-new-server)
 status_of() { local status=0; "$@" >/dev/null 2>&1 || status=$?; echo "$status"; }
+names() { (cd "$1" && printf '%s ' *); }
+part_is_there() { [ -n "$(partials "$home")" ]; }
+part_in_back() { part=$(partials back | head -n 1) && [ -n "$part" ] && [ "$(stat -c %s "$part")" -gt 8000000 ]; }
 partials() { find "$1" -name '.*.homefs-part-*'; }
 # equal_blocks A B: how many blocks of A are the same in B.
 equal_blocks() {
@@ -104,7 +107,7 @@ a mkdir dir
 a put -q file dir
 a put -q file dir/other
 a put -q file tree/empty dir/
-assert_eq "$(ls "$home/dir" | tr '\n' ' ')" "empty file other "
+assert_eq "$(names "$home/dir")" "empty file other "
 assert_fails "no such" a put file no/such/folder
 assert_fails "-r" a put tree /
 (cd tree && a put -q -r . /dir)
@@ -112,7 +115,7 @@ assert_exists "$home/dir/big one"
 mkdir got
 a get -q dir/file dir/other got
 a get -q dir/file got/renamed
-assert_eq "$(ls got | tr '\n' ' ')" "file other renamed "
+assert_eq "$(names got)" "file other renamed "
 (cd got && a get -q /tree/small-limit && cmp small-limit ../tree/small-limit)
 "$HOMEFS_BIN" put -q --password-file secrets/alice file "alice@127.0.0.1:$E2E_PORT/dir/by-target"
 cmp file "$home/dir/by-target"
@@ -160,8 +163,7 @@ assert_eq "$(partials "$home")" ""
 begin "A get that is killed goes on where it was"
 "$HOMEFS_BIN" get "${login[@]}" -q --limit 24M huge back/huge &
 pid=$!
-part_is_there() { part=$(partials back | head -n 1) && [ -n "$part" ] && [ "$(stat -c %s "$part")" -gt 8000000 ]; }
-wait_until part_is_there
+wait_until part_in_back
 kill -KILL "$pid"
 wait "$pid" 2>/dev/null || true
 assert_missing back/huge
@@ -177,7 +179,6 @@ printf x >>huge
 truncate -s $((size / 2)) huge
 "$HOMEFS_BIN" put "${login[@]}" --limit 8M huge /second >interrupted.txt &
 pid=$!
-part_is_there() { [ -n "$(partials "$home")" ]; }
 wait_until part_is_there
 sleep 0.5
 kill -INT "$pid"
