@@ -68,6 +68,9 @@ void FileSystem::on_changed(ChangedEvent event, std::move_only_function<void()> 
           names_gone.emplace_back(node->id, change.name);
         }
         drop_entry(*state, *node, change.name);
+        if (change.target != InodeNumber{}) {
+          state->nodes.moved(change.target, *node, change.name);
+        }
       }
       // A folder's data is the listing that the kernel has kept.
       if (change.has_data || node->folder != nullptr) {

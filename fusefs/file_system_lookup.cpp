@@ -137,7 +137,9 @@ Task<Result<AttributesOut>> FileSystem::getattr(NodeId id) {
   auto state = state_.lock();
   Node* node = state->nodes.find(id);
   if (node == nullptr) co_return fail(Status::kStale);
-  if (NodeCache::is_of_another_type(*node, reply->attributes)) co_return fail(Status::kStale);
+  if (id != kRootNode && NodeCache::is_another_inode(*node, reply->attributes)) {
+    co_return fail(Status::kStale);
+  }
   NodeCache::update(*node, reply->attributes);
   // Overtaken by another session's change: true when it was asked, but not to be kept.
   if (!node->has_attributes) co_return AttributesOut{reply->attributes, {}};

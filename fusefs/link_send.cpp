@@ -13,9 +13,10 @@ namespace {
 // 10 us, as much as handing them over.
 constexpr std::size_t kInlineBytesMax = 16 * 1024;
 
-// What an Introduction takes on the wire: three numbers, a length and the name.
+// What an Introduction takes on the wire: four numbers, a length and the name.
 std::size_t encoded_bytes(const Introduction& introduction) {
-  return 3 * sizeof(std::uint64_t) + sizeof(std::uint16_t) + introduction.name.size();
+  return 3 * sizeof(std::uint64_t) + sizeof(std::uint32_t) + sizeof(std::uint16_t) +
+         introduction.name.size();
 }
 
 // How many introductions from `first` on fit into `room` bytes.

@@ -9,8 +9,9 @@ namespace homefs {
 bool Node::is_folder() const { return S_ISDIR(attributes.mode); }
 bool Node::is_regular() const { return S_ISREG(attributes.mode); }
 
-bool NodeCache::is_of_another_type(const Node& node, const Attributes& attributes) {
-  return ((node.attributes.mode ^ attributes.mode) & S_IFMT) != 0;
+bool NodeCache::is_another_inode(const Node& node, const Attributes& attributes) {
+  return ((node.attributes.mode ^ attributes.mode) & S_IFMT) != 0 ||
+         node.attributes.generation != attributes.generation;
 }
 
 NodeCache::NodeCache() {
@@ -51,8 +52,7 @@ Node& NodeCache::add(NodeId id, const Attributes& attributes) {
 
 Node& NodeCache::see(const Attributes& attributes, NodeId parent, std::string_view name) {
   Node* known = find(attributes.inode);
-  // The inode's number is in use again for a file of another type: not the one we knew.
-  if (known != nullptr && is_of_another_type(*known, attributes)) {
+  if (known != nullptr && known->id != kRootNode && is_another_inode(*known, attributes)) {
     forget_inode(*known);
     known = nullptr;
   }
@@ -86,7 +86,8 @@ Node& NodeCache::add_made(NodeId id, const Attributes& attributes, NodeId parent
 
 void NodeCache::update(Node& node, const Attributes& attributes) {
   if (attributes.order < node.attributes.order) return;
-  if (is_of_another_type(node, attributes)) {  // its number is in use again, for another inode
+  // The root is the root: of a server that is told a new one, the old is not there any more.
+  if (node.id != kRootNode && is_another_inode(node, attributes)) {
     node.has_attributes = false;
     return;
   }
@@ -103,6 +104,13 @@ void NodeCache::update_own(Node& node, const Attributes& attributes) {
 void NodeCache::invalidate(Node& node, std::uint64_t event_order) {
   node.attributes.order = std::max(node.attributes.order, event_order);
   node.has_attributes = false;
+}
+
+void NodeCache::moved(InodeNumber inode, const Node& folder, std::string_view name) {
+  Node* const node = find(inode);
+  if (node == nullptr || node->id == kRootNode || node->id == folder.id) return;
+  node->parent = folder.id;
+  if (!(node->name == name)) node->name = SharedName(name);
 }
 
 void NodeCache::on_event(std::uint64_t event_order) {
@@ -175,7 +183,8 @@ void NodeCache::introduce(std::span<const NodeId> nodes, std::uint64_t incarnati
       const auto is_it = [&](const Introduction& made) { return made.node == node->id; };
       if (node->known_to == mark_of(incarnation) || std::any_of(out.begin(), out.end(), is_it))
         break;
-      out.push_back({node->id, node->parent, node->name.text(), node->attributes.inode});
+      out.push_back({node->id, node->parent, node->name.text(), node->attributes.inode,
+                     node->attributes.generation});
       if (node->parent == kNoNode) break;
     }
     std::reverse(out.begin() + static_cast<std::ptrdiff_t>(first), out.end());

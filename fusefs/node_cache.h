@@ -74,10 +74,13 @@ class NodeCache {
   static void update(Node& node, const Attributes& attributes);
   /// The same for the answer to a change of our own, which the kernel has made in its pages too.
   static void update_own(Node& node, const Attributes& attributes);
-  static bool is_of_another_type(const Node& node, const Attributes& attributes);
+  /// The number of the inode is in use again.
+  static bool is_another_inode(const Node& node, const Attributes& attributes);
   /// Another session has changed the node: what is known of it is void, and answers that the event
   /// has overtaken are not kept.
   static void invalidate(Node& node, std::uint64_t event_order);
+  /// Another session has given the inode `name` in the folder: where it is found from now on.
+  void moved(InodeNumber inode, const Node& folder, std::string_view name);
   /// An event has come; it may have been about inodes that an answer under way will show first.
   void on_event(std::uint64_t event_order);
   /// The server counts its orders anew.

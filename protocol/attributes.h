@@ -23,6 +23,8 @@ struct Attributes {
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
   std::uint32_t device = 0;  ///< st_rdev of a device node
+  /// Tells it from another inode that had, or will have, its number; 0 where the server cannot.
+  std::uint32_t generation = 0;
   std::uint64_t size = 0;    ///< bytes
   std::uint64_t blocks = 0;  ///< units of 512 bytes that are allocated
   Timestamp atime, mtime, ctime;

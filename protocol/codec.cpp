@@ -64,8 +64,8 @@ class Encoder {
   }
   void put(const Timestamp& time) { (*this)(time.seconds, time.nanoseconds); }
   void put(const Attributes& a) {
-    (*this)(a.inode, a.mode, a.links, a.uid, a.gid, a.device, a.size, a.blocks, a.atime, a.mtime,
-            a.ctime, a.version, a.order);
+    (*this)(a.inode, a.mode, a.links, a.uid, a.gid, a.device, a.generation, a.size, a.blocks,
+            a.atime, a.mtime, a.ctime, a.version, a.order);
   }
   void put(const GrantState& grant) {
     (*this)(grant.stamp, grant.granted, grant.used, grant.limit);
@@ -147,8 +147,8 @@ class Decoder {
     if (time.nanoseconds >= 1'000'000'000) in_.set_bad();
   }
   void get(Attributes& a) {
-    (*this)(a.inode, a.mode, a.links, a.uid, a.gid, a.device, a.size, a.blocks, a.atime, a.mtime,
-            a.ctime, a.version, a.order);
+    (*this)(a.inode, a.mode, a.links, a.uid, a.gid, a.device, a.generation, a.size, a.blocks,
+            a.atime, a.mtime, a.ctime, a.version, a.order);
   }
   void get(GrantState& grant) { (*this)(grant.stamp, grant.granted, grant.used, grant.limit); }
   template <class T>

@@ -31,9 +31,10 @@ struct Introduction {
   NodeId parent{};
   std::string name;  ///< a valid Name, or empty for an orphan
   InodeNumber inode{};
+  std::uint32_t generation = 0;  ///< Attributes::generation of that inode
   bool operator==(const Introduction&) const = default;
   HOMEFS_FIELDS(&Introduction::node, &Introduction::parent, &Introduction::name,
-                &Introduction::inode)
+                &Introduction::inode, &Introduction::generation)
 };
 
 struct Introductions {
@@ -495,8 +496,9 @@ struct Change {
   InodeNumber inode{};  ///< its attributes or data; a folder: its entries
   std::string name;  ///< the entry of the folder `inode` that came, went or was replaced; or empty
   bool has_data = false;  ///< the contents of the file changed, not only attributes
+  InodeNumber target{};   ///< of an entry that came or was replaced: what it leads to; else 0
   bool operator==(const Change&) const = default;
-  HOMEFS_FIELDS(&Change::inode, &Change::name, &Change::has_data)
+  HOMEFS_FIELDS(&Change::inode, &Change::name, &Change::has_data, &Change::target)
 };
 
 struct ChangedEvent {

@@ -31,7 +31,7 @@ constexpr Row kRows[] = {
     {Status::kRenamed, 0, false, "renamed"},
     {Status::kRenameTargetExists, EEXIST, false, "the target of the rename exists"},
     {Status::kOverQuota, EDQUOT, true, "the quota is used up"},
-    {Status::kNoSpace, ENOSPC, true, "the server's disk is full"},
+    {Status::kNoSpace, ENOSPC, true, "the disk is full"},
     {Status::kNotDirectory, ENOTDIR, true, "not a directory"},
     {Status::kIsDirectory, EISDIR, true, "is a directory"},
     {Status::kNotEmpty, ENOTEMPTY, true, "directory not empty"},

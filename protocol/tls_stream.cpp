@@ -119,7 +119,11 @@ Result<TlsStream::Wait> TlsStream::wait_or_error(int returned) {
   if (const long verified = SSL_get_verify_result(ssl_); verified != X509_V_OK) {
     return fail(Status::kServerKeyUnknown, X509_verify_cert_error_string(verified));
   }
-  return fail(Status::kProtocolError, "TLS: " + take_openssl_error());
+  // A bit that flipped on the way ends the connection, and not the session: within TLS, when it
+  // stands, the peer has broken nothing.
+  const bool stands = SSL_is_init_finished(ssl_) == 1;
+  return fail(stands ? Status::kDisconnected : Status::kProtocolError,
+              "TLS: " + take_openssl_error());
 }
 
 Result<TlsStream::Wait> TlsStream::handshake() {

@@ -22,6 +22,14 @@ struct Home::Farewell {
   /// Nobody changes the size between what is accounted and the end of the file.
   std::unique_lock<std::shared_mutex> size_lock;
   std::optional<UsageScan::Change> change;
+
+  /// As clients see it.
+  [[nodiscard]] Attributes before() const {
+    Attributes attributes = stat.attributes;
+    // A link that it got for this farewell is not in the stat yet.
+    if (is_kept && !is_held_now && attributes.links > 0) --attributes.links;
+    return attributes;
+  }
 };
 
 }  // namespace homefs

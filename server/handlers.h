@@ -25,9 +25,11 @@ struct HandlerContext {
   Grant& grant;
   ListingSnapshots& listings;
   std::uint64_t locker;  ///< the session's number in HomeLocks
+  /// Of a change in the sequence, where the session has one; else null.
+  ChangeJournal* journal = nullptr;
 
   [[nodiscard]] Actor actor(const Caller& caller = {}) const {
-    return {.grant = grant, .nodes = nodes, .caller = caller};
+    return {.grant = grant, .nodes = nodes, .caller = caller, .journal = journal};
   }
 };
 

@@ -46,13 +46,15 @@ Reply setattr(HandlerContext& context, const SetattrRequest& request) {
 Reply setxattr(HandlerContext& context, const SetxattrRequest& request, Payload value) {
   const auto inode = context.nodes.find(request.node);
   if (!inode) return error_reply(inode.error());
-  return changed(context, context.home.setxattr(*inode, request.name, value, request.mode), false);
+  return changed(context,
+                 context.home.setxattr(context.actor(), *inode, request.name, value, request.mode),
+                 false);
 }
 
 Reply removexattr(HandlerContext& context, const XattrRequest& request) {
   const auto inode = context.nodes.find(request.node);
   if (!inode) return error_reply(inode.error());
-  return changed(context, context.home.removexattr(*inode, request.name), false);
+  return changed(context, context.home.removexattr(context.actor(), *inode, request.name), false);
 }
 
 Reply getxattr(HandlerContext& context, const XattrRequest& request) {

@@ -5,8 +5,9 @@
 namespace homefs::handlers {
 namespace {
 
-Change entry_of(const InodeRef& folder, const std::string& name) {
-  return {.inode = folder->number(), .name = name};
+// `target`: what the name leads to now; none: it went.
+Change entry_of(const InodeRef& folder, const std::string& name, InodeNumber target = {}) {
+  return {.inode = folder->number(), .name = name, .target = target};
 }
 
 Change attributes_of(InodeNumber inode) { return {.inode = inode}; }
@@ -26,7 +27,7 @@ Reply make_entry(HandlerContext& context, const Request& request, Make make) {
   }
   Reply reply = reply_with(EntryReply{
       .attributes = entry->attributes, .parent = entry->parent, .grant = context.grant.state()});
-  reply.changes = {entry_of(*parent, request.name)};
+  reply.changes = {entry_of(*parent, request.name, entry->attributes.inode)};
   return reply;
 }
 
@@ -84,7 +85,8 @@ Reply link(HandlerContext& context, const LinkRequest& request) {
   if (!entry) return error_reply(entry.error());
   Reply reply = reply_with(EntryReply{
       .attributes = entry->attributes, .parent = entry->parent, .grant = context.grant.state()});
-  reply.changes = {entry_of(*parent, request.name), attributes_of((*inode)->number())};
+  reply.changes = {entry_of(*parent, request.name, (*inode)->number()),
+                   attributes_of((*inode)->number())};
   return reply;
 }
 
@@ -119,8 +121,14 @@ Reply rename(HandlerContext& context, const RenameRequest& request) {
                                        .other = move->other,
                                        .grant = context.grant.state()},
                            Status::kRenamed);
-  reply.changes = {entry_of(*parent, request.name), entry_of(*new_parent, request.new_name),
-                   attributes_of(move->attributes.inode)};
+  const InodeNumber moved = move->attributes.inode;
+  const bool is_exchange = request.mode == RenameMode::kExchange;
+  // Of two names of one file both stay, as in an exchange.
+  const InodeNumber left = move->other && (is_exchange || move->other->inode == moved)
+                               ? move->other->inode
+                               : InodeNumber{};
+  reply.changes = {entry_of(*parent, request.name, left),
+                   entry_of(*new_parent, request.new_name, moved), attributes_of(moved)};
   if (move->other) reply.changes.push_back(attributes_of(move->other->inode));
   return reply;
 }

@@ -21,6 +21,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -33,6 +34,7 @@
 #include "protocol/name.h"
 #include "protocol/result.h"
 #include "protocol/unique_fd.h"
+#include "server/change_facts.h"
 #include "server/descriptor_cache.h"
 #include "server/inode.h"
 #include "server/posix_disk.h"
@@ -51,6 +53,8 @@ class UsageStore;
 struct NewInode;
 struct Usage;
 
+class Home;
+
 struct HomeOptions {
   std::string root;              ///< path of the folder that is served; it has to exist
   std::string orphan_folder;     ///< outside of `root`, on the same file system; made if missing
@@ -62,6 +66,9 @@ struct HomeOptions {
   std::shared_ptr<DescriptorCache> descriptors;  ///< of the process; null: one of its own
   std::shared_ptr<BufferPool> buffers;           ///< of the process; null: one of its own
   std::shared_ptr<UsageStore> usage;  ///< remembers the use over a restart; null: always recounts
+  /// Called once, when the home can be worked on and before anybody does: settles what a kill of
+  /// the server has left in doubt.
+  std::function<void(Home&)> on_open;
 };
 
 /// On whose behalf a change is made.
@@ -69,6 +76,8 @@ struct Actor {
   Grant& grant;            ///< the session's share of the quota
   const NodeTable& nodes;  ///< what the session itself has bound
   Caller caller;           ///< who owns what is made, in homes that preserve owners
+  /// Where a change in the sequence writes down what it does; null: it is outside of it.
+  ChangeJournal* journal = nullptr;
 };
 
 /// What a create, mkdir, mknod, symlink, link or lookup found or made.
@@ -90,6 +99,12 @@ struct Move {
   Attributes parent;                ///< where it was
   Attributes new_parent;            ///< where it is
   std::optional<Attributes> other;  ///< what was replaced, or exchanged with it
+};
+
+/// What clients know an inode by when the server does not know it any more.
+struct InodeName {
+  InodeNumber number{};
+  std::uint32_t generation = 0;  ///< Attributes::generation
 };
 
 /// A name in a folder, as the arguments of a rename.
@@ -195,11 +210,11 @@ class Home : public std::enable_shared_from_this<Home> {
                       const RenameOptions& options);
   Result<std::string> readlink(const InodeRef& inode);
 
-  /// The inode `number` if it is still `name` in `parent`, or moved while some session knew it, or
-  /// is an orphan. Else kStale.
-  Result<InodeRef> reintroduce(const InodeRef& parent, const Name& name, InodeNumber number);
-  /// An orphan by its number, also one of before a restart. Else kStale.
-  Result<InodeRef> adopt_orphan(InodeNumber number);
+  /// The inode `known` if it is still `name` in `parent`, or moved while some session knew it, or
+  /// has a link in the orphanage. Else kStale.
+  Result<InodeRef> reintroduce(const InodeRef& parent, const Name& name, const InodeName& known);
+  /// An orphan, also one of before a restart. Else kStale.
+  Result<InodeRef> adopt_orphan(const InodeName& known);
   /// Tells that a session that knew `inode` does not any more: an orphan nobody knows is deleted.
   void released(const InodeRef& inode);
 
@@ -210,9 +225,10 @@ class Home : public std::enable_shared_from_this<Home> {
   /// that is none is kNotPermitted in a home that does not preserve owners.
   Result<Attributes> setattr(const Actor& actor, const InodeRef& inode,
                              const SetattrRequest& request);
-  Result<Attributes> setxattr(const InodeRef& inode, const std::string& name,
+  Result<Attributes> setxattr(const Actor& actor, const InodeRef& inode, const std::string& name,
                               std::span<const std::byte> value, XattrMode mode);
-  Result<Attributes> removexattr(const InodeRef& inode, const std::string& name);
+  Result<Attributes> removexattr(const Actor& actor, const InodeRef& inode,
+                                 const std::string& name);
   Result<std::vector<std::byte>> getxattr(const InodeRef& inode, const std::string& name);
   /// The names, each ended by NUL. Without those that homefs keeps for itself.
   Result<std::vector<std::byte>> listxattr(const InodeRef& inode);
@@ -249,6 +265,13 @@ class Home : public std::enable_shared_from_this<Home> {
   /// Attributes and target of an entry that was just read; kNoSuchFile when it is gone.
   Result<ListedEntry> stat_entry(const disk::FdRef& folder, const FolderEntry& entry);
 
+  // ---- After a kill (home_recovery.cpp) ----
+
+  /// Finds out whether the change was done that `facts` were written down for, with nothing done
+  /// after it, and finishes it if it was half done. What it came to; nothing: it was not done, and
+  /// nothing of it is left. Precondition: called from HomeOptions::on_open.
+  std::optional<ChangeOutcome> resolve(const ChangeFacts& facts);
+
   [[nodiscard]] Quota& quota() { return *quota_; }
   [[nodiscard]] InodeTable& inodes() { return *inodes_; }
   [[nodiscard]] HomeLocks& locks() { return *locks_; }
@@ -279,10 +302,17 @@ class Home : public std::enable_shared_from_this<Home> {
                               const InodeRef& source_or_null = nullptr);
   Result<void> reserve_to(Growth& growth, std::uint64_t size);
   Result<Attributes> end_growth(Growth& growth, const Result<void>& done);
-  Result<void> change_attributes(Growth& growth, const SetattrRequest& request);
+  static Result<void> change_attributes(int fd, const disk::Stat& before,
+                                        const SetattrRequest& request);
+  [[nodiscard]] ChangeFacts facts_of(ChangeKind kind, const InodeRef& at) const;
+  [[nodiscard]] ChangeFacts facts_of(ChangeKind kind, const InodeRef& folder,
+                                     const Name& name) const;
+  class Recovery;
   Result<void> remove_orphan(InodeNumber number);
   Result<Farewell> prepare_farewell(const Actor& actor, const InodeRef& parent, int folder,
                                     const Name& name, bool keep);
+  [[nodiscard]] ChangeFacts facts_of_removal(const Farewell& farewell, const InodeRef& parent,
+                                             const Name& name) const;
   void cancel_farewell(Farewell& farewell);
   Attributes finish_farewell(Farewell& farewell, const Attributes& parent_after);
 
@@ -292,6 +322,7 @@ class Home : public std::enable_shared_from_this<Home> {
   Result<Move> move(const Rename& rename);
   Result<Move> exchange(const Rename& rename);
   Result<Move> told_move(const Rename& rename);
+  [[nodiscard]] ChangeFacts facts_of_rename(ChangeKind kind, const Rename& rename) const;
   void touch_moved(UsageScan::Change& change, const disk::Stat& stat, const Place& at);
 
   HomeOptions options_;

@@ -5,9 +5,11 @@
 #include <sys/xattr.h>
 
 #include <algorithm>
+#include <mutex>
 #include <string_view>
 #include <utility>
 
+#include "server/crash_point.h"
 #include "server/disk_mode.h"
 #include "server/growth.h"
 #include "server/home.h"
@@ -81,19 +83,29 @@ Result<Attributes> Home::setattr(const Actor& actor, const InodeRef& inode,
       return std::unexpected(reserved.error());
     }
   }
-  return end_growth(*growth, change_attributes(*growth, request));
+  ChangeStep step(actor.journal, [&] {
+    ChangeFacts facts = facts_of(ChangeKind::kSetattr, inode);
+    facts.numbers.setattr = request;
+    return facts;
+  });
+  const auto attributes =
+      end_growth(*growth, change_attributes(growth->fd(), growth->before, request));
+  if (attributes) step.finish({.attributes = *attributes});
+  return attributes;
 }
 
-Result<void> Home::change_attributes(Growth& growth, const SetattrRequest& request) {
-  const int fd = growth.fd();
+// Can be done once more after it was done in part.
+Result<void> Home::change_attributes(int fd, const disk::Stat& before,
+                                     const SetattrRequest& request) {
   const std::uint32_t which = request.which;
   Result<void> done{};
   if ((which & kSetSize) != 0) done = disk::truncate(fd, request.size);
-  const Ownership wanted = changed_ownership(growth.before, request);
+  crash_point(CrashPoint::kMidChange);
+  const Ownership wanted = changed_ownership(before, request);
   // The change of size has given a new ctime already.
   const bool is_asked = (which & kSetOwnership) != 0 && (which & kSetSize) == 0;
-  if (done && (is_asked || wanted != ownership_of(growth.before))) {
-    done = store_ownership(fd, growth.before, wanted);
+  if (done && (is_asked || wanted != ownership_of(before))) {
+    done = store_ownership(fd, before, wanted);
   }
   if (done && (which & kSetTimes) != 0) {
     done = disk::change_times(fd, time_to_set(which, kSetAtime, kSetAtimeNow, request.atime),
@@ -117,8 +129,9 @@ Result<disk::FdRef> Home::open_for_xattrs(const InodeRef& inode) {
   return inodes_->open(inode);
 }
 
-Result<Attributes> Home::setxattr(const InodeRef& inode, const std::string& name,
-                                  std::span<const std::byte> value, XattrMode mode) {
+Result<Attributes> Home::setxattr(const Actor& actor, const InodeRef& inode,
+                                  const std::string& name, std::span<const std::byte> value,
+                                  XattrMode mode) {
   if (auto done = check_xattr_name(name); !done) return std::unexpected(done.error());
   if (value.size() > kXattrValueBytesMax) return fail(Status::kAttributeTooBig);
   if (name.starts_with(kOwnXattrPrefix)) return fail(Status::kNotPermitted);
@@ -128,22 +141,48 @@ Result<Attributes> Home::setxattr(const InodeRef& inode, const std::string& name
   const int flags = mode == XattrMode::kCreate    ? XATTR_CREATE
                     : mode == XattrMode::kReplace ? XATTR_REPLACE
                                                   : 0;
+  const std::unique_lock lock(inode->size_lock());
+  // Asked before, so that after a kill one that is there was set by this.
+  if (mode == XattrMode::kCreate && disk::get_xattr((*file)->get(), name.c_str())) {
+    return fail(Status::kExists);
+  }
+  ChangeStep step(actor.journal, [&] {
+    ChangeFacts facts = facts_of(ChangeKind::kSetxattr, inode);
+    facts.name = name;
+    facts.numbers.value_hash = hash_of(value);
+    return facts;
+  });
   if (auto done = disk::set_xattr((*file)->get(), name.c_str(), value, flags); !done) {
     return std::unexpected(done.error());
   }
-  return told_changed(inode, (*file)->get());
+  const auto attributes = told_changed(inode, (*file)->get());
+  if (attributes) step.finish({.attributes = *attributes});
+  return attributes;
 }
 
-Result<Attributes> Home::removexattr(const InodeRef& inode, const std::string& name) {
+Result<Attributes> Home::removexattr(const Actor& actor, const InodeRef& inode,
+                                     const std::string& name) {
   if (auto done = check_xattr_name(name); !done) return std::unexpected(done.error());
   if (name.starts_with(kOwnXattrPrefix)) return fail(Status::kNotPermitted);
   const auto file = open_for_xattrs(inode);
   if (!file) return std::unexpected(file.error());
   if (*file == nullptr) return fail(Status::kNotPermitted);
+  const std::unique_lock lock(inode->size_lock());
+  // Asked before, so that after a kill one that is not there was removed by this.
+  if (const auto value = disk::get_xattr((*file)->get(), name.c_str()); !value) {
+    return std::unexpected(value.error());
+  }
+  ChangeStep step(actor.journal, [&] {
+    ChangeFacts facts = facts_of(ChangeKind::kRemovexattr, inode);
+    facts.name = name;
+    return facts;
+  });
   if (auto done = disk::remove_xattr((*file)->get(), name.c_str()); !done) {
     return std::unexpected(done.error());
   }
-  return told_changed(inode, (*file)->get());
+  const auto attributes = told_changed(inode, (*file)->get());
+  if (attributes) step.finish({.attributes = *attributes});
+  return attributes;
 }
 
 Result<std::vector<std::byte>> Home::getxattr(const InodeRef& inode, const std::string& name) {

@@ -31,7 +31,7 @@ void HomeLocks::drop_reserved(const SessionId& id) {
   if (number != 0) leave(number);
 }
 
-std::uint64_t HomeLocks::join(const SessionId& id) {
+std::uint64_t HomeLocks::join(const SessionId& id, LockJournal* journal) {
   const auto state = state_.lock();
   std::uint64_t number = state->find_reserved(id);
   if (number == 0) {
@@ -39,6 +39,7 @@ std::uint64_t HomeLocks::join(const SessionId& id) {
     state->members.emplace(number, Member{.id = id, .has_joined = true, .listener = nullptr});
   }
   state->members.at(number).has_joined = true;
+  state->table.set_journal(number, journal);
   return number;
 }
 

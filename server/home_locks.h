@@ -28,7 +28,8 @@ class HomeLocks {
   void drop_reserved(const SessionId& id);
 
   /// A session takes part from now on, with what was reserved for it. Returns its number.
-  std::uint64_t join(const SessionId& id);
+  /// `journal` is told of each change of its locks until it leaves; null: nobody is.
+  std::uint64_t join(const SessionId& id, LockJournal* journal = nullptr);
   void listen(std::uint64_t session, Listener listener);
   /// Its locks are given free, and it gets none any more. Idempotent.
   void leave(std::uint64_t session);

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "server/crash_point.h"
 #include "server/disk_mode.h"
 #include "server/home.h"
 #include "server/inode_table.h"
@@ -97,18 +98,23 @@ Result<Entry> Home::make(const Actor& actor, const InodeRef& parent, const Name&
   const int folder_fd = (*folder)->get();
   const std::lock_guard lock(inodes_->names_mutex());
   auto change = scan_->change();
+  // Asked before all else: after a kill, a name that is there was made by this.
+  if (disk::stat_at(folder_fd, name.c_str())) return fail(Status::kExists);
   auto reservation = quota_->reserve(actor.grant, {.files = 1});
-  if (!reservation) {
-    // A name that exists is that first, as on a disk that is full.
-    if (disk::stat_at(folder_fd, name.c_str())) return fail(Status::kExists);
-    return std::unexpected(reservation.error());
-  }
+  if (!reservation) return std::unexpected(reservation.error());
+  ChangeStep step(actor.journal, [&] {
+    ChangeFacts facts = facts_of(ChangeKind::kMake, parent, name);
+    facts.numbers.mode = wanted.mode;
+    facts.numbers.is_whole = wanted.whole.has_value();
+    return facts;
+  });
   auto fd = make_inode(*orphanage_, folder_fd, name.c_str(), wanted);
   if (!fd) return std::unexpected(fd.error());
   reservation->settle({.files = 1});
   auto stat = stat_true(fd->get());
   if (!stat) return std::unexpected(stat.error());
   change.made(*stat);
+  crash_point(CrashPoint::kMidChange);
   if (auto done = correct_mode(fd->get(), wanted, *stat); !done) {
     return std::unexpected(done.error());
   }
@@ -118,6 +124,7 @@ Result<Entry> Home::make(const Actor& actor, const InodeRef& parent, const Name&
   auto parent_attributes = told_changed(parent, folder_fd);
   if (!parent_attributes) return std::unexpected(parent_attributes.error());
   entry.parent = *parent_attributes;
+  step.finish({.attributes = entry.attributes, .parent = entry.parent});
   return entry;
 }
 
@@ -165,7 +172,7 @@ Result<Entry> Home::symlink(const Actor& actor, const InodeRef& parent, const Na
   return make(actor, parent, name, *wanted);
 }
 
-Result<Entry> Home::link(const Actor&, const InodeRef& inode, const InodeRef& parent,
+Result<Entry> Home::link(const Actor& actor, const InodeRef& inode, const InodeRef& parent,
                          const Name& name) {
   const auto file = inodes_->open(inode);
   if (!file) return std::unexpected(file.error());
@@ -178,17 +185,21 @@ Result<Entry> Home::link(const Actor&, const InodeRef& inode, const InodeRef& pa
   if (!stat) return std::unexpected(stat.error());
   // A file that has no name any more gets none again: link(2) of an unlinked file is ENOENT.
   const std::uint32_t hidden = orphanage_->has(inode->number()) ? 1 : 0;
-  if (stat->attributes.links <= hidden) {
-    const bool is_taken = disk::stat_at((*folder)->get(), name.c_str()).has_value();
-    return fail(is_taken ? Status::kExists : Status::kNoSuchFile);
-  }
+  if (disk::stat_at((*folder)->get(), name.c_str())) return fail(Status::kExists);
+  if (stat->attributes.links <= hidden) return fail(Status::kNoSuchFile);
   if (!inode->is_folder()) change.touch(*stat);  // the kernel refuses folders
+  ChangeStep step(actor.journal, [&] {
+    ChangeFacts facts = facts_of(ChangeKind::kLink, parent, name);
+    facts.numbers.subject = number_of(inode->number());
+    return facts;
+  });
   auto done = disk::link_fd_at((*file)->get(), (*folder)->get(), name.c_str());
   if (!done) return std::unexpected(done.error());
   const auto attributes = told_changed(inode, (*file)->get());
   if (!attributes) return std::unexpected(attributes.error());
   const auto parent_attributes = told_changed(parent, (*folder)->get());
   if (!parent_attributes) return std::unexpected(parent_attributes.error());
+  step.finish({.attributes = *attributes, .parent = *parent_attributes});
   return Entry{.inode = inode, .attributes = *attributes, .parent = *parent_attributes};
 }
 
@@ -199,21 +210,30 @@ Result<std::string> Home::readlink(const InodeRef& inode) {
   return read_target((*link)->get(), inode->identity().type);
 }
 
-Result<InodeRef> Home::reintroduce(const InodeRef& parent, const Name& name, InodeNumber number) {
+Result<InodeRef> Home::reintroduce(const InodeRef& parent, const Name& name,
+                                   const InodeName& known) {
+  const auto is_it = [&known](const InodeRef& inode) {
+    return inode->number() == known.number &&
+           disk::generation_of(inode->identity().birth_ns) == known.generation;
+  };
   auto entry = lookup(parent, name);
-  if (entry && entry->inode->number() == number) return std::move(entry->inode);
+  if (entry && is_it(entry->inode)) return std::move(entry->inode);
   if (!entry && !is_not_there(entry.error().status)) return std::unexpected(entry.error());
-  if (InodeRef moved = inodes_->find(number)) return moved;
-  return adopt_orphan(number);
+  InodeRef moved = inodes_->find(known.number);
+  if (moved != nullptr && is_it(moved)) return moved;
+  return adopt_orphan(known);
 }
 
-Result<InodeRef> Home::adopt_orphan(InodeNumber number) {
+Result<InodeRef> Home::adopt_orphan(const InodeName& known) {
   // Under the lock an orphan that is found is not removed before it is known again.
   const std::lock_guard lock(inodes_->names_mutex());
-  if (!orphanage_->has(number)) return fail(Status::kStale);
-  const auto stat = orphanage_->stat(number);
-  if (!stat || stat->attributes.inode != number) return fail(Status::kStale);
-  orphanage_->adopt(number);
+  if (!orphanage_->has(known.number)) return fail(Status::kStale);
+  const auto stat = orphanage_->stat(known.number);
+  if (!stat || stat->attributes.inode != known.number ||
+      stat->attributes.generation != known.generation) {
+    return fail(Status::kStale);
+  }
+  orphanage_->adopt(known.number);
   return inodes_->found_orphan(*stat);
 }
 

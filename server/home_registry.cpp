@@ -87,6 +87,9 @@ Result<std::shared_ptr<LiveHome>> HomeRegistry::open(const Account& account) {
   home.descriptors = options_.descriptors;
   home.buffers = options_.buffers;
   home.usage = usage;
+  if (options_.on_open) {
+    home.on_open = [this, &account](Home& opened) { options_.on_open(account.name, opened); };
+  }
   Result<std::shared_ptr<Home>> files = Home::open(std::move(home));
   if (!files) return std::unexpected(files.error());
 

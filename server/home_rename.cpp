@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "server/crash_point.h"
 #include "server/disk_mode.h"
 #include "server/farewell.h"
 #include "server/home.h"
@@ -23,6 +24,14 @@ unsigned flags_of(RenameMode mode) {
       return RENAME_EXCHANGE;
   }
   return RENAME_NOREPLACE;
+}
+
+ChangeOutcome outcome_of(const Move& move) {
+  return {.attributes = move.attributes,
+          .parent = move.parent,
+          .new_parent = move.new_parent,
+          .other = move.other.value_or(Attributes{}),
+          .has_other = move.other.has_value()};
 }
 
 }  // namespace
@@ -85,6 +94,15 @@ Result<Move> Home::move(const Rename& rename) {
   }
   if (!farewell) change.emplace(scan_->change());
   touch_moved(farewell ? *farewell->change : *change, rename.moved, rename.from);
+  // Of two names of one file nothing changes, so there is nothing to find out.
+  ChangeStep step(is_same ? nullptr : rename.actor.journal, [&] {
+    ChangeFacts facts = facts_of_rename(ChangeKind::kRename, rename);
+    if (!farewell) return facts;
+    facts.numbers.replaced = number_of(farewell->inode->number());
+    facts.numbers.before = farewell->before();
+    return facts;
+  });
+  crash_point(CrashPoint::kMidChange);
   if (auto done = rename.run(); !done) {
     if (farewell) cancel_farewell(*farewell);
     if (done.error().status == Status::kExists && rename.options.mode == RenameMode::kNoReplace) {
@@ -102,7 +120,18 @@ Result<Move> Home::move(const Rename& rename) {
         finish_farewell(*farewell, result ? result->new_parent : farewell->stat.attributes);
     if (result) result->other = last;
   }
+  if (result) step.finish(outcome_of(*result));
   return result;
+}
+
+ChangeFacts Home::facts_of_rename(ChangeKind kind, const Rename& rename) const {
+  ChangeFacts facts = facts_of(kind, rename.from.parent, rename.from.name);
+  ChangeFacts to = facts_of(kind, rename.to.parent, rename.to.name);
+  facts.numbers.to = to.numbers.at;
+  facts.to_path = std::move(to.path);
+  facts.new_name = std::move(to.name);
+  facts.numbers.subject = number_of(rename.moved.attributes.inode);
+  return facts;
 }
 
 Result<Move> Home::exchange(const Rename& rename) {
@@ -112,6 +141,9 @@ Result<Move> Home::exchange(const Rename& rename) {
   auto change = scan_->change();
   touch_moved(change, rename.moved, rename.from);
   touch_moved(change, *other, rename.to);
+  const bool is_same = other->attributes.inode == rename.moved.attributes.inode;
+  ChangeStep step(is_same ? nullptr : rename.actor.journal,
+                  [&] { return facts_of_rename(ChangeKind::kExchange, rename); });
   if (auto done = rename.run(); !done) return std::unexpected(done.error());
   inodes_->moved(rename.moved.attributes.inode, rename.to.parent, rename.to.name);
   inodes_->moved(other->attributes.inode, rename.from.parent, rename.from.name);
@@ -121,6 +153,7 @@ Result<Move> Home::exchange(const Rename& rename) {
   if (!after) return std::unexpected(after.error());
   const InodeRef inode = inodes_->found(*after, rename.from.parent, rename.from.name);
   result->other = told(inode, *after, /*is_change=*/true);
+  step.finish(outcome_of(*result));
   return result;
 }
 

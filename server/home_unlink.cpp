@@ -2,13 +2,14 @@
 //
 // A regular file that is open somewhere when its last name goes gets a link in the orphanage first.
 // "Somewhere" is where `keep` says so, or where another session knows its node: the server is not
-// told of every open. The same is done for what has other names left and is known to a session,
-// when the name that goes is the only way that the server knows to it.
+// told of every open. The same is done for what has other names left and is known to a session: the
+// name that goes may be the only one that the session, or the server, knows.
 
 #include <fcntl.h>
 
 #include <utility>
 
+#include "server/crash_point.h"
 #include "server/disk_mode.h"
 #include "server/farewell.h"
 #include "server/home.h"
@@ -46,9 +47,7 @@ Result<Home::Farewell> Home::prepare_farewell(const Actor& actor, const InodeRef
   farewell.is_kept = has_orphan_link;
   const std::uint32_t sessions = inodes_->sessions_of(*farewell.inode);
   const std::uint32_t own = actor.nodes.knows(*farewell.inode) ? 1 : 0;
-  farewell.is_needed = farewell.is_last
-                           ? is_file && (keep || sessions > own)
-                           : sessions > 0 && inodes_->is_reached_by(farewell.inode, parent, name);
+  farewell.is_needed = farewell.is_last ? is_file && (keep || sessions > own) : sessions > 0;
   const bool must_keep = farewell.is_needed && !has_orphan_link;
   if (!must_keep && farewell.is_last) return farewell;
 
@@ -116,6 +115,14 @@ Result<Removal> Home::told_removal(Farewell& farewell, const InodeRef& parent, i
   return Removal{.attributes = last, .parent = *after};
 }
 
+ChangeFacts Home::facts_of_removal(const Farewell& farewell, const InodeRef& parent,
+                                   const Name& name) const {
+  ChangeFacts facts = facts_of(ChangeKind::kRemove, parent, name);
+  facts.numbers.subject = number_of(farewell.inode->number());
+  facts.numbers.before = farewell.before();
+  return facts;
+}
+
 Result<Removal> Home::unlink(const Actor& actor, const InodeRef& parent, const Name& name,
                              bool keep) {
   const auto folder = inodes_->open(parent);
@@ -125,11 +132,15 @@ Result<Removal> Home::unlink(const Actor& actor, const InodeRef& parent, const N
   const std::lock_guard lock(inodes_->names_mutex());
   auto farewell = prepare_farewell(actor, parent, folder_fd, name, keep);
   if (!farewell) return std::unexpected(farewell.error());
+  ChangeStep step(actor.journal, [&] { return facts_of_removal(*farewell, parent, name); });
+  crash_point(CrashPoint::kMidChange);
   if (auto done = disk::unlink_at(folder_fd, name.c_str()); !done) {
     cancel_farewell(*farewell);
     return std::unexpected(done.error());
   }
-  return told_removal(*farewell, parent, folder_fd);
+  auto removal = told_removal(*farewell, parent, folder_fd);
+  if (removal) step.finish({.attributes = removal->attributes, .parent = removal->parent});
+  return removal;
 }
 
 Result<Removal> Home::rmdir(const Actor& actor, const InodeRef& parent, const Name& name) {
@@ -140,11 +151,15 @@ Result<Removal> Home::rmdir(const Actor& actor, const InodeRef& parent, const Na
   const std::lock_guard lock(inodes_->names_mutex());
   auto farewell = prepare_farewell(actor, parent, folder_fd, name, /*keep=*/false);
   if (!farewell) return std::unexpected(farewell.error());
+  ChangeStep step(actor.journal, [&] { return facts_of_removal(*farewell, parent, name); });
+  crash_point(CrashPoint::kMidChange);
   if (auto done = disk::remove_folder_at(folder_fd, name.c_str()); !done) {
     cancel_farewell(*farewell);
     return std::unexpected(done.error());
   }
-  return told_removal(*farewell, parent, folder_fd);
+  auto removal = told_removal(*farewell, parent, folder_fd);
+  if (removal) step.finish({.attributes = removal->attributes, .parent = removal->parent});
+  return removal;
 }
 
 void Home::released(const InodeRef& inode) {

@@ -7,6 +7,7 @@
 #include <shared_mutex>
 #include <utility>
 
+#include "server/crash_point.h"
 #include "server/disk_mode.h"
 #include "server/growth.h"
 #include "server/home.h"
@@ -35,6 +36,17 @@ int flags_of(FallocateMode mode) {
       return FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
   }
   return 0;
+}
+
+// The half is a place for a test to kill the server.
+Result<void> append_at(int fd, std::span<const std::byte> data, std::uint64_t offset) {
+  if constexpr (kHasCrashPoints) {
+    const std::size_t half = data.size() / 2;
+    if (auto done = disk::write_at(fd, data.first(half), offset); !done) return done;
+    crash_point(CrashPoint::kMidChange);
+    return disk::write_at(fd, data.subspan(half), offset + half);
+  }
+  return disk::write_at(fd, data, offset);
 }
 
 bool may_grow(FallocateMode mode) {
@@ -84,8 +96,16 @@ Result<AppendResult> Home::append(const Actor& actor, const InodeRef& inode,
   if (auto reserved = reserve_to(*growth, offset + data.size()); !reserved) {
     return std::unexpected(reserved.error());
   }
-  const auto attributes = end_growth(*growth, disk::write_at(growth->fd(), data, offset));
+  ChangeStep step(actor.journal, [&] {
+    ChangeFacts facts = facts_of(ChangeKind::kAppend, inode);
+    facts.numbers.size = offset;
+    facts.numbers.length = data.size();
+    return facts;
+  });
+  const Result<void> done = append_at(growth->fd(), data, offset);
+  const auto attributes = end_growth(*growth, done);
   if (!attributes) return std::unexpected(attributes.error());
+  step.finish({.attributes = *attributes, .number = offset});
   return AppendResult{.offset = offset, .attributes = *attributes};
 }
 
@@ -113,7 +133,19 @@ Result<CopyResult> Home::copy(const Actor& actor, const InodeRef& source, const 
       return std::unexpected(reserved.error());
     }
   }
+  ChangeStep step(actor.journal, [&] {
+    ChangeFacts facts = facts_of(ChangeKind::kCopy, target);
+    ChangeFacts origin = facts_of(ChangeKind::kCopy, source);
+    facts.numbers.to = origin.numbers.at;
+    facts.to_path = std::move(origin.path);
+    facts.numbers.size = growth->size();
+    facts.numbers.offset = range.target_offset;
+    facts.numbers.source_offset = range.source_offset;
+    facts.numbers.length = length;
+    return facts;
+  });
   Result<void> done{};
+  crash_point(CrashPoint::kMidChange);
   CopyResult result;
   const auto copied = disk::copy_range((*from)->get(), range.source_offset, growth->fd(),
                                        range.target_offset, length);
@@ -122,6 +154,7 @@ Result<CopyResult> Home::copy(const Actor& actor, const InodeRef& source, const 
   const auto attributes = end_growth(*growth, done);
   if (!attributes) return std::unexpected(attributes.error());
   result.attributes = *attributes;
+  step.finish({.attributes = *attributes, .number = result.length});
   return result;
 }
 
@@ -144,12 +177,23 @@ Result<Attributes> Home::fallocate(const Actor& actor, const InodeRef& inode,
     // disk with it. It is only a hint; there it is not taken.
     end = std::min(end, std::max(growth->size(), request.offset));
   }
+  ChangeStep step(actor.journal, [&] {
+    ChangeFacts facts = facts_of(ChangeKind::kFallocate, inode);
+    facts.numbers.size = growth->size();
+    facts.numbers.offset = request.offset;
+    facts.numbers.length = end - std::min(end, request.offset);
+    facts.numbers.flags = flags_of(request.mode);
+    return facts;
+  });
   Result<void> done{};
+  crash_point(CrashPoint::kMidChange);
   if (end > request.offset) {
     done =
         disk::allocate(growth->fd(), flags_of(request.mode), request.offset, end - request.offset);
   }
-  return end_growth(*growth, done);
+  const auto attributes = end_growth(*growth, done);
+  if (attributes) step.finish({.attributes = *attributes});
+  return attributes;
 }
 
 }  // namespace homefs

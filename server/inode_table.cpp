@@ -200,6 +200,25 @@ bool InodeTable::is_below(const InodeRef& inode, const Inode& ancestor) const {
   return false;
 }
 
+std::string InodeTable::path_of(const Inode& inode, std::size_t bytes_max) const {
+  const std::lock_guard lock(mutex_);
+  std::size_t bytes = 0;
+  std::vector<const std::string*> names;
+  for (const Inode* at = &inode; !at->is_root_; at = at->parent_.get()) {
+    bytes += at->name_.size() + 1;
+    // The bound also ends a ring, which folders that were moved behind our back could make.
+    if (at->parent_ == nullptr || bytes > bytes_max) return {};
+    names.push_back(&at->name_);
+  }
+  std::string path;
+  path.reserve(bytes);
+  for (; !names.empty(); names.pop_back()) {
+    if (!path.empty()) path += '/';
+    path += *names.back();
+  }
+  return path;
+}
+
 void InodeTable::bind(const InodeRef& inode) {
   const std::lock_guard lock(mutex_);
   ++inode->sessions_;

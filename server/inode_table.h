@@ -68,6 +68,10 @@ class InodeTable {
   /// Whether `ancestor` is `inode` or on the way to it.
   bool is_below(const InodeRef& inode, const Inode& ancestor) const;
 
+  /// The path of `inode` from the root; empty for the root, and where no way of at most `bytes_max`
+  /// bytes is known.
+  [[nodiscard]] std::string path_of(const Inode& inode, std::size_t bytes_max) const;
+
   // ---- Who knows them ----
 
   void bind(const InodeRef& inode);

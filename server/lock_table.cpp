@@ -165,7 +165,7 @@ LockOutcome LockTable::set(const LockWish& wish, LockGrants& grants) {
   if (wish.file.kind == LockKind::kWhole) {
     // flock(2) converts by unlocking first: two that convert do not wait for each other.
     forget_granted(wish);
-    put(file, wish.owner, {});
+    put(file, wish.file, wish.owner, {});
     grant_queued(wish.file, grants);
   }
   if (!wish.waits) return finish(LockOutcome::kWouldBlock);
@@ -195,7 +195,7 @@ bool LockTable::grant(File& file, const LockWish& wish, bool is_bounded) {
   const bool grows = after.size() > own.size();
   if (is_bounded && grows && session.locks - own.size() + after.size() > locks_max_) return false;
   note_granted(wish, own);
-  put(file, wish.owner, std::move(after));
+  put(file, wish.file, wish.owner, std::move(after));
   return true;
 }
 
@@ -224,7 +224,7 @@ void LockTable::note_granted(const LockWish& wish, const Pieces& own) {
 }
 
 /// From now on the owner holds `pieces` in `file`.
-void LockTable::put(File& file, const LockOwner& owner, Pieces pieces) {
+void LockTable::put(File& file, const LockedFile& key, const LockOwner& owner, Pieces pieces) {
   const auto found = file.held.find(owner);
   const std::size_t before = found == file.held.end() ? 0 : found->second.size();
   Session& session = sessions_[owner.session];
@@ -235,8 +235,9 @@ void LockTable::put(File& file, const LockOwner& owner, Pieces pieces) {
     const auto count = files_of_owner_.find(owner);
     if (--count->second == 0) files_of_owner_.erase(count);
   } else if (!pieces.empty()) {
-    file.held[owner] = std::move(pieces);
+    file.held[owner] = pieces;
   }
+  if (before != 0 || !pieces.empty()) tell_journal(key, owner, pieces);
 }
 
 void LockTable::drop_wait(File& file, Queue::iterator place) {
@@ -305,7 +306,7 @@ void LockTable::cancel(std::uint64_t session, std::uint64_t id, LockGrants& gran
   Pieces pieces = held == file.held.end() ? Pieces() : held->second;
   pieces = with(pieces, granted.range, std::nullopt);
   for (const Piece& piece : granted.before) pieces = with(pieces, piece.range, piece);
-  put(file, granted.owner, std::move(pieces));
+  put(file, granted.file, granted.owner, std::move(pieces));
   grant_queued(granted.file, grants);
   tidy(granted.file);
 }
@@ -313,6 +314,7 @@ void LockTable::cancel(std::uint64_t session, std::uint64_t id, LockGrants& gran
 // ---- Sessions ---------------------------------------------------------------------------------
 
 void LockTable::drop_session(std::uint64_t session, LockGrants& grants) {
+  set_journal(session, nullptr);  // it is kept, or removed, as a whole
   std::vector<LockedFile> changed;
   for (auto& [key, file] : files_) {
     bool is_changed = false;
@@ -328,7 +330,7 @@ void LockTable::drop_session(std::uint64_t session, LockGrants& grants) {
     for (const auto& [owner, pieces] : file.held) {
       if (owner.session == session) owners.push_back(owner);
     }
-    for (const LockOwner& owner : owners) put(file, owner, {});
+    for (const LockOwner& owner : owners) put(file, key, owner, {});
     if (is_changed || !owners.empty()) changed.push_back(key);
   }
   sessions_.erase(session);
@@ -356,7 +358,26 @@ void LockTable::restore(std::uint64_t session, const SavedLock& lock) {
   const LockOwner owner{session, lock.owner};
   const auto held = file.held.find(owner);
   const Pieces own = held == file.held.end() ? Pieces() : held->second;
-  put(file, owner, with(own, lock.range, Piece{lock.range, lock.type, lock.pid}));
+  std::optional<Piece> set;
+  if (lock.type != LockType::kNone) set = Piece{lock.range, lock.type, lock.pid};
+  put(file, lock.file, owner, with(own, lock.range, set));
+  tidy(lock.file);
+}
+
+void LockTable::set_journal(std::uint64_t session, LockJournal* journal) {
+  sessions_[session].journal = journal;
+}
+
+void LockTable::tell_journal(const LockedFile& key, const LockOwner& owner, const Pieces& pieces) {
+  LockJournal* const journal = sessions_[owner.session].journal;
+  if (journal == nullptr) return;
+  std::vector<SavedLock> changes;
+  changes.reserve(1 + pieces.size());
+  changes.push_back({.file = key, .type = LockType::kNone, .owner = owner.owner, .range = {}});
+  for (const Piece& piece : pieces) {
+    changes.push_back({key, piece.type, owner.owner, piece.range, piece.pid});
+  }
+  journal->changed(changes, [this, session = owner.session] { return locks_of(session); });
 }
 
 std::size_t LockTable::size() const {

@@ -9,9 +9,11 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <list>
 #include <map>
 #include <optional>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -63,7 +65,7 @@ struct HeldLock {
   bool operator==(const HeldLock&) const = default;
 };
 
-/// A lock of a session that is not there at the moment.
+/// A lock of a session, without the session. With type kNone: the range is cleared.
 struct SavedLock {
   LockedFile file;
   LockType type = LockType::kShared;
@@ -71,6 +73,15 @@ struct SavedLock {
   LockRange range;
   std::uint32_t pid = 0;
   bool operator==(const SavedLock&) const = default;
+};
+
+/// Where the changes of a session's locks go. Called under the owner's lock.
+class LockJournal {
+ public:
+  virtual ~LockJournal() = default;
+  /// What is held has changed by `changes`, one after the other. `all` gives what is held now.
+  virtual void changed(std::span<const SavedLock> changes,
+                       const std::function<std::vector<SavedLock>()>& all) = 0;
 };
 
 enum class LockOutcome { kGranted, kQueued, kWouldBlock, kDeadlock, kNoLocks };
@@ -102,8 +113,12 @@ class LockTable {
   void drop_session(std::uint64_t session, LockGrants& grants);
 
   [[nodiscard]] std::vector<SavedLock> locks_of(std::uint64_t session) const;
-  /// Precondition: nobody else has been granted anything that conflicts with it.
+  /// Sets or clears a range. Precondition: nobody else has been granted anything that conflicts
+  /// with it.
   void restore(std::uint64_t session, const SavedLock& lock);
+  /// From now on changes of the session's locks are told to `journal`, which outlives the session
+  /// here.
+  void set_journal(std::uint64_t session, LockJournal* journal);
 
   /// Locks and queued requests; 0: nothing is kept at all.
   [[nodiscard]] std::size_t size() const;
@@ -133,6 +148,7 @@ class LockTable {
     std::size_t locks = 0;
     std::size_t waits = 0;
     std::deque<Granted> granted;  // oldest first; at most kCancellableMax
+    LockJournal* journal = nullptr;
   };
 
   static Pieces with(const Pieces& pieces, const LockRange& range, std::optional<Piece> set);
@@ -149,7 +165,8 @@ class LockTable {
   [[nodiscard]] const Granted* find_granted(std::uint64_t session, std::uint64_t id) const;
   void note_granted(const LockWish& wish, const Pieces& own);
   void forget_granted(const LockWish& wish);
-  void put(File& file, const LockOwner& owner, Pieces pieces);
+  void put(File& file, const LockedFile& key, const LockOwner& owner, Pieces pieces);
+  void tell_journal(const LockedFile& key, const LockOwner& owner, const Pieces& pieces);
   bool grant(File& file, const LockWish& wish, bool is_bounded);
   LockOutcome enqueue(File& file, const LockWish& wish);
   void drop_wait(File& file, Queue::iterator place);

@@ -38,6 +38,9 @@ struct Stat {
   bool is_mount = false;        ///< something else is mounted here
 };
 
+/// Attributes::generation of an inode that was born then; 0 for one whose birth is not known.
+std::uint32_t generation_of(std::int64_t birth_ns);
+
 /// Nanoseconds since 1970, as far as 64 bits reach (the year 2262).
 std::int64_t nanoseconds_of(const Timestamp& time);
 

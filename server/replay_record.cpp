@@ -41,7 +41,7 @@ std::uint64_t fingerprint_of(Op op, std::span<const std::byte> body) {
   return mixed(hash ^ rest);
 }
 
-void MemoryReplayRecord::begin(std::uint64_t seq, std::uint64_t fingerprint) {
+void MemoryReplayRecord::begin(std::uint64_t seq, std::uint64_t fingerprint, Op) {
   HOMEFS_CHECK(!is_begun_);
   HOMEFS_CHECK(seq == last_applied() + 1);
   HOMEFS_CHECK(state_.kept.size() < kRequestsInFlightMax);
@@ -76,11 +76,6 @@ void MemoryReplayRecord::drop_through(std::uint64_t seq) {
     state_.kept.pop_front();
     ++state_.last_dropped;
   }
-}
-
-ReplayState MemoryReplayRecord::state() const {
-  HOMEFS_CHECK(!is_begun_);
-  return state_;
 }
 
 }  // namespace homefs

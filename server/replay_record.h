@@ -1,8 +1,8 @@
 // What a session remembers of the changes it has applied, so that each takes effect exactly once
 // however often it is sent: the highest seq applied, and the replies the client may not have yet.
 //
-// An interface, so that the record can live in a mapped file and survive a kill of the server:
-// begin() is the intent, durable before the change; finish() the outcome, after it.
+// An interface: SessionRecord keeps it in a mapped file, so that it survives the process;
+// MemoryReplayRecord does not.
 //
 // Owner: the session's Sequencer. Executor: under the session's lock. Blocks: never.
 #pragma once
@@ -19,6 +19,8 @@
 
 namespace homefs {
 
+class ChangeJournal;
+
 /// A hash of what a change asks for: its operation and its body without the introductions, which
 /// differ between a request and its resend. Finds mistakes of a client, not forgeries: whoever
 /// could forge has the session anyway.
@@ -29,17 +31,10 @@ struct ReplayState {
   struct Applied {
     std::uint64_t fingerprint = 0;
     std::shared_ptr<const Reply> reply;  // owners: the record, and the sending of the reply
-
-    bool operator==(const Applied& other) const {
-      return fingerprint == other.fingerprint && reply->status == other.reply->status &&
-             reply->fields == other.reply->fields;
-    }
   };
 
   std::uint64_t last_dropped = 0;
   std::deque<Applied> kept;  ///< of seq last_dropped + 1 and on, to the last that was applied
-
-  bool operator==(const ReplayState&) const = default;
 };
 
 class ReplayRecord {
@@ -53,7 +48,7 @@ class ReplayRecord {
 
   /// The next change is about to be applied. Precondition: seq == last_applied() + 1, and at most
   /// kRequestsInFlightMax replies are kept.
-  virtual void begin(std::uint64_t seq, std::uint64_t fingerprint) = 0;
+  virtual void begin(std::uint64_t seq, std::uint64_t fingerprint, Op op) = 0;
   /// It was applied, or refused for good. Precondition: follows begin() of the same seq.
   virtual void finish(std::uint64_t seq, std::shared_ptr<const Reply> reply) = 0;
 
@@ -65,8 +60,10 @@ class ReplayRecord {
   /// The client has the replies up to `seq`. Precondition: seq <= last_applied().
   virtual void drop_through(std::uint64_t seq) = 0;
 
-  /// For a restart of the server. Precondition: nothing is begun.
-  [[nodiscard]] virtual ReplayState state() const = 0;
+  /// Where the change that is begun writes down what it does; null: nowhere.
+  [[nodiscard]] virtual ChangeJournal* journal() { return nullptr; }
+  /// The session is over: nothing is left for a later run of the server.
+  virtual void remove() {}
 };
 
 /// In memory: lost with a process that is killed.
@@ -79,12 +76,11 @@ class MemoryReplayRecord final : public ReplayRecord {
     return state_.last_dropped + state_.kept.size();
   }
   [[nodiscard]] std::uint64_t last_dropped() const override { return state_.last_dropped; }
-  void begin(std::uint64_t seq, std::uint64_t fingerprint) override;
+  void begin(std::uint64_t seq, std::uint64_t fingerprint, Op op) override;
   void finish(std::uint64_t seq, std::shared_ptr<const Reply> reply) override;
   [[nodiscard]] Result<std::shared_ptr<const Reply>> find(std::uint64_t seq,
                                                           std::uint64_t fingerprint) const override;
   void drop_through(std::uint64_t seq) override;
-  [[nodiscard]] ReplayState state() const override;
 
  private:
   ReplayState state_;

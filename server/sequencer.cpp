@@ -63,7 +63,8 @@ const InFrame* Sequencer::next() const {
 std::optional<InFrame> Sequencer::begin_next() {
   if (next() == nullptr) return std::nullopt;
   const Waiting& waiting = waiting_.front();
-  record_->begin(waiting.frame.header.seq, waiting.fingerprint);
+  const FrameHeader& header = waiting.frame.header;
+  record_->begin(header.seq, waiting.fingerprint, header.op);
   is_begun_ = true;
   return waiting.frame;  // the body is shared
 }

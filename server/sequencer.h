@@ -45,8 +45,9 @@ class Sequencer {
   /// The change that begin_next() would begin, or null.
   [[nodiscard]] const InFrame* next() const;
   [[nodiscard]] std::uint64_t last_applied() const { return record_->last_applied(); }
-  /// What was applied, for a restart of the server. Precondition: none is begun.
-  [[nodiscard]] ReplayState replay_state() const { return record_->state(); }
+  /// See ReplayRecord.
+  [[nodiscard]] ChangeJournal* journal() { return record_->journal(); }
+  void remove_record() { record_->remove(); }
   /// Changes that wait, are begun or spread.
   [[nodiscard]] std::size_t unsettled() const { return waiting_.size() + spreading_.size(); }
 

@@ -54,6 +54,15 @@ Result<std::vector<std::byte>> login_secret(StateDb& state) {
 
 }  // namespace
 
+/// What of a server can fail to be made.
+struct Server::Made {
+  DataFolder folder;
+  TlsContext tls;
+  std::unique_ptr<StateDb> state;
+  SessionStore store;
+  std::vector<std::byte> secret;
+};
+
 Result<std::unique_ptr<Server>> Server::make(ServerConfig config) {
   Result<DataFolder> folder = DataFolder::open(config.data_dir);
   if (!folder) return std::unexpected(folder.error());
@@ -70,20 +79,23 @@ Result<std::unique_ptr<Server>> Server::make(ServerConfig config) {
   if (!state) return std::unexpected(state.error());
   Result<std::vector<std::byte>> secret = login_secret(**state);
   if (!secret) return std::unexpected(secret.error());
-  return std::unique_ptr<Server>(new Server(std::move(config), std::move(*folder), std::move(*tls),
-                                            std::move(*state), std::move(*secret)));
+  Result<SessionStore> store = SessionStore::open(config.data_dir / "sessions");
+  if (!store) return std::unexpected(store.error());
+  return std::unique_ptr<Server>(
+      new Server(std::move(config), Made{std::move(*folder), std::move(*tls), std::move(*state),
+                                         std::move(*store), std::move(*secret)}));
 }
 
-Server::Server(ServerConfig config, DataFolder folder, TlsContext tls,
-               std::unique_ptr<StateDb> state, std::vector<std::byte> secret)
+Server::Server(ServerConfig config, Made made)
     : config_(std::move(config)),
-      folder_(std::move(folder)),
-      tls_(std::move(tls)),
-      secret_(std::move(secret)),
+      folder_(std::move(made.folder)),
+      tls_(std::move(made.tls)),
+      secret_(std::move(made.secret)),
       incarnation_(random_number()),
       buffers_(BufferPool::make(kBuffersKeptMax)),
       connections_(std::make_shared<std::atomic<std::size_t>>(0)),
-      state_(std::move(state)),
+      state_(std::move(made.state)),
+      store_(std::move(made.store)),
       accounts_(config_.accounts_file,
                 {.check_interval = {},  // a stat a login: an edit is seen by the next one
                  .on_problem =
@@ -106,13 +118,16 @@ Server::Server(ServerConfig config, DataFolder folder, TlsContext tls,
               .usage_of =
                   [this](const std::string& home) {
                     return std::make_shared<StateDbUsage>(*state_, home);
-                  }}),
+                  },
+              .on_open = [this](const std::string& name,
+                                Home& home) { maker_.settle_doubts(name, home); }}),
       maker_({.executor = io_.executor(),
               .owner = *this,
               .accounts = accounts_,
               .state = *state_,
               .sessions = sessions_,
               .saved = saved_,
+              .store = store_,
               .homes = homes_,
               .settings = settings_}) {}
 
@@ -132,7 +147,7 @@ LoginParts Server::login_parts() {
 }
 
 Result<void> Server::start() {
-  load_sessions();
+  maker_.load(store_.load());
   if (const auto accounts = accounts_.current(); !accounts) {
     // Not the end: the first account may be made in a moment.
     log_warn("no-accounts", {{"file", config_.accounts_file.string()},
@@ -191,37 +206,14 @@ void Server::stop() {
   // Nothing changes any more. From here on the end of a session is not that of its open files: it
   // may be back soon.
   homes_.stop_all();
-  save_sessions(sessions);
+  for (const auto& session : sessions) session->keep_for_next_run();
+  if (const Result<void> done = store_.note_orderly_stop(); !done) {
+    log_error("sessions-not-saved", {{"error", done.error().message()}});
+  }
   (void)sessions_.end_if([](const Session&) { return true; },
                          {Status::kGoingAway, "the server shuts down"});
   homes_.let_go_of_sessions();
   log_info("stopped");
-}
-
-/// Those of an orderly stop. A database that cannot be read has been told of before.
-void Server::load_sessions() {
-  const Result<std::vector<std::string>> texts = state_->take_sessions();
-  if (!texts) {
-    log_error("state-database", {{"error", texts.error().message()}});
-    return;
-  }
-  const auto expires = SavedSessions::Clock::now() + config_.session.linger;
-  for (const std::string& text : *texts) {
-    Result<SavedSession> session = decode_session(text);
-    if (session) saved_.put(std::move(*session), expires);
-  }
-}
-
-/// Precondition: no thread runs handlers.
-void Server::save_sessions(const std::vector<SessionRegistry::SessionRef>& sessions) {
-  std::vector<std::string> texts;
-  for (const auto& session : sessions) {
-    if (const auto saved = session->save()) texts.push_back(encode_session(*saved));
-  }
-  for (const SavedSession& session : saved_.take_all()) texts.push_back(encode_session(session));
-  if (const Result<void> done = state_->save_sessions(texts); !done) {
-    log_error("sessions-not-saved", {{"error", done.error().message()}});
-  }
 }
 
 void Server::wait_until_answered() {

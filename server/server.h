@@ -28,6 +28,7 @@
 #include "server/saved_session.h"
 #include "server/session_maker.h"
 #include "server/session_registry.h"
+#include "server/session_store.h"
 #include "server/state_db.h"
 
 namespace homefs {
@@ -65,8 +66,8 @@ class Server final : public SessionOwner {
   Reply handle_token(Session& session, const InFrame& request) override;
 
  private:
-  Server(ServerConfig config, DataFolder folder, TlsContext tls, std::unique_ptr<StateDb> state,
-         std::vector<std::byte> secret);
+  struct Made;
+  Server(ServerConfig config, Made made);
 
   [[nodiscard]] LoginParts login_parts();
   void take_socket(UniqueFd socket, LoginSlots::Slot slot);
@@ -76,8 +77,6 @@ class Server final : public SessionOwner {
   void prepare_legacy_verifier();
   void end_sessions_of_revoked_tokens();
   void tell_quota(const std::string& account);
-  void load_sessions();
-  void save_sessions(const std::vector<SessionRegistry::SessionRef>& sessions);
   void wait_until_answered();
   void wait_until_disconnected();
 
@@ -91,6 +90,7 @@ class Server final : public SessionOwner {
   const std::shared_ptr<BufferPool> buffers_;                    // owners: this, and the buffers
   const std::shared_ptr<std::atomic<std::size_t>> connections_;  // of sessions; owners: they too
   const std::unique_ptr<StateDb> state_;
+  SessionStore store_;
   AccountsFile accounts_;
   LoginThrottle throttle_;
   LegacyVerifiers legacy_;

@@ -41,16 +41,16 @@ Session::Session(boost::asio::any_io_executor executor, SessionOwner& owner, Ses
       setup_(std::move(setup)),
       outbox_(EventOutbox::make(executor_, setup_.has_missed_events)),
       idle_since_(now()),
-      state_(setup_.record ? std::move(setup_.record) : std::make_unique<MemoryReplayRecord>(),
-             DataQueue::Limits{.running_max = setup_.limits.running_max,
-                               .slow_max = setup_.limits.slow_max}) {
+      state_(std::move(setup_.record), DataQueue::Limits{.running_max = setup_.limits.running_max,
+                                                         .slow_max = setup_.limits.slow_max}),
+      journal_(state_.lock()->sequencer.journal()) {
   state_.lock()->bulk.resize(setup_.limits.bulk_connections_max);
 }
 
 Session::~Session() = default;
 
 // Enough to find its lines in a log.
-std::string Session::short_id() const { return to_hex(setup_.id).substr(0, 8); }
+std::string Session::short_id() const { return to_hex(id()).substr(0, 8); }
 
 bool Session::State::owns(const Connection& connection) const {
   if (control.get() == &connection) return true;
@@ -173,19 +173,9 @@ void Session::close(const Error& why) {
   }
   coherence().leave(self_.lock());
   setup_.files->drop_locks();
-}
-
-std::optional<SavedSession> Session::save() {
-  const auto state = state_.lock();
-  if (state->has_ended) return std::nullopt;
-  return SavedSession{.id = setup_.id,
-                      .secret = setup_.secret,
-                      .account = setup_.account,
-                      .client_id = setup_.client_id,
-                      .token_id = setup_.token_id,
-                      .subdir = setup_.subdir,
-                      .locks = setup_.files->locks(),
-                      .replay = state->sequencer.replay_state()};
+  if (is_kept_) return;
+  state_.lock()->sequencer.remove_record();
+  if (setup_.lock_log) setup_.lock_log->remove();
 }
 
 std::size_t Session::unanswered() {

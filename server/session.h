@@ -25,9 +25,10 @@
 #include "server/data_queue.h"
 #include "server/event_outbox.h"
 #include "server/home_registry.h"
-#include "server/saved_session.h"
+#include "server/lock_log.h"
 #include "server/sequencer.h"
 #include "server/session_home.h"
+#include "server/session_record.h"
 
 namespace homefs {
 
@@ -51,17 +52,13 @@ struct SessionLimits {
 };
 
 struct SessionSetup {
-  SessionId id{};
-  SessionSecret secret{};
-  std::string account;
-  std::string client_id;
-  std::string token_id;  ///< the device token it was made with; empty: by password
+  SessionIdentity identity;
   std::shared_ptr<LiveHome> home;
+  std::unique_ptr<LockLog> lock_log;  ///< used by `files`; null: locks are in memory only
   std::unique_ptr<SessionHome> files;
   SessionLimits limits;
-  std::string subdir;                    ///< the folder of the home that it has; empty: all of it
-  std::unique_ptr<ReplayRecord> record;  ///< of a session that was saved; null: a new one
-  bool has_missed_events = false;        ///< of a session that was saved
+  std::unique_ptr<ReplayRecord> record;
+  bool has_missed_events = false;  ///< of a session that was saved
 };
 
 class Session final : public CoherenceMember {
@@ -72,11 +69,12 @@ class Session final : public CoherenceMember {
                                        SessionSetup setup);
   ~Session() override;
 
-  [[nodiscard]] const SessionId& id() const { return setup_.id; }
-  [[nodiscard]] const SessionSecret& secret() const { return setup_.secret; }
-  [[nodiscard]] const std::string& account() const { return setup_.account; }
-  [[nodiscard]] const std::string& client_id() const { return setup_.client_id; }
-  [[nodiscard]] const std::string& token_id() const { return setup_.token_id; }
+  [[nodiscard]] const SessionId& id() const { return setup_.identity.id; }
+  [[nodiscard]] const SessionSecret& secret() const { return setup_.identity.secret; }
+  [[nodiscard]] const std::string& account() const { return setup_.identity.account; }
+  [[nodiscard]] const std::string& client_id() const { return setup_.identity.client_id; }
+  /// The device token it was made with; empty: by password.
+  [[nodiscard]] const std::string& token_id() const { return setup_.identity.token_id; }
   [[nodiscard]] SessionHome& files() { return *setup_.files; }
   [[nodiscard]] HomeCoherence& coherence() { return *setup_.home->coherence; }
   [[nodiscard]] std::string short_id() const;
@@ -119,9 +117,8 @@ class Session final : public CoherenceMember {
   void close(const Error& why);
   /// An event that needs no acknowledgement.
   void tell(Op op, std::vector<std::byte> fields) { outbox_->tell(op, std::move(fields)); }
-  /// What the next run of the server needs to take it up; nothing when it has ended.
-  /// Precondition: no request runs.
-  std::optional<SavedSession> save();
+  /// From now on its end leaves its files for the next run of the server.
+  void keep_for_next_run() { is_kept_ = true; }
   /// Requests that have been received and not been answered.
   [[nodiscard]] std::size_t unanswered();
 
@@ -180,7 +177,9 @@ class Session final : public CoherenceMember {
   SessionSetup setup_;
   std::shared_ptr<EventOutbox> outbox_;
   std::atomic<Clock::rep> idle_since_;  // kNotIdle while there is a connection
+  std::atomic<bool> is_kept_{false};
   Guarded<State> state_;
+  ChangeJournal* const journal_;  // of the record in state_; used by the thread that drains
 };
 
 }  // namespace homefs

@@ -18,8 +18,11 @@ constexpr std::size_t kIntroductionsPerRequestMax = kIntroductionsMax + kNodesPe
 }  // namespace
 
 struct SessionHome::State {
-  State(Home& home, const InodeRef& folder, const SessionId& id)
-      : root(folder), grant(home.quota()), nodes(home, folder), locker(home.locks().join(id)) {}
+  State(Home& home, const InodeRef& folder, const SessionId& id, LockJournal* lock_journal)
+      : root(folder),
+        grant(home.quota()),
+        nodes(home, folder),
+        locker(home.locks().join(id, lock_journal)) {}
 
   /// Where the session is confined to.
   InodeRef root;
@@ -32,14 +35,17 @@ struct SessionHome::State {
 
 Result<std::unique_ptr<SessionHome>> SessionHome::open(std::shared_ptr<Home> home,
                                                        const std::string& folder,
-                                                       const SessionId& id) {
+                                                       const SessionId& id,
+                                                       LockJournal* lock_journal) {
   auto root = home->find_folder(folder);
   if (!root) return std::unexpected(root.error());
-  return std::unique_ptr<SessionHome>(new SessionHome(std::move(home), *std::move(root), id));
+  return std::unique_ptr<SessionHome>(
+      new SessionHome(std::move(home), *std::move(root), id, lock_journal));
 }
 
-SessionHome::SessionHome(std::shared_ptr<Home> home, InodeRef root, const SessionId& id)
-    : home_(std::move(home)), state_(std::make_unique<State>(*home_, root, id)) {}
+SessionHome::SessionHome(std::shared_ptr<Home> home, InodeRef root, const SessionId& id,
+                         LockJournal* lock_journal)
+    : home_(std::move(home)), state_(std::make_unique<State>(*home_, root, id, lock_journal)) {}
 
 SessionHome::~SessionHome() { close(); }
 
@@ -49,7 +55,7 @@ void SessionHome::close() {
   state_->grant.release();
 }
 
-Reply SessionHome::handle(const InFrame& request) {
+Reply SessionHome::handle(const InFrame& request, ChangeJournal* journal) {
   const FileOp* const row = find_file_op(request.header.op);
   if (row == nullptr) {
     return error_reply({.status = Status::kProtocolError, .context = "not a file operation"});
@@ -65,7 +71,8 @@ Reply SessionHome::handle(const InFrame& request) {
                          .nodes = state_->nodes,
                          .grant = state_->grant,
                          .listings = state_->listings,
-                         .locker = state_->locker};
+                         .locker = state_->locker,
+                         .journal = journal};
   Reply reply = row->run(context, in.rest());
   if (reply.status == Status::kTooManyOpen) {
     // Nothing was applied: a handler that gets no descriptor leaves all as it was.
@@ -91,13 +98,14 @@ Result<void> SessionHome::introduce(const Introductions& introductions) {
 
 Result<void> SessionHome::introduce(const Introduction& introduction) {
   NodeTable& nodes = state_->nodes;
+  const InodeName wanted{introduction.inode, introduction.generation};
   if (const auto known = nodes.find(introduction.node)) {
     if ((*known)->number() == introduction.inode) return {};
     return fail(Status::kProtocolError, "the node number means something else");
   }
   if (introduction.parent == kNoNode) {
     if (!introduction.name.empty()) return fail(Status::kProtocolError, "an orphan with a name");
-    const auto orphan = home_->adopt_orphan(introduction.inode);
+    const auto orphan = home_->adopt_orphan(wanted);
     if (!orphan) return std::unexpected(orphan.error());
     return nodes.bind(introduction.node, *orphan);
   }
@@ -105,7 +113,7 @@ Result<void> SessionHome::introduce(const Introduction& introduction) {
   if (!name) return fail(Status::kProtocolError, "introduction: " + name.error().message());
   const auto parent = nodes.find(introduction.parent);
   if (!parent) return std::unexpected(parent.error());
-  const auto inode = home_->reintroduce(*parent, *name, introduction.inode);
+  const auto inode = home_->reintroduce(*parent, *name, wanted);
   if (!inode) return std::unexpected(inode.error());
   // One that moved is found by its number alone, which could be any in the home.
   const InodeTable& table = home_->inodes();
@@ -121,10 +129,6 @@ void SessionHome::release_grant() { state_->grant.release(); }
 
 void SessionHome::listen_for_locks(std::function<void(std::uint64_t)> granted) {
   home_->locks().listen(state_->locker, std::move(granted));
-}
-
-std::vector<SavedLock> SessionHome::locks() const {
-  return home_->locks().locks_of(state_->locker);
 }
 
 void SessionHome::drop_locks() { home_->locks().leave(state_->locker); }

@@ -27,10 +27,11 @@ class SessionHome {
  public:
   /// A session in `home`, or in a folder of it ("a/b"; "" is the whole home). It starts shared,
   /// without a grant, until set_shared(false). kNoSuchDirectory, kNotDirectory.
-  /// `id`: of the session; locks that were reserved for it are its own.
+  /// `id`: of the session; locks that were reserved for it are its own. `lock_journal` outlives it.
   static Result<std::unique_ptr<SessionHome>> open(std::shared_ptr<Home> home,
                                                    const std::string& folder = "",
-                                                   const SessionId& id = {});
+                                                   const SessionId& id = {},
+                                                   LockJournal* lock_journal = nullptr);
   /// As close().
   ~SessionHome();
   SessionHome(const SessionHome&) = delete;
@@ -39,7 +40,8 @@ class SessionHome {
   /// Runs one request of the ops 20 to 73 and says how it went. A request that breaks the protocol
   /// gets kProtocolError: the caller closes the session then. Never throws, never fails otherwise.
   /// kBlockMismatch and kStale: nothing was applied, and the same seq may be sent again.
-  Reply handle(const InFrame& request);
+  /// `journal`: of a change in the sequence, where the session has one.
+  Reply handle(const InFrame& request, ChangeJournal* journal = nullptr);
 
   /// Sole: the grant is topped up with every reply. Shared: it is not; what was granted stays
   /// reserved until release_grant(), because the client may have promised it to programs.
@@ -52,8 +54,6 @@ class SessionHome {
   /// From now on `granted` is called with the id of each lock request that was queued and has its
   /// lock; on any thread, with no lock held.
   void listen_for_locks(std::function<void(std::uint64_t)> granted);
-  /// Its locks, for a restart of the server.
-  [[nodiscard]] std::vector<SavedLock> locks() const;
   /// Gives its locks free; it gets none any more. Idempotent.
   void drop_locks();
 
@@ -68,7 +68,8 @@ class SessionHome {
 
  private:
   struct State;
-  SessionHome(std::shared_ptr<Home> home, InodeRef root, const SessionId& id);
+  SessionHome(std::shared_ptr<Home> home, InodeRef root, const SessionId& id,
+              LockJournal* lock_journal);
   Result<void> introduce(const Introductions& introductions);
   Result<void> introduce(const Introduction& introduction);
 

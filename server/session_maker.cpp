@@ -3,102 +3,165 @@
 #include <optional>
 #include <utility>
 
+#include "protocol/base64.h"
 #include "server/home_locks.h"
+#include "server/log.h"
+#include "server/outcome_reply.h"
+#include "server/quota.h"
 
 namespace homefs {
 
+void SessionMaker::load(std::vector<SavedSession> sessions) {
+  const auto expires = SavedSessions::Clock::now() + parts_.settings.lock()->linger;
+  for (SavedSession& session : sessions) parts_.saved.put(std::move(session), expires);
+  const auto accounts = parts_.accounts.current();
+  for (const std::string& name : parts_.saved.accounts_in_doubt()) {
+    const Account* account = accounts ? (*accounts)->find(name) : nullptr;
+    // To open it is enough. One that cannot be opened now is settled when it can.
+    if (account != nullptr) (void)parts_.homes.acquire(*account);
+  }
+}
+
+void SessionMaker::settle_doubts(const std::string& account, Home& home) {
+  for (const SavedSessionRef& session : parts_.saved.of_account(account)) {
+    SessionRecord* const record = session->record.get();
+    if (record == nullptr || !record->doubt()) continue;
+    const SessionRecord::Doubt& doubt = *record->doubt();
+    const auto outcome = doubt.outcome ? doubt.outcome : home.resolve(doubt.facts);
+    log_info("change-settled", {{"user", account},
+                                {"session", to_hex(session->identity.id).substr(0, 8)},
+                                {"op", name_of(doubt.op)},
+                                {"done", outcome ? "yes" : "no"}});
+    std::shared_ptr<const Reply> reply;
+    if (outcome) {
+      const Usage used = home.usage();
+      const GrantState grant{.used = used.bytes, .limit = home.quota().limits().bytes};
+      Reply made = outcome_reply(doubt.op, *outcome, grant);
+      age_reply(doubt.op, made);
+      reply = std::make_shared<const Reply>(std::move(made));
+    }
+    record->resolve(std::move(reply));
+  }
+}
+
 Result<std::shared_ptr<Session>> SessionMaker::make(const SessionRequest& request) {
+  // Opened first: what a session that ends here has left half done is settled by that.
+  Result<std::shared_ptr<LiveHome>> home = parts_.homes.acquire(request.account);
+  if (!home) return std::unexpected(home.error());
   if (!request.client_id.empty()) {
     parts_.sessions.end_idle_of_client(request.account.name, request.client_id);
     const std::lock_guard lock(saved_mutex_);
-    drop_locks(parts_.saved.drop_of_client(request.account.name, request.client_id));
+    drop(parts_.saved.drop_of_client(request.account.name, request.client_id));
   }
-  SessionSetup setup;
-  fill_random(setup.id);
-  fill_random(setup.secret);
-  Result<std::shared_ptr<LiveHome>> home = parts_.homes.acquire(request.account);
-  if (!home) return std::unexpected(home.error());
   {
     const std::lock_guard lock(saved_mutex_);
     reserve_locks(request.account.name, **home);
   }
-  return make_session(request, std::move(*home), std::move(setup));
+  SessionSetup setup;
+  SessionIdentity& identity = setup.identity;
+  fill_random(identity.id);
+  fill_random(identity.secret);
+  identity.account = request.account.name;
+  identity.client_id = request.client_id;
+  identity.token_id = request.token_id;
+  identity.subdir = request.subdir;
+  return make_session(std::move(*home), std::move(setup));
+}
+
+/// Without files of its own the session works, and ends with this run of the server.
+void SessionMaker::add_files(SessionSetup& setup) const {
+  auto record = parts_.store.make_record(setup.identity);
+  if (record) {
+    setup.record = *std::move(record);
+    setup.lock_log = parts_.store.make_lock_log(setup.identity.id);
+    return;
+  }
+  log_warn("session-not-durable",
+           {{"user", setup.identity.account}, {"why", record.error().message()}});
+  setup.record = std::make_unique<MemoryReplayRecord>();
 }
 
 /// Whoever gets into the home finds the locks of those that are not back yet.
 void SessionMaker::reserve_locks(const std::string& account, LiveHome& home) {
-  for (const SavedSession& saved : parts_.saved.of_account(account)) {
-    home.files->locks().reserve(saved.id, saved.locks);
+  for (const SavedSessionRef& saved : parts_.saved.of_account(account)) {
+    home.files->locks().reserve(saved->identity.id, saved->locks);
   }
 }
 
-void SessionMaker::drop_locks(const std::vector<SavedSession>& sessions) {
-  for (const SavedSession& session : sessions) {
-    const auto home = parts_.homes.find(session.account);
-    if (home) home->files->locks().drop_reserved(session.id);
+/// They are over.
+void SessionMaker::drop(const std::vector<SavedSessionRef>& sessions) {
+  for (const SavedSessionRef& session : sessions) {
+    const auto home = parts_.homes.find(session->identity.account);
+    if (home) home->files->locks().drop_reserved(session->identity.id);
+    session->record->remove();
+    session->lock_log->remove();
   }
 }
 
 void SessionMaker::drop_expired(SavedSessions::Clock::time_point now) {
   const std::lock_guard lock(saved_mutex_);
-  drop_locks(parts_.saved.drop_expired(now));
+  drop(parts_.saved.drop_expired(now));
 }
 
-Result<std::shared_ptr<Session>> SessionMaker::make_session(const SessionRequest& request,
-                                                            std::shared_ptr<LiveHome> home,
+Result<std::shared_ptr<Session>> SessionMaker::make_session(std::shared_ptr<LiveHome> home,
                                                             SessionSetup setup) {
+  if (setup.record == nullptr) add_files(setup);
+  // Until the session is there, what goes wrong leaves nothing behind.
+  ReplayRecord& record = *setup.record;
+  LockLog* const lock_log = setup.lock_log.get();
+  const SessionIdentity& identity = setup.identity;
   Result<std::unique_ptr<SessionHome>> files =
-      SessionHome::open(home->files, request.subdir, setup.id);
-  if (!files) return std::unexpected(files.error());
-  setup.account = request.account.name;
-  setup.client_id = request.client_id;
-  setup.token_id = request.token_id;
-  setup.subdir = request.subdir;
+      SessionHome::open(home->files, identity.subdir, identity.id, lock_log);
+  if (!files) {
+    record.remove();
+    if (lock_log != nullptr) lock_log->remove();
+    return std::unexpected(files.error());
+  }
   setup.home = std::move(home);
   setup.files = std::move(*files);
   setup.limits = parts_.settings.lock()->limits;
   auto session = Session::make(parts_.executor, parts_.owner, std::move(setup));
   if (Result<void> added = parts_.sessions.add(session); !added) {
+    // One that was to be taken up while the server stops is for the next run.
+    if (added.error().status == Status::kGoingAway) session->keep_for_next_run();
+    session->close(added.error());
     return std::unexpected(added.error());
   }
   return session;
 }
 
 std::optional<SessionSecret> SessionMaker::saved_secret(const SessionId& id) {
-  const std::optional<SavedSession> saved = parts_.saved.find(id);
+  const SavedSessionRef saved = parts_.saved.find(id);
   if (!saved) return std::nullopt;
-  return saved->secret;
+  return saved->identity.secret;
 }
 
 Result<std::shared_ptr<Session>> SessionMaker::restore(const SessionId& id) {
   const auto unknown = fail(Status::kSessionUnknown, "the session is over");
   const std::lock_guard lock(saved_mutex_);
-  std::optional<SavedSession> saved = parts_.saved.find(id);
+  const SavedSessionRef saved = parts_.saved.find(id);
   if (!saved) return unknown;
+  const SessionIdentity& identity = saved->identity;
   const Result<std::shared_ptr<const Accounts>> accounts = parts_.accounts.current();
   if (!accounts) return unknown;
-  const Account* account = (*accounts)->find(saved->account);
-  if (account == nullptr || account->disabled || !is_token_valid(*saved)) return unknown;
+  const Account* account = (*accounts)->find(identity.account);
+  if (account == nullptr || account->disabled || !is_token_valid(identity)) return unknown;
 
   Result<std::shared_ptr<LiveHome>> home = parts_.homes.acquire(*account);
   // A home that cannot be had now may be had later; the client asks for a new session then.
   if (!home) return unknown;
   // Its locks are in force before it is no saved session any more.
-  reserve_locks(saved->account, **home);
+  reserve_locks(identity.account, **home);
   (void)parts_.saved.take(id);
   const std::shared_ptr<Home> files = (*home)->files;
 
   SessionSetup setup;
-  setup.id = saved->id;
-  setup.secret = saved->secret;
-  setup.record = std::make_unique<MemoryReplayRecord>(std::move(saved->replay));
+  setup.identity = identity;
+  setup.record = std::move(saved->record);
+  setup.lock_log = std::move(saved->lock_log);
   // Others may have changed the home since it had its last connection.
   setup.has_missed_events = true;
-  Result<std::shared_ptr<Session>> session = make_session({.account = *account,
-                                                           .client_id = saved->client_id,
-                                                           .token_id = saved->token_id,
-                                                           .subdir = saved->subdir},
-                                                          std::move(*home), std::move(setup));
+  Result<std::shared_ptr<Session>> session = make_session(std::move(*home), std::move(setup));
   if (!session) {
     files->locks().drop_reserved(id);
     return unknown;
@@ -106,10 +169,10 @@ Result<std::shared_ptr<Session>> SessionMaker::restore(const SessionId& id) {
   return session;
 }
 
-bool SessionMaker::is_token_valid(const SavedSession& saved) {
-  if (saved.token_id.empty()) return true;
-  const auto token = parts_.state.find_token(saved.token_id);
-  return token && *token && (*token)->account == saved.account;
+bool SessionMaker::is_token_valid(const SessionIdentity& identity) {
+  if (identity.token_id.empty()) return true;
+  const auto token = parts_.state.find_token(identity.token_id);
+  return token && *token && (*token)->account == identity.account;
 }
 
 }  // namespace homefs

@@ -1,4 +1,4 @@
-// Makes sessions: for a login, or from what was saved of one at the last stop of the server.
+// Makes sessions: for a login, or from what the last run of the server has left of one.
 //
 // Owner: the server. Executor: thread-safe. Blocks: on the disk of the home and the database.
 #pragma once
@@ -18,6 +18,7 @@
 #include "server/home_registry.h"
 #include "server/saved_session.h"
 #include "server/session_registry.h"
+#include "server/session_store.h"
 #include "server/state_db.h"
 
 namespace homefs {
@@ -48,11 +49,18 @@ class SessionMaker {
     StateDb& state;
     SessionRegistry& sessions;
     SavedSessions& saved;
+    const SessionStore& store;
     HomeRegistry& homes;
     Guarded<LoginSettings>& settings;
   };
 
   explicit SessionMaker(Parts parts) : parts_(std::move(parts)) {}
+
+  /// Takes over what the last run has left, and settles what it has left in doubt.
+  void load(std::vector<SavedSession> sessions);
+  /// For HomeRegistryOptions::on_open: settles the changes of saved sessions in this home that may
+  /// have been done or not.
+  void settle_doubts(const std::string& account, Home& home);
 
   /// A new session, in the registry and not yet in the coherence of its home. Those of the same
   /// client that have no connection end: it has come back without them.
@@ -68,11 +76,11 @@ class SessionMaker {
   Result<std::shared_ptr<Session>> restore(const SessionId& id);
 
  private:
-  Result<std::shared_ptr<Session>> make_session(const SessionRequest& request,
-                                                std::shared_ptr<LiveHome> home, SessionSetup setup);
+  void add_files(SessionSetup& setup) const;
+  Result<std::shared_ptr<Session>> make_session(std::shared_ptr<LiveHome> home, SessionSetup setup);
   void reserve_locks(const std::string& account, LiveHome& home);
-  void drop_locks(const std::vector<SavedSession>& sessions);
-  bool is_token_valid(const SavedSession& saved);
+  void drop(const std::vector<SavedSessionRef>& sessions);
+  bool is_token_valid(const SessionIdentity& identity);
 
   Parts parts_;
   // Held while saved sessions, and the locks that are reserved for them, come and go together.

@@ -5,6 +5,7 @@
 
 #include "protocol/codec.h"
 #include "server/connection.h"
+#include "server/crash_point.h"
 #include "server/refusal.h"
 #include "server/request_class.h"
 #include "server/session.h"
@@ -148,6 +149,7 @@ void Session::apply_changes() {
         state->is_draining = false;
         return;
       }
+      crash_point(CrashPoint::kBeforeIntent);
       const bool leaves = turn == kChangesPerTurn || (turn > 0 && is_long_change(next->header.op));
       if (!leaves) frame = state->sequencer.begin_next();
     }
@@ -160,12 +162,14 @@ void Session::apply_changes() {
 }
 
 void Session::apply_change(const InFrame& frame) {
-  const auto reply = std::make_shared<const Reply>(setup_.files->handle(frame));
+  crash_point(CrashPoint::kBegun);
+  const auto reply = std::make_shared<const Reply>(setup_.files->handle(frame, journal_));
   std::uint64_t seq = 0;
   {
     const auto state = state_.lock();
     seq = state->sequencer.finish(reply);
   }
+  crash_point(CrashPoint::kBeforeReply);
   coherence().spread(*this, reply->changes,
                      [session = self_.lock(), seq, reply] { session->settle(seq, *reply); });
 }

@@ -22,9 +22,6 @@ constexpr const char* kSchema = R"(
     files INTEGER NOT NULL,
     is_clean INTEGER NOT NULL
   ) STRICT;
-  CREATE TABLE IF NOT EXISTS sessions (
-    data TEXT NOT NULL
-  ) STRICT;
   CREATE TABLE IF NOT EXISTS constants (
     name TEXT PRIMARY KEY NOT NULL,
     value TEXT NOT NULL
@@ -175,35 +172,6 @@ Result<void> StateDb::forget_home(std::string_view home) {
   Result<SqliteStatement> remove = database_.prepare("DELETE FROM usage WHERE home = ?1");
   if (!remove) return std::unexpected(remove.error());
   return remove->bind(1, home).run();
-}
-
-Result<void> StateDb::save_sessions(const std::vector<std::string>& sessions) {
-  const std::lock_guard lock(mutex_);
-  if (Result<void> begun = database_.execute("BEGIN IMMEDIATE; DELETE FROM sessions;"); !begun) {
-    return begun;
-  }
-  for (const std::string& session : sessions) {
-    Result<SqliteStatement> insert = database_.prepare("INSERT INTO sessions (data) VALUES (?1)");
-    Result<void> done = insert ? insert->bind(1, session).run() : std::unexpected(insert.error());
-    if (!done) {
-      (void)database_.execute("ROLLBACK");  // the first error is the one to tell
-      return done;
-    }
-  }
-  return database_.execute("COMMIT");
-}
-
-Result<std::vector<std::string>> StateDb::take_sessions() {
-  const std::lock_guard lock(mutex_);
-  std::vector<std::string> sessions;
-  Result<SqliteStatement> select = database_.prepare("DELETE FROM sessions RETURNING data");
-  if (!select) return std::unexpected(select.error());
-  for (;;) {
-    const Result<bool> row = select->step();
-    if (!row) return std::unexpected(row.error());
-    if (!*row) return sessions;
-    sessions.push_back(select->text(0));
-  }
 }
 
 Result<std::string> StateDb::constant(std::string_view name, std::string_view if_new) {

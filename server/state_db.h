@@ -54,11 +54,6 @@ class StateDb {
   Result<void> save_usage(std::string_view home, const UsageCheckpoint& checkpoint);
   Result<void> forget_home(std::string_view home);
 
-  /// Keeps texts until they are taken, all in one step; whatever was there is gone.
-  Result<void> save_sessions(const std::vector<std::string>& sessions);
-  /// What was saved; it is not there any more.
-  Result<std::vector<std::string>> take_sessions();
-
   /// A value that is made once and stays: `if_new` is kept when there is none under `name` yet.
   Result<std::string> constant(std::string_view name, std::string_view if_new);
 

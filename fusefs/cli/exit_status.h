@@ -15,6 +15,7 @@ enum class ExitStatus : int {
   kServerKey = 4,     ///< the server's key is unknown, or not the pinned one
   kNoConnection = 5,  ///< the server cannot be reached
   kMountFailed = 6,   ///< the mount point cannot be mounted, or unmounted
+  kPartly = 8,        ///< a part of what was asked for is done; messages say what is not
   kBusy = 7,          ///< the mount is in use, or not everything is on the server yet
 };
 

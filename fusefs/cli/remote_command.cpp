@@ -46,6 +46,9 @@ int RemoteContext::failed(const Error& error, const std::string& what) {
 
 const std::vector<RemoteCommandEntry>& remote_commands() {
   static const std::vector<RemoteCommandEntry> kCommands = {
+      {"put", "put files into a home", make_put_command},
+      {"get", "get files out of a home", make_get_command},
+      {"verify", "compare files here with those of a home", make_verify_command},
       {"ls", "list files of a home", make_list_command},
       {"cp", "copy within a home, on the server", make_copy_command},
       {"mv", "move within a home", make_move_command},

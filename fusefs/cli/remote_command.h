@@ -50,6 +50,9 @@ struct RemoteCommandEntry {
 [[nodiscard]] const std::vector<RemoteCommandEntry>& remote_commands();
 
 // One line each where they are defined.
+std::unique_ptr<RemoteCommand> make_put_command();
+std::unique_ptr<RemoteCommand> make_get_command();
+std::unique_ptr<RemoteCommand> make_verify_command();
 std::unique_ptr<RemoteCommand> make_list_command();
 std::unique_ptr<RemoteCommand> make_copy_command();
 std::unique_ptr<RemoteCommand> make_move_command();

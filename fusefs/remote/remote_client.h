@@ -87,7 +87,9 @@ class RemoteClient final : public LinkEvents {
   [[nodiscard]] Answer<LockReply> lock(NodeId node, bool is_locked);
 
   // Data, in any order.
-  [[nodiscard]] Answer<ChangeReply> write(NodeId node, std::uint64_t offset, Slice data);
+  /// `digests`: of the pieces of `data`, where they are known.
+  [[nodiscard]] Answer<ChangeReply> write(NodeId node, std::uint64_t offset, Slice data,
+                                          std::span<const Md5Digest> digests = {});
   [[nodiscard]] Answer<ReadData> read(NodeId node, std::uint64_t offset, std::uint32_t length);
   /// At most kNodesPerRequestMax of them.
   [[nodiscard]] Answer<std::vector<SmallFileData>> read_many(std::vector<NodeId> nodes,

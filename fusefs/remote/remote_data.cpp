@@ -71,10 +71,14 @@ Result<Slice> small_file_of(const ReadManyFile& file, const SharedBuffer& body,
 
 }  // namespace
 
-Answer<ChangeReply> RemoteClient::write(NodeId node, std::uint64_t offset, Slice data) {
+Answer<ChangeReply> RemoteClient::write(NodeId node, std::uint64_t offset, Slice data,
+                                        std::span<const Md5Digest> digests) {
   WriteRequest request{.node = node, .offset = offset};
-  request.digests.resize(piece_count(offset, data.bytes.size()));
-  md5_pieces(offset, data.bytes, request.digests);
+  request.digests.assign(digests.begin(), digests.end());
+  if (digests.empty()) {
+    request.digests.resize(piece_count(offset, data.bytes.size()));
+    md5_pieces(offset, data.bytes, request.digests);
+  }
   Call call = make_call(Op::kWrite, {node}, request);
   call.lane = Lane::kBulk;
   call.payload.push_back(std::move(data));

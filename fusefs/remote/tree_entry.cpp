@@ -9,6 +9,11 @@ const TreeEntry* TreeEntry::find(std::string_view child) const {
   return place != children.end() && place->name == child ? &*place : nullptr;
 }
 
+const TreeEntry* TreeEntry::find_unsorted(std::string_view child) const {
+  const auto place = std::ranges::find(children, child, &TreeEntry::name);
+  return place != children.end() ? &*place : nullptr;
+}
+
 void TreeEntry::sort_children() { std::ranges::sort(children, {}, &TreeEntry::name); }
 
 }  // namespace homefs

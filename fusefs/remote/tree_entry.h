@@ -29,6 +29,8 @@ struct TreeEntry {
 
   /// Null when there is none. Precondition: the children are sorted.
   [[nodiscard]] const TreeEntry* find(std::string_view child) const;
+  /// The same of children in any order.
+  [[nodiscard]] const TreeEntry* find_unsorted(std::string_view child) const;
   void sort_children();
 };
 

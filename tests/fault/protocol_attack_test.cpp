@@ -3,6 +3,7 @@
 // the other user notices nothing.
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -43,10 +44,10 @@ class ProtocolAttackTest : public ServeTest {
     EXPECT_TRUE(session);
     return session.value_or(AuthFinishReply{});
   }
-  [[nodiscard]] InodeNumber inode_of(const std::filesystem::path& path) const {
-    struct stat status{};
-    EXPECT_EQ(::stat(path.c_str(), &status), 0) << path;
-    return InodeNumber{status.st_ino};
+  [[nodiscard]] InodeName inode_of(const std::filesystem::path& path) const {
+    const auto stat = disk::stat_at(AT_FDCWD, path.c_str());
+    EXPECT_TRUE(stat) << path;
+    return {stat->attributes.inode, stat->attributes.generation};
   }
   // The status with which a getattr of `node` is answered, introduced so.
   Status introduce(std::uint64_t node, const Introduction& introduction) {
@@ -141,27 +142,24 @@ TEST_F(ProtocolAttackTest, CannotFollowASymlinkThatTakesThePlaceOfAFolder) {
       Op::kLookup, LookupRequest{.parent = NodeId{2}, .name = "diary", .node = NodeId{3}}));
   // Introduced again it is the folder that is gone, or the link (the file system may have given it
   // the same inode number), or nothing: never what the link leads to.
-  (void)introduce(4, {.node = NodeId{4}, .parent = kRootNode, .name = "d", .inode = folder.inode});
+  (void)introduce(4, {NodeId{4}, kRootNode, "d", folder.inode, folder.generation});
   EXPECT_FALSE(alice_.ask<LookupReply>(
       Op::kLookup, LookupRequest{.parent = NodeId{4}, .name = "diary", .node = NodeId{5}}));
   EXPECT_FALSE(alice_.ask<ListReply>(Op::kList, ListRequest{.folder = NodeId{4}, .bytes_max = 99}));
 }
 
 TEST_F(ProtocolAttackTest, CannotIntroduceAnInodeOfAnotherHome) {
-  const InodeNumber diary = inode_of(server_.home_of("bob") / "diary");
-  const InodeNumber home = inode_of(server_.home_of("bob"));
-  const InodeNumber outside = inode_of(server_.folder() / "outside");
+  const InodeName diary = inode_of(server_.home_of("bob") / "diary");
+  const InodeName home = inode_of(server_.home_of("bob"));
+  const InodeName outside = inode_of(server_.folder() / "outside");
   std::uint64_t node = 10;
-  for (const InodeNumber inode : {diary, home, outside, inode_of("/"), inode_of("/etc/passwd")}) {
+  for (const InodeName& inode : {diary, home, outside, inode_of("/"), inode_of("/etc/passwd")}) {
     // As an orphan, and under names that exist or do not.
-    EXPECT_EQ(
-        introduce(node, {.node = NodeId{node}, .parent = kNoNode, .name = "", .inode = inode}),
-        Status::kStale);
+    EXPECT_EQ(introduce(node, {NodeId{node}, kNoNode, "", inode.number, inode.generation}),
+              Status::kStale);
     ++node;
-    EXPECT_EQ(
-        introduce(node,
-                  {.node = NodeId{node}, .parent = kRootNode, .name = "diary", .inode = inode}),
-        Status::kStale);
+    EXPECT_EQ(introduce(node, {NodeId{node}, kRootNode, "diary", inode.number, inode.generation}),
+              Status::kStale);
     ++node;
   }
 }
@@ -173,7 +171,7 @@ TEST_F(ProtocolAttackTest, CannotIntroduceByANameThatIsNone) {
     const Introduction introduction{.node = NodeId{5},
                                     .parent = kRootNode,
                                     .name = name,
-                                    .inode = inode_of(server_.home_of("bob"))};
+                                    .inode = inode_of(server_.home_of("bob")).number};
     const auto reply = client.call(Op::kGetattr, encode_request(Introductions{{introduction}},
                                                                 NodeRequest{.node = NodeId{5}}));
     EXPECT_EQ(reply.error().status, Status::kProtocolError) << name;

@@ -212,7 +212,13 @@ TEST_F(ServeTest, TakesASessionUpAfterARestart) {
       << "its numbers are gone";
   const auto again = client.call(Op::kMkdir, encode_request(Introductions{}, mkdir_of("d", 2)), 1);
   ASSERT_TRUE(again) << "answered from the record";
-  EXPECT_TRUE(std::ranges::equal(first->bytes(), again->bytes()));
+  auto said_first = decode_all<EntryReply>(first->bytes());
+  const auto said_again = decode_all<EntryReply>(again->bytes());
+  ASSERT_TRUE(said_first && said_again);
+  // What was true in that run only is not said again.
+  said_first->attributes.order = said_first->parent.order = 0;
+  said_first->grant.stamp = said_first->grant.granted = 0;
+  EXPECT_EQ(*said_first, *said_again);
   EXPECT_TRUE(client.ask<EntryReply>(Op::kMkdir, mkdir_of("e", 3), 2));
   EXPECT_TRUE(std::filesystem::is_directory(in_home("sub/e")));
 }

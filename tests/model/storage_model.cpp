@@ -75,7 +75,8 @@ void StorageModel::keep(std::size_t session, NodeId node, int folder, const std:
   ASSERT_TRUE(fd) << name;
   const auto attributes = sessions_[session]->getattr(node);
   ASSERT_EQ(attributes.status, Status::kOk);
-  inode_of_[stat_of(fd.get()).st_ino] = number_of(attributes->attributes.inode);
+  const Attributes& there = attributes->attributes;
+  inode_of_[stat_of(fd.get()).st_ino] = {there.inode, there.generation};
   known_.push_back({.session = session, .node = node, .fd = std::move(fd)});
   if (known_.size() > kKnownMax) forget_some();
 }
@@ -127,7 +128,7 @@ void StorageModel::expect_attributes(const char* what, const Attributes& attribu
   }
   const auto inode = inode_of_.find(s.st_ino);
   if (inode != inode_of_.end()) {
-    EXPECT_EQ(number_of(attributes.inode), inode->second) << what;
+    EXPECT_EQ(attributes.inode, inode->second.number) << what;
   }
 }
 
@@ -142,7 +143,8 @@ void StorageModel::create() {
   const UniqueFd fd(::openat(parent, name.c_str(), O_CREAT | O_EXCL | O_RDWR, mode));
   expect_same("create", answer.status, fd.get());
   if (fd && answer.is_ok()) {
-    inode_of_[stat_of(fd.get()).st_ino] = number_of(answer->attributes.inode);
+    const Attributes& there = answer->attributes;
+    inode_of_[stat_of(fd.get()).st_ino] = {there.inode, there.generation};
     expect_attributes("create", answer->attributes, fd.get());
     keep(session, node, parent, name);
   }

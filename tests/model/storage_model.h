@@ -70,7 +70,7 @@ class StorageModel {
   ScratchFolder reference_;
   std::vector<std::unique_ptr<TestSession>> sessions_;
   std::vector<Known> known_;
-  std::map<std::uint64_t, std::uint64_t> inode_of_;  // here -> there
+  std::map<std::uint64_t, InodeName> inode_of_;  // here -> there
 };
 
 }  // namespace homefs::test

@@ -113,7 +113,7 @@ Introductions StorageModel::introductions_for(const std::string& path, NodeId no
     const auto inode = inode_of_.find(s.st_ino);
     if (inode == inode_of_.end()) return introductions;
     introductions.list.push_back(
-        {.node = as, .parent = parent, .name = part, .inode = InodeNumber{inode->second}});
+        {as, parent, part, inode->second.number, inode->second.generation});
     parent = as;
   }
   return introductions;
@@ -132,8 +132,8 @@ void StorageModel::kill_and_restart() {
     const auto path = paths.find(s.st_ino);
     Introductions introductions;
     if (path == paths.end()) {
-      introductions.list = {
-          {.node = known.node, .parent = kNoNode, .inode = InodeNumber{inode_of_.at(s.st_ino)}}};
+      const InodeName& there = inode_of_.at(s.st_ino);
+      introductions.list = {{known.node, kNoNode, "", there.number, there.generation}};
     } else {
       const auto below = path->second.lexically_relative(reference_.path());
       introductions = introductions_for(below, known.node, folders[known.session]);

@@ -104,6 +104,36 @@ TEST(NodeCache, IntroducesAnOrphanByItsInodeAlone) {
   EXPECT_EQ(made[0].inode, InodeNumber{12});
 }
 
+TEST(NodeCache, IntroducesWhatAnotherSessionHasMovedByItsNewName) {
+  NodeCache nodes;
+  Node& from = nodes.see(folder(10), kRootNode, "from");
+  Node& to = nodes.see(folder(11), kRootNode, "to");
+  Node& node = nodes.see(file(12), from.id, "old");
+  nodes.moved(InodeNumber{12}, to, "new");
+  nodes.moved(InodeNumber{99}, to, "unknown");  // nothing happens
+  std::vector<Introduction> made;
+  nodes.introduce(std::span(&node.id, 1), 1, made);
+  ASSERT_EQ(made.size(), 2u);
+  EXPECT_EQ(made[0].name, "to");
+  EXPECT_EQ(made[1].name, "new");
+}
+
+TEST(NodeCache, TellsInodesOfOneNumberByTheirGeneration) {
+  NodeCache nodes;
+  Attributes first = file(7);
+  first.generation = 11;
+  const NodeId old = nodes.see(first, kRootNode, "a").id;
+  nodes.find(old)->lookups = 1;
+  std::vector<Introduction> made;
+  nodes.introduce(std::span(&old, 1), 1, made);
+  EXPECT_EQ(made.at(0).generation, 11u);
+  Attributes second = file(7);
+  second.generation = 13;
+  NodeCache::update(*nodes.find(old), second);
+  EXPECT_FALSE(nodes.find(old)->has_attributes) << "those of another file";
+  EXPECT_NE(nodes.see(second, kRootNode, "a").id, old);
+}
+
 TEST(NodeCache, RemovesWhatNobodyUsesAndHasItForgottenByTheServer) {
   NodeCache nodes;
   Node& made = nodes.add_made(nodes.next_id(), file(5), kRootNode, "f");

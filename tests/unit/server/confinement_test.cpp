@@ -22,10 +22,10 @@ using test::TestSession;
 
 class Confinement : public testing::Test {
  protected:
-  InodeNumber inode_of(const std::filesystem::path& path) {
-    struct ::stat s{};
-    EXPECT_EQ(::lstat(path.c_str(), &s), 0) << path;
-    return InodeNumber{s.st_ino};
+  InodeName inode_of(const std::filesystem::path& path) {
+    const auto stat = disk::stat_at(AT_FDCWD, path.c_str());
+    EXPECT_TRUE(stat) << path;
+    return {stat->attributes.inode, stat->attributes.generation};
   }
   Answer<AttributesReply> getattr_introduced(NodeId node, std::vector<Introduction> list) {
     return session_.call<AttributesReply>(Op::kGetattr, NodeRequest{.node = node}, {},
@@ -70,31 +70,29 @@ TEST_F(Confinement, AnIntroductionFindsOnlyWhatItNames) {
   session_.make_file(kRootNode, "a", "A");
   session_.make_file(kRootNode, "b", "B");
   TestSession other(home_);
-  const InodeNumber a = inode_of(home_.root() / "a");
-  const auto introduce = [&](const char* name, InodeNumber inode) {
+  const InodeName a = inode_of(home_.root() / "a");
+  const auto introduce = [&](const char* name, const InodeName& inode) {
     const NodeId node = other.next_node();
     return other
-        .call<AttributesReply>(
-            Op::kGetattr, NodeRequest{.node = node}, {},
-            {.list = {{.node = node, .parent = kRootNode, .name = name, .inode = inode}}})
+        .call<AttributesReply>(Op::kGetattr, NodeRequest{.node = node}, {},
+                               {.list = {{node, kRootNode, name, inode.number, inode.generation}}})
         .status;
   };
   EXPECT_EQ(introduce("a", a), Status::kOk);
-  EXPECT_EQ(introduce("none", InodeNumber{1}), Status::kStale);
-  EXPECT_EQ(introduce("a", InodeNumber{12345}), Status::kStale);
+  EXPECT_EQ(introduce("none", {InodeNumber{1}}), Status::kStale);
+  EXPECT_EQ(introduce("a", {InodeNumber{12345}, a.generation}), Status::kStale);
   EXPECT_EQ(introduce("a", inode_of("/etc/passwd")), Status::kStale);
+  EXPECT_EQ(introduce("a", {a.number, a.generation ^ 2}), Status::kStale);
 }
 
 TEST_F(Confinement, AKnownNodeIsNotGivenAnotherMeaning) {
   const NodeId a = session_.make_file(kRootNode, "a");
   session_.make_file(kRootNode, "b");
-  const Introduction same{.node = a,
-                          .parent = kRootNode,
-                          .name = "moved-in-the-meantime",
-                          .inode = inode_of(home_.root() / "a")};
+  const InodeName known = inode_of(home_.root() / "a");
+  const Introduction same{a, kRootNode, "moved-in-the-meantime", known.number, known.generation};
   EXPECT_EQ(getattr_introduced(a, {same}).status, Status::kOk);
   Introduction other = same;
-  other.inode = inode_of(home_.root() / "b");
+  other.inode = inode_of(home_.root() / "b").number;
   EXPECT_EQ(getattr_introduced(a, {other}).status, Status::kProtocolError);
 }
 

@@ -2,7 +2,12 @@
 
 #include "server/orphanage.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <time.h>
+
+#include <fstream>
+#include <thread>
 
 #include "tests/support/server/test_home.h"
 
@@ -133,7 +138,7 @@ TEST_F(Orphans, OnlyFilesAreKept) {
 TEST_F(Orphans, SurviveAKillAndAreIntroducedAgain) {
   const NodeId file = session_.make_file(kRootNode, "f", "data");
   session_.chmod(file, 0);
-  const InodeNumber inode = session_.getattr(file)->attributes.inode;
+  const Attributes known = session_.getattr(file)->attributes;
   session_.unlink(kRootNode, "f", /*keep=*/true);
   session_.kill(home_);
   home_.restart(/*is_clean=*/false);
@@ -145,17 +150,67 @@ TEST_F(Orphans, SurviveAKillAndAreIntroducedAgain) {
   };
   EXPECT_EQ(introduced({.node = NodeId{5}, .parent = kNoNode, .inode = InodeNumber{1}}).status,
             Status::kStale);
-  EXPECT_EQ(introduced({.node = file, .parent = kNoNode, .inode = inode}).payload, "data");
+  EXPECT_EQ(introduced({file, kNoNode, "", known.inode, known.generation ^ 2}).status,
+            Status::kStale)
+      << "another file of this number";
+  EXPECT_EQ(introduced({file, kNoNode, "", known.inode, known.generation}).payload, "data");
   // A session that had it under a name looks there first.
-  EXPECT_EQ(
-      introduced({.node = NodeId{6}, .parent = kRootNode, .name = "f", .inode = inode}).payload,
-      "data");
+  EXPECT_EQ(introduced({NodeId{6}, kRootNode, "f", known.inode, known.generation}).payload, "data");
   EXPECT_EQ(again.getattr(file)->attributes.links, 0u);
   EXPECT_EQ(again.getattr(file)->attributes.mode & 07777u, 0u);
   home_->wait_until_usage_known();
   EXPECT_EQ(home_->usage(), (Usage{.bytes = 4, .files = 1}));
   again->close();
   EXPECT_EQ(on_disk(), 0u);
+}
+
+TEST_F(Orphans, AFileWhoseOtherNameIsAllThatWasKnownIsFoundAfterAKill) {
+  const NodeId file = session_.make_file(kRootNode, "a", "data");
+  session_.link(file, kRootNode, "b");
+  TestSession other(home_);
+  other.find(kRootNode, "b");  // from now on the server reaches it by this name
+  const Attributes known = session_.getattr(file)->attributes;
+  session_.unlink(kRootNode, "a");
+  session_.kill(home_);
+  other.kill(home_);
+  home_.restart(/*is_clean=*/false);
+  TestSession again(home_);
+  const auto read =
+      again.call<ReadReply>(Op::kRead, ReadRequest{.node = file, .offset = 0, .length = 10}, {},
+                            {.list = {{file, kRootNode, "a", known.inode, known.generation}}});
+  EXPECT_EQ(read.payload, "data");
+  EXPECT_EQ(again.getattr(file)->attributes.links, 1u);
+  again->close();
+  EXPECT_EQ(on_disk(), 0u);
+}
+
+TEST_F(Orphans, ANumberThatIsUsedAgainUnderTheSameNameIsAnotherFile) {
+  const NodeId file = session_.make_file(kRootNode, "f", "old");
+  const Attributes known = session_.getattr(file)->attributes;
+  session_.kill(home_);
+  // Birth is told by a clock that ticks every few milliseconds.
+  const auto tick = [] {
+    timespec now{};
+    (void)::clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    return now.tv_nsec;
+  };
+  for (const auto begin = tick(); tick() == begin;) std::this_thread::yield();
+  // Behind the server's back, until the file system gives the number out again.
+  std::vector<std::filesystem::path> others;
+  for (int i = 0; i < 100; ++i) {
+    std::filesystem::remove(home_.root() / "f");
+    std::ofstream(home_.root() / "f") << "new";
+    const auto stat = disk::stat_at(AT_FDCWD, (home_.root() / "f").c_str());
+    if (stat->attributes.inode == known.inode) break;
+    others.push_back(home_.root() / ("other" + std::to_string(i)));
+    std::filesystem::rename(home_.root() / "f", others.back());
+  }
+  home_.restart(/*is_clean=*/false);
+  TestSession again(home_);
+  const auto read =
+      again.call<ReadReply>(Op::kRead, ReadRequest{.node = file, .offset = 0, .length = 10}, {},
+                            {.list = {{file, kRootNode, "f", known.inode, known.generation}}});
+  EXPECT_EQ(read.status, Status::kStale);
 }
 
 TEST_F(Orphans, AnOrderlyStopKeepsThemForTheRestart) {
@@ -171,7 +226,7 @@ TEST_F(Orphans, AnOrderlyStopKeepsThemForTheRestart) {
 
 TEST_F(Orphans, LeftoversAreSweptWhenTheirTimeIsOver) {
   const NodeId adopted = session_.make_file(kRootNode, "a", "data");
-  const InodeNumber inode = session_.getattr(adopted)->attributes.inode;
+  const Attributes known = session_.getattr(adopted)->attributes;
   session_.make_file(kRootNode, "b", "leftover");
   session_.unlink(kRootNode, "a", /*keep=*/true);
   session_.unlink(kRootNode, "b", /*keep=*/true);
@@ -181,7 +236,7 @@ TEST_F(Orphans, LeftoversAreSweptWhenTheirTimeIsOver) {
   EXPECT_EQ(on_disk(), 2u);
   TestSession again(home_);
   again.call<AttributesReply>(Op::kGetattr, NodeRequest{.node = adopted}, {},
-                              {.list = {{.node = adopted, .parent = kNoNode, .inode = inode}}});
+                              {.list = {{adopted, kNoNode, "", known.inode, known.generation}}});
   const auto now = std::chrono::steady_clock::now();
   EXPECT_EQ(home_->sweep_orphans(now), 0u);
   EXPECT_EQ(home_->sweep_orphans(now + std::chrono::hours(1)), 1u);

@@ -12,7 +12,7 @@ std::shared_ptr<const Reply> reply_with(Status status) {
 }
 
 void apply(ReplayRecord& record, std::uint64_t seq, Status status = Status::kOk) {
-  record.begin(seq, seq * 100);
+  record.begin(seq, seq * 100, Op::kMkdir);
   record.finish(seq, reply_with(status));
 }
 
@@ -57,7 +57,7 @@ TEST(ReplayRecord, HoldsAsManyRepliesAsMayBeInFlight) {
   MemoryReplayRecord record;
   for (std::uint64_t seq = 1; seq <= kRequestsInFlightMax; ++seq) apply(record, seq);
   EXPECT_TRUE(record.find(1, 100));
-  EXPECT_DEATH(record.begin(kRequestsInFlightMax + 1, 0), "kRequestsInFlightMax");
+  EXPECT_DEATH(record.begin(kRequestsInFlightMax + 1, 0, Op::kMkdir), "kRequestsInFlightMax");
 }
 
 TEST(Fingerprint, IgnoresIntroductionsWhichDifferInAResend) {

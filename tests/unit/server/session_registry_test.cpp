@@ -20,9 +20,10 @@ class SessionRegistryTest : public testing::Test {
   std::shared_ptr<Session> make(std::uint8_t id, const std::string& account = "alice",
                                 const std::string& client_id = "laptop") {
     SessionSetup setup;
-    setup.id[0] = std::byte{id};
-    setup.account = account;
-    setup.client_id = client_id;
+    setup.identity.id[0] = std::byte{id};
+    setup.identity.account = account;
+    setup.identity.client_id = client_id;
+    setup.record = std::make_unique<MemoryReplayRecord>();
     setup.home = std::make_shared<LiveHome>(
         LiveHome{account, home_.ref(), HomeCoherence::make(io_.get_executor())});
     setup.files = std::move(*SessionHome::open(home_.ref()));

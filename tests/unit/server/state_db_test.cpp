@@ -96,17 +96,6 @@ TEST_F(StateDbTest, RemembersTheUseOfEachHome) {
   EXPECT_FALSE(usage.load()->has_value());
 }
 
-TEST_F(StateDbTest, GivesSavedSessionsOutOnce) {
-  ASSERT_TRUE(state_->save_sessions({"gone"}));
-  ASSERT_TRUE(state_->save_sessions({"one", "two"}));
-  state_.reset();
-  open();
-  const auto taken = state_->take_sessions();
-  ASSERT_TRUE(taken);
-  EXPECT_EQ(*taken, (std::vector<std::string>{"one", "two"}));
-  EXPECT_TRUE(state_->take_sessions()->empty());
-}
-
 TEST_F(StateDbTest, KeepsTheFirstValueOfAConstant) {
   EXPECT_EQ(*state_->constant("secret", "one"), "one");
   EXPECT_EQ(*state_->constant("secret", "two"), "one");

@@ -1,0 +1,160 @@
+// `homefs get`: files and trees from the server, verified, resumed where they broke off.
+#include <cstdio>
+
+#include "fusefs/cli/remote_command.h"
+#include "fusefs/cli/transfer_end.h"
+#include "fusefs/cli/transfer_flags.h"
+#include "fusefs/remote/remote_walk.h"
+#include "fusefs/transfer/get_run.h"
+#include "fusefs/transfer/local_tree.h"
+
+namespace homefs {
+namespace {
+
+class GetCommand final : public RemoteCommand {
+ public:
+  void declare(CLI::App& app) override {
+    app.add_option("path", paths_, "what is got, [USER@]HOST[:PORT]/PATH, and the folder for it")
+        ->type_name("REMOTE... [LOCAL]")
+        ->required();
+    flags_.declare_transfer(app);
+  }
+
+  std::vector<std::string*> remote_arguments() override {
+    std::vector<std::string*> arguments;
+    const std::size_t count = paths_.size() < 2 ? paths_.size() : paths_.size() - 1;
+    for (std::size_t i = 0; i < count; ++i) arguments.push_back(&paths_[i]);
+    return arguments;
+  }
+
+  int run(RemoteContext& context) override {
+    auto options = flags_.options();
+    if (!options) return report(options.error());
+    options->client_key = context.session.client_id();
+    filter_ = flags_.filter();
+    local_text_ = paths_.size() < 2 ? "." : paths_.back();
+    if (paths_.size() >= 2) paths_.pop_back();
+    TransferDisplay display({.is_quiet = flags_.is_quiet, .is_json = flags_.is_json},
+                            [&context] { context.session.link().close(); });
+    options->is_stopped = &display.is_stopped();
+    TransferMonitor monitor(TransferDirection::kDown, context.session.side_log(), display.note());
+    const Result<> done = get(context, *options, display, monitor);
+    return end_transfer(context, display, monitor, TransferDirection::kDown, done);
+  }
+
+ private:
+  Result<> get(RemoteContext& context, const TransferOptions& options, TransferDisplay& display,
+               TransferMonitor& monitor) {
+    TreeEntry source;
+    for (const std::string& text : paths_) {
+      if (const Result<> added = add_source(context, text, source, monitor); !added) {
+        monitor.failed(text, added.error());
+      }
+    }
+    source.sort_children();
+    if (source.children.empty()) return {};
+    auto folder = find_folder(source);
+    if (!folder) return std::unexpected(folder.error());
+    TreeEntry target;
+    look_at_target(*folder, source, target, monitor);
+    TransferPlan plan = make_plan(source, target, {.compares_contents = options.compares_contents});
+    if (flags_.is_dry) {
+      print_plan(plan, flags_);
+      monitor.plan(plan.files, plan.bytes);
+      return {};
+    }
+    display.start(monitor);
+    GetRun(context.client(), monitor, options).run(plan, *folder);
+    return {};
+  }
+
+  // `source` gets what `text` names as a child, or as its children.
+  Result<> add_source(RemoteContext& context, const std::string& text, TreeEntry& source,
+                      TransferMonitor& monitor) {
+    const auto path = context.path(text);
+    if (!path) return std::unexpected(path.error());
+    auto node = context.client().resolve(*path);
+    if (!node) return fail(node.error().status);
+    TreeEntry entry{.attributes = node->attributes, .target = node->target, .node = node->id};
+    if (entry.is_folder()) {
+      if (!flags_.is_recursive) return fail(Status::kIsDirectory, "got only with -r");
+      auto walked = walk(context, *node);
+      if (!walked) return std::unexpected(walked.error());
+      for (const WalkProblem& problem : walked->problems) {
+        monitor.failed(text + "/" + problem.path, problem.error);
+      }
+      entry = std::move(walked->root);
+    }
+    if (!path->is_root()) {
+      entry.name = path->name();
+      if (source.find_unsorted(entry.name) != nullptr) {
+        return fail(Status::kInvalid, "two of the sources have this name");
+      }
+      source.children.push_back(std::move(entry));
+      return {};
+    }
+    is_merging_ = true;  // the home itself: what is in it
+    for (TreeEntry& child : entry.children) {
+      if (child.node == kNoNode) {
+        child.node = context.client().number_for({kRootNode, child.name}, child.attributes.inode);
+      }
+      source.children.push_back(std::move(child));
+    }
+    return {};
+  }
+
+  [[nodiscard]] Result<WalkedTree> walk(RemoteContext& context, const RemoteNode& node) const {
+    WalkOptions options;
+    if (!filter_.is_empty()) {
+      options.wants = [this](const std::string& path, bool is_folder) {
+        return filter_.accepts(path, is_folder);
+      };
+    }
+    return walk_remote(context.client(), node, options);
+  }
+
+  // The local folder that takes all in; the one source may get another name.
+  Result<std::filesystem::path> find_folder(TreeEntry& source) const {
+    const std::filesystem::path path(local_text_);
+    std::error_code error;
+    if (std::filesystem::is_directory(path, error)) return path;
+    const bool needs_folder =
+        source.children.size() > 1 || is_merging_ || local_text_.ends_with('/');
+    if (needs_folder) return fail(Status::kNotDirectory, local_text_);
+    const auto parent = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+    if (!std::filesystem::is_directory(parent, error)) {
+      return fail(Status::kNoSuchDirectory, parent.string());
+    }
+    source.children.front().name = path.filename().string();
+    return parent;
+  }
+
+  static void look_at_target(const std::filesystem::path& folder, const TreeEntry& source,
+                             TreeEntry& target, TransferMonitor& monitor) {
+    for (const TreeEntry& child : source.children) {
+      auto entry = local_entry(folder / child.name);
+      if (!entry) continue;
+      if (entry->is_folder() && child.is_folder()) {
+        if (auto walked = walk_local(folder / child.name, {})) {
+          *entry = std::move(walked->root);
+        } else {
+          monitor.failed(child.name, walked.error());
+        }
+      }
+      entry->name = child.name;
+      target.children.push_back(*std::move(entry));
+    }
+  }
+
+  std::vector<std::string> paths_;
+  std::string local_text_;
+  TransferFlags flags_;
+  PathFilter filter_;
+  bool is_merging_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<RemoteCommand> make_get_command() { return std::make_unique<GetCommand>(); }
+
+}  // namespace homefs

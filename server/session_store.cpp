@@ -1,0 +1,131 @@
+#include "server/session_store.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <fstream>
+#include <utility>
+
+#include "protocol/base64.h"
+#include "protocol/scram_crypto.h"
+#include "protocol/unique_fd.h"
+#include "server/log.h"
+
+namespace homefs {
+namespace {
+
+constexpr const char* kRecordSuffix = ".session";
+constexpr const char* kLocksSuffix = ".locks";
+// There when the last run was stopped in order.
+constexpr const char* kOrderlyMark = "stopped-in-order";
+
+Result<void> make_folder(const std::filesystem::path& folder) {
+  if (::mkdir(folder.c_str(), 0700) == 0 || errno == EEXIST) return {};
+  return fail_errno(errno, "make " + folder.string());
+}
+
+/// Differs for each start of the machine.
+std::string boot_id() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string id;
+  std::getline(file, id);
+  // Without it no session may be taken up after a kill: nothing equals this.
+  if (id.empty()) {
+    SessionId random{};
+    fill_random(random);
+    id = to_hex(random);
+  }
+  return id;
+}
+
+Result<void> sync_folder(const std::filesystem::path& folder) {
+  const UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd || ::fsync(fd.get()) != 0) return fail_errno(errno, "sync " + folder.string());
+  return {};
+}
+
+/// Stores that are still in memory reach the disk.
+Result<void> sync_file_system(const std::filesystem::path& folder) {
+  const UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd || ::syncfs(fd.get()) != 0) return fail_errno(errno, "sync " + folder.string());
+  return {};
+}
+
+}  // namespace
+
+Result<SessionStore> SessionStore::open(std::filesystem::path folder) {
+  if (Result<void> made = make_folder(folder); !made) return std::unexpected(made.error());
+  const std::filesystem::path mark = folder / kOrderlyMark;
+  const bool was_orderly = ::unlink(mark.c_str()) == 0;
+  if (!was_orderly && errno != ENOENT) return fail_errno(errno, "delete " + mark.string());
+  // It must be gone for good before anything is changed: it is true of the last run alone.
+  if (was_orderly) {
+    if (Result<void> synced = sync_folder(folder); !synced) return std::unexpected(synced.error());
+  }
+  return SessionStore(std::move(folder), boot_id(), was_orderly);
+}
+
+Result<std::unique_ptr<SessionRecord>> SessionStore::make_record(
+    const SessionIdentity& identity) const {
+  return SessionRecord::make(folder_ / (to_hex(identity.id) + kRecordSuffix), boot_, identity);
+}
+
+std::unique_ptr<LockLog> SessionStore::make_lock_log(const SessionId& id) const {
+  return std::make_unique<LockLog>(folder_ / (to_hex(id) + kLocksSuffix));
+}
+
+Result<SavedSession> SessionStore::load_session(const std::filesystem::path& file) const {
+  auto record = SessionRecord::open(file, was_orderly_ ? std::string_view() : boot_);
+  if (!record) return std::unexpected(record.error());
+  const SessionIdentity& identity = (*record)->identity();
+  if (file.stem() != to_hex(identity.id)) return fail(Status::kInvalid, "it is of another session");
+  SavedSession session{.identity = identity, .lock_log = make_lock_log(identity.id)};
+  auto locks = session.lock_log->load();
+  if (!locks) return std::unexpected(locks.error());
+  session.locks = *std::move(locks);
+  (*record)->set_boot(boot_);
+  session.record = *std::move(record);
+  return session;
+}
+
+std::vector<SavedSession> SessionStore::load() {
+  std::vector<SavedSession> sessions;
+  std::vector<std::filesystem::path> files;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_, error)) {
+    files.push_back(entry.path());
+  }
+  for (const std::filesystem::path& file : files) {
+    if (file.extension() != kRecordSuffix) continue;
+    Result<SavedSession> session = load_session(file);
+    if (session) {
+      sessions.push_back(*std::move(session));
+      continue;
+    }
+    log_warn("session-dropped",
+             {{"session", file.stem().string().substr(0, 8)}, {"why", session.error().message()}});
+    (void)::unlink(file.c_str());  // the next start tries again
+  }
+  // Locks whose session is gone, and what was being written when the server was killed.
+  for (const std::filesystem::path& file : files) {
+    const std::filesystem::path record = folder_ / (file.stem().stem().string() + kRecordSuffix);
+    if (file.extension() != kRecordSuffix &&
+        (file.extension() != kLocksSuffix || !std::filesystem::exists(record, error))) {
+      (void)::unlink(file.c_str());  // the next start tries again
+    }
+  }
+  return sessions;
+}
+
+Result<void> SessionStore::note_orderly_stop() const {
+  if (Result<void> synced = sync_file_system(folder_); !synced) return synced;
+  const std::filesystem::path mark = folder_ / kOrderlyMark;
+  const UniqueFd fd(::open(mark.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!fd || ::fsync(fd.get()) != 0) return fail_errno(errno, "make " + mark.string());
+  return sync_folder(folder_);
+}
+
+}  // namespace homefs

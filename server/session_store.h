@@ -1,0 +1,46 @@
+// The folder where sessions outlive the process: a SessionRecord each, and a LockLog where there
+// are locks. The same files serve an orderly stop and a kill; what differs is only whether they are
+// still true when the machine has gone down: after an orderly stop they are.
+//
+// Owner: the server. Executor: thread-safe. Blocks: on the disk.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "protocol/result.h"
+#include "server/saved_session.h"
+#include "server/session_record.h"
+
+namespace homefs {
+
+class SessionStore {
+ public:
+  /// Makes the folder where it is missing. Errors: those of the disk.
+  static Result<SessionStore> open(std::filesystem::path folder);
+
+  /// The sessions of the last run, once. Those that cannot be trusted are deleted.
+  std::vector<SavedSession> load();
+
+  /// The files of a new session. Errors: those of the disk.
+  [[nodiscard]] Result<std::unique_ptr<SessionRecord>> make_record(
+      const SessionIdentity& identity) const;
+  [[nodiscard]] std::unique_ptr<LockLog> make_lock_log(const SessionId& id) const;
+
+  /// The files of all sessions are true and will not change any more: the next run may take them
+  /// up in another boot as well. Precondition: nothing is stored to them any more.
+  Result<void> note_orderly_stop() const;
+
+ private:
+  SessionStore(std::filesystem::path folder, std::string boot, bool was_orderly)
+      : folder_(std::move(folder)), boot_(std::move(boot)), was_orderly_(was_orderly) {}
+  Result<SavedSession> load_session(const std::filesystem::path& file) const;
+
+  std::filesystem::path folder_;
+  std::string boot_;  // names this run of the machine
+  bool was_orderly_;
+};
+
+}  // namespace homefs

@@ -1,0 +1,126 @@
+#include "server/lock_log.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <random>
+
+#include "tests/support/server/test_home.h"
+
+namespace homefs {
+namespace {
+
+constexpr std::uint64_t kSession = 5;
+
+class LockLogTest : public testing::Test {
+ protected:
+  LockLogTest() { table_.set_journal(kSession, &log_); }
+
+  LockOutcome set(std::uint64_t inode, LockType type, LockRange range, std::uint64_t owner = 1,
+                  std::uint64_t session = kSession, std::uint64_t id = 0) {
+    LockGrants grants;
+    return table_.set({.file = {InodeNumber{inode}, LockKind::kRecord},
+                       .type = type,
+                       .waits = id != 0,
+                       .owner = {session, owner},
+                       .range = range,
+                       .id = id},
+                      grants);
+  }
+
+  /// What is left after a kill.
+  std::vector<SavedLock> kept() const {
+    LockLog log(file_);
+    const auto locks = log.load();
+    EXPECT_TRUE(locks) << locks.error().message();
+    return locks ? *locks : std::vector<SavedLock>();
+  }
+
+  test::ScratchFolder folder_;
+  const std::filesystem::path file_ = folder_.path() / "locks";
+  LockLog log_{file_};
+  LockTable table_;
+};
+
+TEST_F(LockLogTest, HasNoFileWithoutLocks) {
+  EXPECT_TRUE(kept().empty());
+  EXPECT_FALSE(std::filesystem::exists(file_));
+}
+
+TEST_F(LockLogTest, KeepsWhatIsHeld) {
+  set(7, LockType::kExclusive, {0, 100});
+  set(7, LockType::kNone, {40, 50});
+  set(7, LockType::kShared, {90, 120});
+  set(8, LockType::kShared, {0, kLockEndMax}, 2);
+  EXPECT_EQ(kept().size(), 4u);
+  EXPECT_EQ(kept(), table_.locks_of(kSession));
+}
+
+TEST_F(LockLogTest, KeepsWhatIsGrantedLater) {
+  set(7, LockType::kExclusive, {0, 100}, 1, /*session=*/6);
+  EXPECT_EQ(set(7, LockType::kExclusive, {0, 10}, 1, kSession, /*id=*/9), LockOutcome::kQueued);
+  EXPECT_TRUE(kept().empty());
+  set(7, LockType::kNone, {0, 100}, 1, /*session=*/6);
+  EXPECT_EQ(kept().size(), 1u);
+}
+
+TEST_F(LockLogTest, KeepsTheSameThroughAnyChangesAndKills) {
+  std::mt19937 random(4711);
+  for (int i = 0; i < 20'000; ++i) {
+    const std::uint64_t begin = random() % 200;
+    set(random() % 5, static_cast<LockType>(random() % 3), {begin, begin + 1 + random() % 50},
+        random() % 3);
+    if (i % 500 == 0) {
+      ASSERT_EQ(kept(), table_.locks_of(kSession)) << i;
+    }
+  }
+  EXPECT_LE(std::filesystem::file_size(file_), 256u * 1024) << "it is written anew";
+}
+
+TEST_F(LockLogTest, GoesOnAfterARestart) {
+  set(7, LockType::kExclusive, {0, 100});
+  LockLog next(file_);
+  const auto locks = next.load();
+  ASSERT_TRUE(locks);
+  LockTable table;
+  for (const SavedLock& lock : *locks) table.restore(kSession, lock);
+  table.set_journal(kSession, &next);
+  LockGrants grants;
+  table.set({.file = {InodeNumber{7}, LockKind::kRecord},
+             .type = LockType::kNone,
+             .owner = {kSession, 1},
+             .range = {0, 50}},
+            grants);
+  EXPECT_EQ(kept(), table.locks_of(kSession));
+}
+
+TEST_F(LockLogTest, StaysAsItIsWhenTheSessionLeaves) {
+  set(7, LockType::kExclusive, {0, 100});
+  LockGrants grants;
+  table_.drop_session(kSession, grants);
+  EXPECT_EQ(kept().size(), 1u) << "for the next run; whoever ends the session removes the file";
+  log_.remove();
+  EXPECT_TRUE(kept().empty());
+}
+
+TEST_F(LockLogTest, IsRefusedWhenItIsDamaged) {
+  set(7, LockType::kExclusive, {0, 100});
+  std::fstream file(file_, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(24 + 56 + 8);  // the owner in the second entry
+  file.put('x').flush();
+  LockLog log(file_);
+  EXPECT_FALSE(log.load());
+}
+
+TEST_F(LockLogTest, IsRefusedWhenTheDiskHadNoRoomForIt) {
+  set(7, LockType::kExclusive, {0, 100});
+  // What it is written anew to cannot be made.
+  std::filesystem::create_directory(file_.string() + ".new");
+  for (std::uint64_t i = 0; i < 2'000; ++i) set(7, LockType::kExclusive, {i, i + 1});
+  LockLog log(file_);
+  EXPECT_FALSE(log.load());
+}
+
+}  // namespace
+}  // namespace homefs
