@@ -88,7 +88,10 @@ Result<void> store_ownership(int fd, const disk::Stat& before, const Ownership& 
   const Ownership now = ownership_of(before);
   const bool is_same = wanted == now;
   if (!before.is_whole && wanted.uid == now.uid && wanted.gid == now.gid) {
-    return is_same ? disk::touch(fd) : store_mode(fd, before.disk_mode, wanted.mode);
+    // A touch takes suid and sgid from what has them on the disk: FIFOs and sockets.
+    const bool can_touch = (before.disk_mode & (S_ISUID | S_ISGID)) == 0;
+    if (is_same && can_touch) return disk::touch(fd);
+    return store_mode(fd, before.disk_mode, wanted.mode);
   }
   if (!S_ISREG(before.disk_mode) && !S_ISDIR(before.disk_mode)) {
     return fail(Status::kNotPermitted, "it was made before this home preserved owners");

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Limits that bite: open files, entries of a folder, links, depth, names, sizes, odd direct I/O.
-# HOMEFS_OPEN_FILES (10000), HOMEFS_FOLDER_ENTRIES (20000), HOMEFS_LINKS (all, or how many are made
+# HOMEFS_OPEN_FILES (10000), HOMEFS_FOLDER_ENTRIES (10000), HOMEFS_LINKS (all, or how many are made
 # through the mount: 50), HOMEFS_DEPTH (400), HOMEFS_ODD_IO (300); by hand 10000, 100000, all, 2000
 # and 5000.
 # ctest: TIMEOUT 900
@@ -25,7 +25,7 @@ nothing_is_stored() { [ "$(find "$E2E_DIR/server/homes" -type f | wc -l)" -eq 0 
 wait_until nothing_is_stored
 
 begin "A large folder is listed whole, also while it changes"
-check large_folder "$home/large" "${HOMEFS_FOLDER_ENTRIES:-20000}" "$home/large"
+check large_folder "$home/large" "${HOMEFS_FOLDER_ENTRIES:-10000}" "$home/large"
 
 begin "Names are bytes, up to 255 of them"
 mkdir "$home/names"

@@ -58,6 +58,22 @@ TEST_F(AttributesOf, ChmodFromEveryFormOfModeToEveryOther) {
   }
 }
 
+TEST_F(AttributesOf, ChmodOfAFifoToTheModeThatItHasKeepsSuidAndSgid) {
+  const NodeId fifo = TestSession::next_node();
+  ASSERT_TRUE(session_
+                  .call<EntryReply>(Op::kMknod, MknodRequest{.parent = kRootNode,
+                                                             .name = "fifo",
+                                                             .node = fifo,
+                                                             .mode = S_IFIFO | 0644})
+                  .is_ok());
+  for (const std::uint32_t mode : {04755, 04755, 06711, 06711, 0644, 0644}) {
+    const auto changed = session_.chmod(fifo, mode);
+    ASSERT_EQ(changed.status, Status::kOk);
+    EXPECT_EQ(changed->attributes.mode, S_IFIFO | mode);
+    EXPECT_EQ(disk_mode("fifo"), S_IFIFO | mode);
+  }
+}
+
 TEST_F(AttributesOf, AFileOfMode0CanBeReadAndWrittenByTheServer) {
   session_.chmod(file_, 0);
   EXPECT_EQ(session_.write(file_, 0, "DATA").status, Status::kOk);
