@@ -294,7 +294,8 @@ Home::Recovery::Outcome Home::Recovery::appended() {
 Home::Recovery::Outcome Home::Recovery::copied() {
   const disk::FdRef file = open_changed();
   const InodeRef source = find(numbers_.to, facts_.to_path);
-  if (file == nullptr || source == nullptr) return std::nullopt;
+  if (file == nullptr) return std::nullopt;
+  if (source == nullptr) return undone(file);
   const auto from = home_.inodes_->open(source);
   if (!from) return undone(file);
   const auto length = disk::copy_range((*from)->get(), numbers_.source_offset, file->get(),

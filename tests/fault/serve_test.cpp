@@ -223,6 +223,21 @@ TEST_F(ServeTest, TakesASessionUpAfterARestart) {
   EXPECT_TRUE(std::filesystem::is_directory(in_home("sub/e")));
 }
 
+TEST_F(ServeTest, LeavesNoFilesOfASessionThatIsOver) {
+  const auto files = [&] {
+    const std::filesystem::directory_iterator folder(server_.config().data_dir / "sessions");
+    return std::distance(begin(folder), end(folder));
+  };
+  EXPECT_EQ(files(), 0);
+  TestClient client(server_.port());
+  ASSERT_TRUE(client.log_in(alice()));
+  EXPECT_EQ(files(), 1);
+  ASSERT_TRUE(client.call(Op::kGoodbye, encode_json(Goodbye{})));
+  const auto deadline = std::chrono::steady_clock::now() + kTestDeadline;
+  while (files() != 0 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  EXPECT_EQ(files(), 0);
+}
+
 TEST_F(ServeTest, DoesNotTakeUpASessionWhoseAccountIsGone) {
   TestClient client(server_.port());
   const auto session = client.log_in(alice());

@@ -107,7 +107,7 @@ TEST_F(LockLogTest, StaysAsItIsWhenTheSessionLeaves) {
 TEST_F(LockLogTest, IsRefusedWhenItIsDamaged) {
   set(7, LockType::kExclusive, {0, 100});
   std::fstream file(file_, std::ios::in | std::ios::out | std::ios::binary);
-  file.seekp(24 + 48 + 8);  // the owner in the second entry
+  file.seekp(24 + 8);  // the owner in the first entry
   file.put('x').flush();
   LockLog log(file_);
   EXPECT_FALSE(log.load());
