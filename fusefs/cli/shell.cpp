@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "config/config_error.h"
+#include "fusefs/cli/end_watch.h"
 #include "fusefs/cli/terminal.h"
 
 extern char** environ;
@@ -115,9 +116,10 @@ int Shell::run_remote(const RemoteCommandEntry& entry, std::vector<std::string> 
     return usage(std::string(error.what()) + " (\"help " + entry.name + "\" shows how)");
   }
   RemoteContext context{.session = *session_, .folder = folder_};
+  const EndWatch watch([this] { session_->link().close(); });
   const int status = command->run(context);
   last_status_ = context.last_status;
-  return status;
+  return watch.has_ended() ? kInterruptedStatus : status;
 }
 
 // ---- Commands of the shell itself --------------------------------------------------------------

@@ -35,7 +35,8 @@ Result<std::vector<std::string>> Shell::expand(const std::string& command, const
     const ShellWord& word = words[i];
     const bool is_pattern = !word.pattern.empty() && !word.text.starts_with('-');
     // Patterns of --include and --exclude are theirs.
-    const bool is_value = i > 1 && words[i - 1].text.starts_with("--");
+    const std::string& before = words[i - 1].text;
+    const bool is_value = before == "--include" || before == "--exclude";
     if (!is_pattern || is_value || takes_no_names(command)) {
       arguments.push_back(word.text);
       continue;

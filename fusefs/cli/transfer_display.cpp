@@ -4,7 +4,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -20,34 +19,20 @@ constexpr std::chrono::milliseconds kLookEvery{100};
 constexpr std::size_t kLinesMax = 8;
 constexpr std::size_t kFailuresKept = 1000;
 
-volatile std::sig_atomic_t has_signal = 0;
-void on_signal(int) { has_signal = 1; }
-
-void set_handlers(bool is_on) {
-  struct sigaction action{};
-  // Once: the second time the signal does what it always does.
-  action.sa_flags = is_on ? static_cast<int>(SA_RESETHAND | SA_RESTART) : SA_RESTART;
-  action.sa_handler = is_on ? on_signal : SIG_DFL;  // none of them is handled between transfers
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) (void)::sigaction(signal, &action, nullptr);
-}
-
 }  // namespace
 
 TransferDisplay::TransferDisplay(Options options, std::function<void()> on_stop)
     : options_(options),
-      on_stop_(std::move(on_stop)),
       has_bars_(!options.is_quiet && !options.is_json && ::isatty(STDOUT_FILENO) != 0),
       began_(std::chrono::steady_clock::now()),
+      watch_(std::move(on_stop)),
       drawn_(began_) {
-  has_signal = 0;
-  set_handlers(true);
   thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
 }
 
 TransferDisplay::~TransferDisplay() {
   thread_.request_stop();
   if (thread_.joinable()) thread_.join();
-  set_handlers(false);
 }
 
 TransferMonitor::Note TransferDisplay::note() {
@@ -65,7 +50,6 @@ void TransferDisplay::run(const std::stop_token& stop) {
   pthread_setname_np(pthread_self(), "display");
   while (!stop.stop_requested()) {
     std::this_thread::sleep_for(kLookEvery);
-    if (has_signal != 0 && !is_stopped_.exchange(true)) on_stop_();
     const std::lock_guard lock(mutex_);
     if (has_bars_ && monitor_ != nullptr) draw();
   }
@@ -104,7 +88,7 @@ void TransferDisplay::on_line(TransferMonitor::Line line, const std::string& pat
     }
     return;
   }
-  if (is_stopped_) return;  // they fail because they were asked to
+  if (is_stopped()) return;  // they fail because they were asked to
   if (failures_.size() < kFailuresKept) failures_.emplace_back(path, text);
   if (line == TransferMonitor::Line::kSkipped && options_.is_quiet) return;
   erase();
@@ -123,7 +107,7 @@ void TransferDisplay::finish(TransferMonitor& monitor, TransferDirection directi
     nlohmann::ordered_json json = figures_json(figures);
     json["seconds"] =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
-    json["is_interrupted"] = is_stopped_.load();
+    json["is_interrupted"] = is_stopped().load();
     json["status"] = exit_status;
     json["failures"] = nlohmann::ordered_json::array();
     for (const auto& [path, text] : failures_) {
@@ -156,7 +140,7 @@ void TransferDisplay::print_sum(const TransferFigures& figures, TransferDirectio
   add_bytes(figures.bytes_resumed, "saved by going on");
   add_bytes(figures.bytes_copied, "saved by what was there");
   text += " in " + duration_text(seconds);
-  if (is_stopped_) text += "; interrupted: the same command goes on where it stopped";
+  if (is_stopped()) text += "; interrupted: the same command goes on where it stopped";
   std::printf("%s\n", text.c_str());
 }
 

@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "fusefs/cli/end_watch.h"
 #include "fusefs/transfer/transfer_monitor.h"
 
 namespace homefs {
@@ -24,8 +25,7 @@ class TransferDisplay {
     bool is_json = false;   ///< the sum as JSON, nothing else on stdout
   };
 
-  /// `on_stop` is called once, on the display's thread, when SIGINT, SIGTERM or SIGHUP has come: it
-  /// makes what is under way fail. A second signal ends the process.
+  /// `on_stop`: as in EndWatch.
   TransferDisplay(Options options, std::function<void()> on_stop);
   ~TransferDisplay();
   TransferDisplay(const TransferDisplay&) = delete;
@@ -38,7 +38,7 @@ class TransferDisplay {
   /// Draws no more, and prints the sum.
   void finish(TransferMonitor& monitor, TransferDirection direction, int exit_status);
 
-  [[nodiscard]] const std::atomic<bool>& is_stopped() const { return is_stopped_; }
+  [[nodiscard]] const std::atomic<bool>& is_stopped() const { return watch_.has_ended(); }
 
  private:
   void on_line(TransferMonitor::Line line, const std::string& path, const std::string& text);
@@ -48,10 +48,9 @@ class TransferDisplay {
   void print_sum(const TransferFigures& figures, TransferDirection direction) const;
 
   const Options options_;
-  const std::function<void()> on_stop_;
   const bool has_bars_;
   const std::chrono::steady_clock::time_point began_;
-  std::atomic<bool> is_stopped_{false};
+  EndWatch watch_;
 
   std::mutex mutex_;  // the terminal's
   TransferMonitor* monitor_ = nullptr;

@@ -1,6 +1,7 @@
 #include "fusefs/remote/remote_client.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <memory>
 
@@ -9,6 +10,12 @@
 #include "protocol/name.h"
 
 namespace homefs {
+namespace {
+
+// Who owns what is made, in a home that preserves owners.
+Caller this_user() { return {.uid = ::getuid(), .gid = ::getgid()}; }
+
+}  // namespace
 
 template <class Reply>
 Answer<Reply> RemoteClient::ask(Call call) {
@@ -93,16 +100,18 @@ Answer<EntryReply> RemoteClient::make(Op op, Request request) {
 }
 
 Answer<EntryReply> RemoteClient::create(RemotePlace place, NodeId node, std::uint32_t mode) {
-  return make(Op::kCreate, CreateRequest{place.folder, std::move(place.name), node, mode, {}});
+  return make(Op::kCreate,
+              CreateRequest{place.folder, std::move(place.name), node, mode, this_user()});
 }
 
 Answer<EntryReply> RemoteClient::mkdir(RemotePlace place, NodeId node, std::uint32_t mode) {
-  return make(Op::kMkdir, MkdirRequest{place.folder, std::move(place.name), node, mode, {}});
+  return make(Op::kMkdir,
+              MkdirRequest{place.folder, std::move(place.name), node, mode, this_user()});
 }
 
 Answer<EntryReply> RemoteClient::symlink(RemotePlace place, NodeId node, std::string target) {
-  return make(Op::kSymlink,
-              SymlinkRequest{place.folder, std::move(place.name), node, std::move(target), {}});
+  return make(Op::kSymlink, SymlinkRequest{place.folder, std::move(place.name), node,
+                                           std::move(target), this_user()});
 }
 
 Answer<RemoveReply> RemoteClient::unlink(RemotePlace place) {

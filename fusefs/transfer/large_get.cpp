@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "fusefs/remote/answer_call.h"
 #include "fusefs/remote/partial_name.h"
 #include "fusefs/transfer/content_compare.h"
 #include "protocol/limits.h"
@@ -44,9 +45,17 @@ Result<> LargeGet::attempt() {
   if (file_.has_basis) {
     if (auto basis = LocalFile::open_to_read(file_.local)) basis_ = *std::move(basis);
   }
-  size_ = file_.attributes.size;
+  // It may have changed since it was listed, or since the attempt before.
+  const NodeId node = file_.node;
+  const auto now = answer_call<AttributesReply>(
+                       client_.link(), make_call(Op::kGetattr, {node}, NodeRequest{node}),
+                       [](const InFrame& reply) { return message_of<AttributesReply>(reply); })
+                       .get();
+  if (!now) return std::unexpected(now.error());
+  attributes_ = now->attributes;
+  size_ = attributes_.size;
   Result<> done = transfer(*partial);
-  if (done) done = partial->publish(file_.attributes, file_.local);
+  if (done) done = partial->publish(attributes_, file_.local);
   const bool lacks_room = !done && (done.error().status == Status::kNoSpace ||
                                     done.error().status == Status::kOverQuota);
   // What cannot be finished for lack of room must not take room away.

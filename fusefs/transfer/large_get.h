@@ -36,6 +36,7 @@ class LargeGet {
   RateLimit& rate_;
   const GetFile& file_;
   const std::filesystem::path partial_path_;
+  Attributes attributes_;  // when it was begun
   std::uint64_t size_ = 0;
   std::optional<LocalFile> basis_;
   std::optional<Error> error_;  // of blocks under way

@@ -70,7 +70,8 @@ assert_contains "$output" "equal"
 assert_contains "$output" "--recursive"
 assert_contains "$output" "one.txt"
 
-begin "At a terminal: a prompt, completion of names, history, and Ctrl-C at the prompt"
+begin "At a terminal: a prompt, completion, history; Ctrl-C at the prompt, and of what is under way"
+head -c 20000000 /dev/urandom >big
 cat >person.py <<'PY'
 import os, pty, select, sys, time
 
@@ -90,6 +91,7 @@ until(fd, b":/> ")
 os.write(fd, b"cd do\t\n"); until(fd, b":/docs> ")
 os.write(fd, b"rm ren\t\n"); until(fd, b":/docs> ")
 os.write(fd, b"nonsense\x03"); until(fd, b":/docs> ")
+os.write(fd, b"put --limit 1M big\n"); time.sleep(1); os.write(fd, b"\x03"); until(fd, b"goes on"); until(fd, b":/docs> ")
 os.write(fd, b"mkdir by-hand\n"); until(fd, b":/docs> ")
 os.write(fd, b"exit\n")
 _, status = os.waitpid(pid, 0)

@@ -1,0 +1,49 @@
+#include "fusefs/cli/end_watch.h"
+
+#include <pthread.h>
+
+#include <chrono>
+#include <csignal>
+#include <utility>
+
+namespace homefs {
+namespace {
+
+constexpr std::chrono::milliseconds kLookEvery{50};
+
+volatile std::sig_atomic_t has_signal = 0;
+void on_signal(int) { has_signal = 1; }
+
+void set_handlers(bool is_on) {
+  struct sigaction action{};
+  // Once: the second time the signal does what it always does.
+  action.sa_flags = is_on ? static_cast<int>(SA_RESETHAND | SA_RESTART) : SA_RESTART;
+  action.sa_handler = is_on ? on_signal : SIG_DFL;
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) (void)::sigaction(signal, &action, nullptr);
+}
+
+}  // namespace
+
+EndWatch::EndWatch(std::function<void()> on_end) : on_end_(std::move(on_end)) {
+  has_signal = 0;
+  set_handlers(true);
+  thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
+}
+
+EndWatch::~EndWatch() {
+  thread_.request_stop();
+  if (thread_.joinable()) thread_.join();
+  set_handlers(false);
+}
+
+void EndWatch::run(const std::stop_token& stop) {
+  pthread_setname_np(pthread_self(), "end-watch");
+  while (!stop.stop_requested() && !has_ended_) {
+    std::this_thread::sleep_for(kLookEvery);
+    if (has_signal == 0) continue;
+    has_ended_ = true;
+    on_end_();
+  }
+}
+
+}  // namespace homefs
