@@ -13,12 +13,13 @@ namespace homefs {
 
 struct Home::Farewell {
   InodeRef inode;
-  disk::Stat stat;           ///< before; its mode the true one
-  disk::FdRef descriptor;    ///< of a file that goes on to exist; else null
-  bool is_needed = false;    ///< somebody has use for it after the name is gone
-  bool is_last = false;      ///< no visible name is left afterwards
-  bool is_kept = false;      ///< it has a link in the orphanage
-  bool is_held_now = false;  ///< and got it for this farewell
+  disk::Stat stat;               ///< before; its mode the true one
+  disk::FdRef descriptor;        ///< of a file that goes on to exist; else null
+  bool is_needed = false;        ///< somebody has use for it after the name is gone
+  bool is_last = false;          ///< no visible name is left afterwards
+  bool is_kept = false;          ///< it has a link in the orphanage
+  bool is_held_now = false;      ///< and got it for this farewell
+  bool must_hold_later = false;  ///< it gets the link when the name is gone
   /// Nobody changes the size between what is accounted and the end of the file.
   std::unique_lock<std::shared_mutex> size_lock;
   std::optional<UsageScan::Change> change;

@@ -57,8 +57,11 @@ Result<Home::Farewell> Home::prepare_farewell(const Actor& actor, const InodeRef
   farewell.descriptor = std::make_shared<const UniqueFd>(std::move(*fd));
   if (must_keep) {
     auto done = orphanage_->hold(farewell.descriptor->get(), number);
-    if (!done) return std::unexpected(done.error());
-    farewell.is_kept = farewell.is_held_now = true;
+    // With as many links as the disk allows there is room when the name is gone.
+    farewell.must_hold_later =
+        !done && !farewell.is_last && done.error().status == Status::kTooManyLinks;
+    if (!done && !farewell.must_hold_later) return std::unexpected(done.error());
+    farewell.is_kept = farewell.is_held_now = done.has_value();
   }
   return farewell;
 }
@@ -74,6 +77,10 @@ void Home::cancel_farewell(Farewell& farewell) {
 Attributes Home::finish_farewell(Farewell& farewell, const Attributes& parent_after) {
   const InodeNumber number = farewell.inode->number();
   const Attributes& before = farewell.stat.attributes;
+  if (farewell.must_hold_later) {
+    // Not held: it is stale for those who know it, and found again by another name.
+    farewell.is_kept = orphanage_->hold(farewell.descriptor->get(), number).has_value();
+  }
   // A link of an earlier time that nobody needs any more does not keep the inode.
   if (farewell.is_last && farewell.is_kept && !farewell.is_needed && orphanage_->remove(number)) {
     farewell.is_kept = false;
