@@ -8,8 +8,8 @@
 namespace homefs {
 namespace {
 
-// A connection that gave so many was good for something: after it the next is tried at once, however
-// soon it broke. Fewer, and it may be what breaks the server.
+// A connection that gave so many was good for something: after it the next is tried at once,
+// however soon it broke. Fewer, and it may be what breaks the server.
 constexpr std::uint64_t kAnswersEnough = 16;
 
 // How long an orderly end may take; the server does not need it, it only frees things earlier.

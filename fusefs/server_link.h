@@ -105,7 +105,7 @@ class ServerLink final : public Link, private ConnectionOwner {
     std::array<bool, kLanes> is_blocked{};  // the channel has refused; on_connection_space follows
     std::uint64_t space_count = 0;          // calls of on_connection_space
     SteadyTime connected_since{};
-    std::uint64_t answers = 0;  // since then
+    std::uint64_t answers = 0;          // since then
     bool is_bulk_over_control = false;  // until there is a bulk connection (again)
     bool is_closed = false;
   };

@@ -121,16 +121,15 @@ Result<TlsStream::Wait> TlsStream::wait_or_error(int returned) {
   }
   // A bit that flipped on the way ends the connection, and not the session: within TLS, when it
   // stands, the peer has broken nothing.
-  const bool stands = SSL_is_init_finished(ssl_) == 1;
-  return fail(stands ? Status::kDisconnected : Status::kProtocolError,
+  return fail(stands_ ? Status::kDisconnected : Status::kProtocolError,
               "TLS: " + take_openssl_error());
 }
 
 Result<TlsStream::Wait> TlsStream::handshake() {
   ERR_clear_error();
   const int done = SSL_do_handshake(ssl_);
-  if (done == 1) return Wait::kNone;
-  return wait_or_error(done);
+  stands_ = done == 1;
+  return stands_ ? Wait::kNone : wait_or_error(done);
 }
 
 Result<TlsStream::Step> TlsStream::read(std::span<std::byte> into) {

@@ -77,6 +77,7 @@ class TlsStream {
   std::size_t turn_bytes_ = 0;
   bool is_drained_ = false;
   bool is_ended_ = false;  // the socket said end of file
+  bool stands_ = false;    // the handshake is done
   int socket_error_ = 0;   // errno of the recv(2) that failed
   WireBuffer to_send_;
 };

@@ -191,6 +191,15 @@ result=$(a put --json huge /second)
 [ "$(jq .bytes_resumed <<<"$result")" -gt 0 ] || fail "nothing resumed: $result"
 cmp huge "$home/second"
 
+begin "A file that changes while it is put arrives as it is at last"
+head -c 12000000 /dev/urandom >growing
+"$HOMEFS_BIN" put "${login[@]}" -q --limit 4M growing / &
+pid=$!
+wait_until part_is_there
+echo more >>growing
+wait "$pid"
+cmp growing "$home/growing"
+
 begin "Two puts of one file at once: the second is told, and the first is not disturbed"
 head -c 30000000 /dev/urandom >twice
 "$HOMEFS_BIN" put "${login[@]}" -q --limit 8M twice / &

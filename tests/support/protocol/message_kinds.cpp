@@ -50,8 +50,9 @@ template <class Archive, class T>
 void visit_fields(Archive& archive, T& value) {
   using Plain = std::remove_const_t<T>;
   if constexpr (std::is_same_v<Plain, Attributes>) {
-    archive(value.inode, value.mode, value.links, value.uid, value.gid, value.device, value.size,
-            value.blocks, value.atime, value.mtime, value.ctime, value.version, value.order);
+    archive(value.inode, value.mode, value.links, value.uid, value.gid, value.device,
+            value.generation, value.size, value.blocks, value.atime, value.mtime, value.ctime,
+            value.version, value.order);
   } else if constexpr (std::is_same_v<Plain, GrantState>) {
     archive(value.stamp, value.granted, value.used, value.limit);
   } else {
