@@ -235,7 +235,8 @@ mount_pid() {
 marked_processes() {
   local environment pid
   # One grep for all: this is asked often. -z: the variables end with NUL.
-  grep -lsazxF "HOMEFS_E2E_MARK=$E2E_DIR" /proc/[0-9]*/environ 2>/dev/null |
+  # Without the mark itself: it would find itself, and the end of each test wait for it.
+  env -u HOMEFS_E2E_MARK grep -lsazxF "HOMEFS_E2E_MARK=$E2E_DIR" /proc/[0-9]*/environ 2>/dev/null |
     while IFS=/ read -r _ _ pid environment; do
       if [ "$pid" != "$$" ] && [ "$environment" = environ ]; then echo "$pid"; fi
     done || true
