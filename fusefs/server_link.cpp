@@ -8,9 +8,10 @@
 namespace homefs {
 namespace {
 
-// A connection that gave so many was good for something: after it the next is tried at once,
-// however soon it broke. Fewer, and it may be what breaks the server.
+// Connections that gave so many answers, or moved so much, were good for something: after them the
+// next is tried at once, however soon they broke. With less, it may be us who break the server.
 constexpr std::uint64_t kAnswersEnough = 16;
+constexpr std::uint64_t kBytesEnough = 1024 * 1024;
 
 // How long an orderly end may take; the server does not need it, it only frees things earlier.
 constexpr std::chrono::milliseconds kGoodbyeDeadline{1000};
@@ -157,7 +158,8 @@ void ServerLink::on_connection_closed(LinkConnection& connection, const Error& w
     spdlog::warn("the connection broke, reconnecting: server={}:{} connection={} why=\"{}\"",
                  options_.server.host, options_.server.port, connection.id(), why.message());
     counters_.note_trouble("the connection broke: " + why.message());
-    if (state_.lock()->answers >= kAnswersEnough) reconnector_.forget_failures();
+    const bool has_moved = connection.bytes_received() + connection.bytes_sent() >= kBytesEnough;
+    if (has_moved || state_.lock()->answers >= kAnswersEnough) reconnector_.forget_failures();
     reconnector_.wake();
   }
   // Under the lock: the link may be destroyed as soon as the last one is counted.

@@ -96,7 +96,7 @@ class GetCommand final : public RemoteCommand {
     is_merging_ = true;  // the home itself: what is in it
     for (TreeEntry& child : entry.children) {
       if (child.node == kNoNode) {
-        child.node = context.client().number_for({kRootNode, child.name}, child.attributes.inode);
+        child.node = context.client().number_for({kRootNode, child.name}, child.attributes);
       }
       source.children.push_back(std::move(child));
     }

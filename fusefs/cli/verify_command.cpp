@@ -111,9 +111,9 @@ class VerifyCommand final : public RemoteCommand {
     if (!here.is_file()) return;  // of the same kind is all that there is to say
     const std::uint64_t size = here.attributes.size;
     if (size != there.attributes.size) return tell("differs", pair.path);
-    const NodeId node = there.node != kNoNode ? there.node
-                                              : context.client().number_for({folder, there.name},
-                                                                            there.attributes.inode);
+    const NodeId node = there.node != kNoNode
+                            ? there.node
+                            : context.client().number_for({folder, there.name}, there.attributes);
     compare.add(pair.local, node, size,
                 [this, &context, node, size, path = pair.path](const Result<bool>& is_equal) {
                   context.client().drop(node);

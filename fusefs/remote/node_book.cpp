@@ -7,11 +7,14 @@ namespace homefs {
 
 NodeId NodeBook::next_id() { return NodeId{state_.lock()->next_id++}; }
 
-void NodeBook::enter(NodeId id, NodeId parent, std::string_view name, InodeNumber inode,
+void NodeBook::enter(NodeId id, NodeId parent, std::string_view name, const Attributes& is,
                      bool is_bound) {
   if (id == kRootNode) return;
-  state_.lock()->entries[id] = {
-      .parent = parent, .name = std::string(name), .inode = inode, .is_bound = is_bound};
+  state_.lock()->entries[id] = {.parent = parent,
+                                .name = std::string(name),
+                                .inode = is.inode,
+                                .generation = is.generation,
+                                .is_bound = is_bound};
 }
 
 void NodeBook::move(NodeId id, NodeId parent, std::string_view name) {
@@ -50,7 +53,7 @@ void NodeBook::introduce(std::span<const NodeId> nodes, std::uint64_t incarnatio
       const Entry& entry = found->second;
       const auto is_it = [id](const Introduction& made) { return made.node == id; };
       if (entry.known_to == incarnation || std::any_of(out.begin(), out.end(), is_it)) break;
-      out.push_back({id, entry.parent, entry.name, entry.inode});
+      out.push_back({id, entry.parent, entry.name, entry.inode, entry.generation});
       id = entry.parent;
     }
     std::reverse(out.begin() + static_cast<std::ptrdiff_t>(first), out.end());

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "fusefs/link.h"
+#include "protocol/attributes.h"
 #include "protocol/guarded.h"
 #include "protocol/ids.h"
 
@@ -22,9 +23,9 @@ class NodeBook final : public IntroductionSource {
   /// A number that was never used.
   [[nodiscard]] NodeId next_id();
 
-  /// From now on `id` is `inode`, seen as `name` in `parent`. `is_bound`: the server was told of
-  /// the number, and is to be told when it is dropped.
-  void enter(NodeId id, NodeId parent, std::string_view name, InodeNumber inode, bool is_bound);
+  /// From now on `id` is the inode `is`, seen as `name` in `parent`. `is_bound`: the server was
+  /// told of the number, and is to be told when it is dropped.
+  void enter(NodeId id, NodeId parent, std::string_view name, const Attributes& is, bool is_bound);
   /// It has another place now. Nothing happens for a number that is not in the book.
   void move(NodeId id, NodeId parent, std::string_view name);
   /// The number is not used any more.
@@ -45,7 +46,8 @@ class NodeBook final : public IntroductionSource {
     NodeId parent{};
     std::string name;
     InodeNumber inode{};
-    std::uint64_t known_to = 0;  // the incarnation that knows the number; 0: none
+    std::uint32_t generation = 0;  // of the inode, as Attributes say
+    std::uint64_t known_to = 0;    // the incarnation that knows the number; 0: none
     bool is_bound = false;
   };
   struct State {

@@ -40,7 +40,7 @@ Answer<RemoteNode> RemoteClient::lookup(RemotePlace place) {
       [this, node, place = std::move(place)](const InFrame& frame) -> Result<RemoteNode> {
         auto reply = message_of<LookupReply>(frame);
         if (!reply) return std::unexpected(reply.error());
-        book_.enter(node, place.folder, place.name, reply->attributes.inode, /*is_bound=*/true);
+        book_.enter(node, place.folder, place.name, reply->attributes, /*is_bound=*/true);
         return RemoteNode{node, reply->attributes, std::move(reply->target)};
       });
 }
@@ -68,9 +68,9 @@ Answer<StatfsReply> RemoteClient::statfs() {
   return ask<StatfsReply>(make_call(Op::kStatfs, {}, NodeRequest{kRootNode}));
 }
 
-NodeId RemoteClient::number_for(const RemotePlace& place, InodeNumber inode) {
+NodeId RemoteClient::number_for(const RemotePlace& place, const Attributes& is) {
   const NodeId node = book_.next_id();
-  book_.enter(node, place.folder, place.name, inode, /*is_bound=*/false);
+  book_.enter(node, place.folder, place.name, is, /*is_bound=*/false);
   return node;
 }
 
@@ -93,7 +93,7 @@ Answer<EntryReply> RemoteClient::make(Op op, Request request) {
                                   node = request.node](const InFrame& frame) {
                                    auto reply = message_of<EntryReply>(frame);
                                    if (reply)
-                                     book_.enter(node, parent, name, reply->attributes.inode,
+                                     book_.enter(node, parent, name, reply->attributes,
                                                  /*is_bound=*/true);
                                    return reply;
                                  });

@@ -67,7 +67,7 @@ class RemoteClient final : public LinkEvents {
   [[nodiscard]] Answer<ListReply> list(ListRequest request);
   [[nodiscard]] Answer<StatfsReply> statfs();
   /// A number for an entry of a listing, to be given back by drop().
-  [[nodiscard]] NodeId number_for(const RemotePlace& place, InodeNumber inode);
+  [[nodiscard]] NodeId number_for(const RemotePlace& place, const Attributes& is);
   void drop(NodeId node);
 
   // Changes, in their order.

@@ -75,7 +75,7 @@ class TreeCopy {
       if (child.is_folder()) {
         copy_folder(child, child_path, {inside, child.name});
       } else if (!is_partial_name(child.name)) {
-        const NodeId source = client_.number_for({folder.node, child.name}, child.attributes.inode);
+        const NodeId source = client_.number_for({folder.node, child.name}, child.attributes);
         copy_entry(child, source, child_path, {inside, child.name});
       }
     }

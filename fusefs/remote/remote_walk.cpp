@@ -116,7 +116,7 @@ class Walk {
     folder.sort_children();
     for (TreeEntry& child : folder.children) {
       if (!child.is_folder()) continue;
-      child.node = client_.number_for({folder.node, child.name}, child.attributes.inode);
+      child.node = client_.number_for({folder.node, child.name}, child.attributes);
       if (options_.is_recursive) wait_for(child, place.path + child.name + "/");
     }
   }

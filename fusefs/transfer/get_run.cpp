@@ -42,7 +42,7 @@ GetFile GetRun::file_of(const PlanItem& item) {
                .attributes = item.source->attributes,
                .has_basis = item.target != nullptr && item.target->is_file()};
   if (file.node == kNoNode) {
-    file.node = client_.number_for({folder.node, item.source->name}, item.source->attributes.inode);
+    file.node = client_.number_for({folder.node, item.source->name}, item.source->attributes);
   }
   return file;
 }

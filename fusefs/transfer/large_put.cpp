@@ -52,7 +52,7 @@ Result<> LargePut::attempt() {
   basis_ = {};
   if (file_.target != nullptr && file_.target->is_file()) {
     basis_.attributes = file_.target->attributes;
-    basis_.id = client_.number_for(file_.place, basis_.attributes.inode);
+    basis_.id = client_.number_for(file_.place, basis_.attributes);
     const auto is_there = is_there_already(*local);
     if (is_there && *is_there) {
       const auto set = client_.setattr(attributes_request(basis_.id, attributes_)).get();

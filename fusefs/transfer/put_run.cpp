@@ -75,7 +75,7 @@ void PutRun::settle_comparisons(TransferPlan& plan) {
   for (PlanItem& item : plan.items) {
     if (item.step != PlanStep::kCompare || is_stopped()) continue;
     const PutFile file = file_of(item);
-    const NodeId node = client_.number_for(file.place, item.target->attributes.inode);
+    const NodeId node = client_.number_for(file.place, item.target->attributes);
     const std::uint64_t size = item.source->attributes.size;
     compare.add(file.local, node, size, [this, &item, node, size](const Result<bool>& is_equal) {
       client_.drop(node);
@@ -170,7 +170,7 @@ void PutRun::make_symlink(const PlanItem& item) {
 
 void PutRun::set_attributes(const PlanItem& item) {
   const PutFile file = file_of(item);
-  const NodeId node = client_.number_for(file.place, item.target->attributes.inode);
+  const NodeId node = client_.number_for(file.place, item.target->attributes);
   const auto set = client_.setattr(attributes_request(node, item.source->attributes)).get();
   client_.drop(node);
   if (!set) return monitor_.failed(item.path, set.error());

@@ -106,12 +106,12 @@ TEST(NodeBook, IntroducesParentsFirstAndOnlyWhatIsNotKnown) {
   NodeBook book;
   const NodeId folder = book.next_id();
   const NodeId file = book.next_id();
-  book.enter(folder, kRootNode, "d", InodeNumber{10}, true);
-  book.enter(file, folder, "f", InodeNumber{11}, false);
+  book.enter(folder, kRootNode, "d", Attributes{.inode = InodeNumber{10}, .generation = 10}, true);
+  book.enter(file, folder, "f", Attributes{.inode = InodeNumber{11}, .generation = 11}, false);
   std::vector<Introduction> out;
   book.introduce(std::vector{file, folder}, 7, out);
-  const std::vector<Introduction> wanted = {{folder, kRootNode, "d", InodeNumber{10}},
-                                            {file, folder, "f", InodeNumber{11}}};
+  const std::vector<Introduction> wanted = {{folder, kRootNode, "d", InodeNumber{10}, 10},
+                                            {file, folder, "f", InodeNumber{11}, 11}};
   EXPECT_EQ(out, wanted);
   book.confirm(out, 7);
   out.clear();
@@ -129,8 +129,8 @@ TEST(NodeBook, HasTheServerForgetWhatItWasTold) {
   NodeBook book;
   const NodeId bound = book.next_id();
   const NodeId listed = book.next_id();
-  book.enter(bound, kRootNode, "a", InodeNumber{1}, true);
-  book.enter(listed, kRootNode, "b", InodeNumber{2}, false);
+  book.enter(bound, kRootNode, "a", Attributes{.inode = InodeNumber{1}, .generation = 1}, true);
+  book.enter(listed, kRootNode, "b", Attributes{.inode = InodeNumber{2}, .generation = 2}, false);
   book.drop(bound);
   book.drop(listed);
   EXPECT_TRUE(book.take_forgotten(2).empty());
@@ -141,7 +141,7 @@ TEST(NodeBook, HasTheServerForgetWhatItWasTold) {
 TEST(NodeBook, FollowsARename) {
   NodeBook book;
   const NodeId node = book.next_id();
-  book.enter(node, kRootNode, "a", InodeNumber{1}, true);
+  book.enter(node, kRootNode, "a", Attributes{.inode = InodeNumber{1}, .generation = 1}, true);
   book.move(node, kRootNode, "b");
   std::vector<Introduction> out;
   book.introduce(std::vector{node}, 1, out);
