@@ -2,24 +2,15 @@
 
 #include <sys/stat.h>
 
-#include <ctime>
 #include <utility>
+
+#include "fusefs/wall_clock.h"
+#include "protocol/privileges.h"
 
 namespace homefs {
 namespace {
 
 constexpr std::uint32_t kSetOwner = kSetUid | kSetGid | kSetKillPrivileges;
-
-Timestamp now() {
-  timespec time{};
-  clock_gettime(CLOCK_REALTIME, &time);
-  return {time.tv_sec, static_cast<std::uint32_t>(time.tv_nsec)};
-}
-
-// What a chown takes away, as the server does it; see PROTOCOL.md, SetattrRequest.
-std::uint32_t without_privileges(std::uint32_t mode) {
-  return mode & ~((mode & S_IXGRP) != 0 ? S_ISUID | S_ISGID : S_ISUID);
-}
 
 void apply(const SetattrRequest& change, const Timestamp& now, Attributes& to) {
   const auto has = [&](std::uint32_t bit) { return (change.which & bit) != 0; };
@@ -58,7 +49,7 @@ void join_into(SetattrRequest& first, const SetattrRequest& second) {
 
 void DeferredChange::join(const SetattrRequest& change) {
   HOMEFS_CHECK(may_defer(change));
-  changed_at_ = now();
+  changed_at_ = wall_clock_now();
   if (waiting_) {
     join_into(*waiting_, change);
   } else {

@@ -54,14 +54,12 @@ FileSystem::Figures FileSystem::figures() {
 Attributes FileSystem::effective(const Node& node) {
   Attributes attributes = node.attributes;
   if (!node.is_dirty()) return attributes;
-  if (!node.data->writes.is_dirty()) {
-    node.data->change.apply_to(attributes);
-    return attributes;
-  }
-  attributes.size = std::max(attributes.size, node.data->writes.end());
-  if (node.data->last_write > attributes.mtime) {
-    attributes.mtime = node.data->last_write;
-    attributes.ctime = node.data->last_write;
+  if (node.data->writes.is_dirty()) {
+    attributes.size = std::max(attributes.size, node.data->writes.end());
+    if (node.data->last_write > attributes.mtime) {
+      attributes.mtime = node.data->last_write;
+      attributes.ctime = node.data->last_write;
+    }
   }
   node.data->change.apply_to(attributes);
   return attributes;

@@ -1,8 +1,7 @@
 // Write-behind: a write is answered once it is buffered within the quota's grant, and sent in the
 // background, hashed; errors stay on the file until write, fsync or close reports them.
-#include <ctime>
-
 #include "fusefs/file_system.h"
+#include "fusefs/wall_clock.h"
 #include "protocol/block_md5.h"
 #include "protocol/limits.h"
 
@@ -16,12 +15,6 @@ constexpr std::size_t kSmallWriteBytes = 64 * 1024;
 constexpr std::size_t kKeptBytesMax = 64 * 1024;
 // Writes up to here are copied into a buffer that later ones can join.
 constexpr std::size_t kJoinableBytes = 128 * 1024;
-
-Timestamp now() {
-  timespec time{};
-  clock_gettime(CLOCK_REALTIME, &time);
-  return {time.tv_sec, static_cast<std::uint32_t>(time.tv_nsec)};
-}
 
 // A copy of `bytes` in a buffer of its own.
 Slice joinable_copy(std::span<const std::byte> bytes) {
@@ -80,7 +73,7 @@ Task<Result<>> FileSystem::write(NodeId id, std::uint64_t offset, Slice data) {
     must_wait = state->is_shared || !state->grant.covers(growth);
     state->grant.take(growth);
     state->dirty_bytes += count;
-    file.last_write = now();
+    file.last_write = wall_clock_now();
     if (!file.reads.is_empty()) wake = file.reads.clear();
     if (!file.is_streaming_up) {
       file.is_streaming_up = true;

@@ -96,11 +96,4 @@ std::uint32_t true_mode_of(std::uint32_t disk_mode, std::optional<std::uint32_t>
   return disk_mode & ~kMark;
 }
 
-std::uint32_t without_privileges(std::uint32_t mode) {
-  if (S_ISDIR(mode)) return mode;
-  std::uint32_t taken = S_ISUID;
-  if ((mode & S_IXGRP) != 0) taken |= S_ISGID;
-  return mode & ~taken;
-}
-
 }  // namespace homefs

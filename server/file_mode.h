@@ -82,9 +82,4 @@ bool is_marked(std::uint32_t disk_mode);
 /// The true mode: `xattr` is the xattr's value if there is one. Precondition: is_marked().
 std::uint32_t true_mode_of(std::uint32_t disk_mode, std::optional<std::uint32_t> xattr);
 
-/// `mode` (with its type bits) after a write or chown by an ordinary user: all but folders are
-/// without suid, and without sgid where the group may execute (without that the bit means mandatory
-/// locking).
-std::uint32_t without_privileges(std::uint32_t mode);
-
 }  // namespace homefs

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "protocol/privileges.h"
 #include "server/crash_point.h"
 #include "server/disk_mode.h"
 #include "server/growth.h"

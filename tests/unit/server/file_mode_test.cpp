@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "protocol/privileges.h"
+
 namespace homefs {
 namespace {
 
