@@ -104,12 +104,7 @@ class GetCommand final : public RemoteCommand {
   }
 
   [[nodiscard]] Result<WalkedTree> walk(RemoteContext& context, const RemoteNode& node) const {
-    WalkOptions options;
-    if (!filter_.is_empty()) {
-      options.wants = [this](const std::string& path, bool is_folder) {
-        return filter_.accepts(path, is_folder);
-      };
-    }
+    const WalkOptions options{.wants = filter_.for_walk()};
     return walk_remote(context.client(), node, options);
   }
 

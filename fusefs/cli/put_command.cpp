@@ -110,12 +110,7 @@ class PutCommand final : public RemoteCommand {
     if (!entry) return fail(entry.error().status);
     if (!entry->is_folder()) return entry;
     if (!flags_.is_recursive) return fail(Status::kIsDirectory, "put only with -r");
-    WalkOptions options{.is_recursive = true, .wants = {}};
-    if (!filter_.is_empty()) {
-      options.wants = [this](const std::string& path, bool is_folder) {
-        return filter_.accepts(path, is_folder);
-      };
-    }
+    const WalkOptions options{.wants = filter_.for_walk()};
     auto walked = walk_local(text, options);
     if (!walked) return fail(walked.error().status);
     for (const WalkProblem& problem : walked->problems) {

@@ -41,10 +41,7 @@ class VerifyCommand final : public RemoteCommand {
 
  private:
   Result<> compare_all(RemoteContext& context, ContentCompare& compare) {
-    WalkOptions options;
-    options.wants = [this](const std::string& path, bool is_folder) {
-      return filter_.accepts(path, is_folder);
-    };
+    const WalkOptions options{.wants = filter_.for_walk()};
     auto here = local_entry(local_);
     if (!here) return fail(here.error().status, local_);
     const auto path = context.path(remote_);

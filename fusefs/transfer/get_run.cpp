@@ -19,15 +19,6 @@ namespace {
 constexpr std::size_t kBatchFiles = 128;
 constexpr std::uint64_t kBatchBytes = std::uint64_t{768} * 1024;
 
-bool is_folder_step(PlanStep step) {
-  return step == PlanStep::kMakeFolder || step == PlanStep::kEnterFolder;
-}
-
-bool looks_the_same(const TreeEntry& source, const TreeEntry& target) {
-  return ((source.attributes.mode ^ target.attributes.mode) & 07777) == 0 &&
-         source.attributes.mtime == target.attributes.mtime;
-}
-
 }  // namespace
 
 GetRun::FolderState& GetRun::folder_of(const PlanItem& item) {
@@ -54,7 +45,7 @@ void GetRun::run(TransferPlan& plan, const std::filesystem::path& target) {
   make_folders(plan);
   settle_comparisons(plan);
   fetch_files(plan);
-  if (!is_stopped()) set_folder_attributes(plan);
+  if (!options_.has_to_stop()) set_folder_attributes(plan);
 }
 
 void GetRun::make_folders(const TransferPlan& plan) {
@@ -79,19 +70,13 @@ void GetRun::make_folders(const TransferPlan& plan) {
 void GetRun::settle_comparisons(TransferPlan& plan) {
   ContentCompare compare(client_);
   for (PlanItem& item : plan.items) {
-    if (item.step != PlanStep::kCompare || is_stopped()) continue;
+    if (item.step != PlanStep::kCompare || options_.has_to_stop()) continue;
     const GetFile file = file_of(item);
     compare.add(file.local, file.node, file.attributes.size,
                 [this, &item, file](const Result<bool>& is_equal) {
                   client_.drop(file.node);
-                  if (is_equal && *is_equal) {
-                    item.step = looks_the_same(*item.source, *item.target)
-                                    ? PlanStep::kUnchanged
-                                    : PlanStep::kSetAttributes;
-                  } else {
-                    item.step = PlanStep::kSend;
-                    monitor_.add_file(file.attributes.size);
-                  }
+                  item.step = step_after_comparing(item, is_equal && *is_equal);
+                  if (item.step == PlanStep::kSend) monitor_.add_file(file.attributes.size);
                 });
   }
   compare.drain();
@@ -105,16 +90,10 @@ void GetRun::fetch_files(const TransferPlan& plan) {
     if (item.source->attributes.size > kSmallFileBytes) large.push_back(file_of(item));
   }
   JobQueue<GetFile> queue(large);
-  std::vector<std::jthread> threads;
-  for (unsigned i = 0; i < options_.jobs && i < large.size(); ++i) {
-    threads.emplace_back([this, &queue] {
-      while (const GetFile* file = is_stopped() ? nullptr : queue.next()) {
-        LargeGet(client_, monitor_, rate_, *file).run();
-      }
-    });
-  }
+  const std::vector<std::jthread> threads = queue.run(
+      options_, [this](const GetFile& file) { LargeGet(client_, monitor_, rate_, file).run(); });
   for (const PlanItem& item : plan.items) {
-    if (is_stopped()) break;
+    if (options_.has_to_stop()) break;
     if (!folder_of(item).has_failed) fetch_one(item);
   }
   send_batch();
@@ -131,13 +110,9 @@ void GetRun::fetch_one(const PlanItem& item) {
     case PlanStep::kSetAttributes:
       return set_attributes(item);
     case PlanStep::kUnchanged:
-      return monitor_.unchanged();
     case PlanStep::kSkipSpecial:
-      return monitor_.skipped(item.path, "neither a file nor a folder nor a symlink");
     case PlanStep::kConflict:
-      return monitor_.failed(
-          item.path, {item.source->is_folder() ? Status::kNotDirectory : Status::kIsDirectory,
-                      "something of another kind is there"});
+      return tell_of_untouched(item, monitor_);
     case PlanStep::kMakeFolder:
     case PlanStep::kEnterFolder:
     case PlanStep::kCompare:

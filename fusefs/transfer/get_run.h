@@ -60,9 +60,6 @@ class GetRun {
 
   [[nodiscard]] FolderState& folder_of(const PlanItem& item);
   [[nodiscard]] GetFile file_of(const PlanItem& item);
-  [[nodiscard]] bool is_stopped() const {
-    return options_.is_stopped != nullptr && *options_.is_stopped;
-  }
 
   RemoteClient& client_;
   TransferMonitor& monitor_;

@@ -114,4 +114,9 @@ bool PathFilter::accepts(std::string_view path, bool is_folder) const {
   return true;
 }
 
+std::function<bool(const std::string& path, bool is_folder)> PathFilter::for_walk() const {
+  if (rules_.empty()) return {};
+  return [this](const std::string& path, bool is_folder) { return accepts(path, is_folder); };
+}
+
 }  // namespace homefs

@@ -3,6 +3,7 @@
 // Executor: immutable after add(), thread-safe. Blocks: never.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,7 +24,8 @@ class PathFilter {
   /// `path`: below the root of the tree, without a leading "/". Nothing below an excluded folder
   /// should be asked for.
   [[nodiscard]] bool accepts(std::string_view path, bool is_folder) const;
-  [[nodiscard]] bool is_empty() const { return rules_.empty(); }
+  /// accepts() for a walk, which asks about nothing where there are no patterns. Outlived by this.
+  [[nodiscard]] std::function<bool(const std::string& path, bool is_folder)> for_walk() const;
 
  private:
   struct Rule {

@@ -9,18 +9,6 @@
 #include "fusefs/transfer/large_put.h"
 
 namespace homefs {
-namespace {
-
-bool is_folder_step(PlanStep step) {
-  return step == PlanStep::kMakeFolder || step == PlanStep::kEnterFolder;
-}
-
-bool looks_the_same(const TreeEntry& source, const TreeEntry& target) {
-  return ((source.attributes.mode ^ target.attributes.mode) & 07777) == 0 &&
-         source.attributes.mtime == target.attributes.mtime;
-}
-
-}  // namespace
 
 PutRun::FolderState& PutRun::folder_of(const PlanItem& item) {
   return item.folder == PlanItem::kTop ? top_ : folders_[item.folder];
@@ -41,12 +29,12 @@ void PutRun::run(TransferPlan& plan, NodeId target) {
   make_folders(plan);
   settle_comparisons(plan);
   send_files(plan);
-  if (!is_stopped()) set_folder_attributes(plan);
+  if (!options_.has_to_stop()) set_folder_attributes(plan);
 }
 
 void PutRun::make_folders(const TransferPlan& plan) {
   Pipeline<EntryReply> made;
-  for (std::size_t i = 0; i < plan.items.size() && !is_stopped(); ++i) {
+  for (std::size_t i = 0; i < plan.items.size() && !options_.has_to_stop(); ++i) {
     const PlanItem& item = plan.items[i];
     if (!is_folder_step(item.step)) continue;
     const PutFile file = file_of(item);
@@ -73,19 +61,14 @@ void PutRun::make_folders(const TransferPlan& plan) {
 void PutRun::settle_comparisons(TransferPlan& plan) {
   ContentCompare compare(client_);
   for (PlanItem& item : plan.items) {
-    if (item.step != PlanStep::kCompare || is_stopped()) continue;
+    if (item.step != PlanStep::kCompare || options_.has_to_stop()) continue;
     const PutFile file = file_of(item);
     const NodeId node = client_.number_for(file.place, item.target->attributes);
     const std::uint64_t size = item.source->attributes.size;
     compare.add(file.local, node, size, [this, &item, node, size](const Result<bool>& is_equal) {
       client_.drop(node);
-      if (is_equal && *is_equal) {
-        item.step = looks_the_same(*item.source, *item.target) ? PlanStep::kUnchanged
-                                                               : PlanStep::kSetAttributes;
-      } else {
-        item.step = PlanStep::kSend;
-        monitor_.add_file(size);
-      }
+      item.step = step_after_comparing(item, is_equal && *is_equal);
+      if (item.step == PlanStep::kSend) monitor_.add_file(size);
     });
   }
   compare.drain();
@@ -106,16 +89,10 @@ void PutRun::send_files(const TransferPlan& plan) {
 // Large files in threads of their own; everything else in this one.
 void PutRun::run_jobs(std::deque<PutFile>& large, SmallPuts& small, const TransferPlan& plan) {
   JobQueue<PutFile> queue(large);
-  std::vector<std::jthread> threads;
-  for (unsigned i = 0; i < options_.jobs && i < large.size(); ++i) {
-    threads.emplace_back([this, &queue] {
-      while (const PutFile* file = is_stopped() ? nullptr : queue.next()) {
-        LargePut(client_, monitor_, rate_, *file).run();
-      }
-    });
-  }
+  const std::vector<std::jthread> threads = queue.run(
+      options_, [this](const PutFile& file) { LargePut(client_, monitor_, rate_, file).run(); });
   for (const PlanItem& item : plan.items) {
-    if (is_stopped()) break;
+    if (options_.has_to_stop()) break;
     const bool is_without_folder = folder_of(item).node == kNoNode;
     if (!is_without_folder) send_one(item, small);
   }
@@ -133,13 +110,9 @@ void PutRun::send_one(const PlanItem& item, SmallPuts& small) {
     case PlanStep::kSetAttributes:
       return set_attributes(item);
     case PlanStep::kUnchanged:
-      return monitor_.unchanged();
     case PlanStep::kSkipSpecial:
-      return monitor_.skipped(item.path, "neither a file nor a folder nor a symlink");
     case PlanStep::kConflict:
-      return monitor_.failed(
-          item.path, {item.source->is_folder() ? Status::kNotDirectory : Status::kIsDirectory,
-                      "something of another kind is there"});
+      return tell_of_untouched(item, monitor_);
     case PlanStep::kMakeFolder:
     case PlanStep::kEnterFolder:
     case PlanStep::kCompare:

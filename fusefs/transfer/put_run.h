@@ -42,9 +42,6 @@ class PutRun {
 
   [[nodiscard]] FolderState& folder_of(const PlanItem& item);
   [[nodiscard]] PutFile file_of(const PlanItem& item);
-  [[nodiscard]] bool is_stopped() const {
-    return options_.is_stopped != nullptr && *options_.is_stopped;
-  }
 
   RemoteClient& client_;
   TransferMonitor& monitor_;

@@ -123,4 +123,15 @@ std::vector<FileUnderWay> TransferMonitor::under_way() {
   return list;
 }
 
+void tell_of_untouched(const PlanItem& item, TransferMonitor& monitor) {
+  if (item.step == PlanStep::kUnchanged) return monitor.unchanged();
+  if (item.step == PlanStep::kSkipSpecial) {
+    return monitor.skipped(item.path, "neither a file nor a folder nor a symlink");
+  }
+  HOMEFS_CHECK(item.step == PlanStep::kConflict);
+  monitor.failed(item.path,
+                 {item.source->is_folder() ? Status::kNotDirectory : Status::kIsDirectory,
+                  "something of another kind is there"});
+}
+
 }  // namespace homefs

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "fusefs/transfer/transfer_plan.h"
 #include "fusefs/transfer_events.h"
 #include "protocol/guarded.h"
 #include "protocol/md5_digest.h"
@@ -85,5 +86,8 @@ class TransferMonitor {
   Guarded<TransferFigures> figures_;
   Guarded<std::map<NodeId, FileUnderWay>> files_;
 };
+
+/// Tells of an item that nothing is done for: unchanged, special, or in conflict.
+void tell_of_untouched(const PlanItem& item, TransferMonitor& monitor);
 
 }  // namespace homefs

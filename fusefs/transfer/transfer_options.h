@@ -18,6 +18,8 @@ struct TransferOptions {
   std::uint64_t bytes_per_second = 0;  ///< 0: without a limit
   std::string client_key;              ///< of this process among those of the user: ClientSlot
   const std::atomic<bool>* is_stopped = nullptr;  ///< somebody has asked for the end; or null
+
+  [[nodiscard]] bool has_to_stop() const { return is_stopped != nullptr && *is_stopped; }
 };
 
 /// Up to here a file travels in one request, beside many others; its parts are verified on arrival

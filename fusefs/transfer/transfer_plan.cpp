@@ -68,6 +68,16 @@ class Planner {
 
 }  // namespace
 
+bool looks_the_same(const TreeEntry& source, const TreeEntry& target) {
+  return has_same_mode(source, target) && source.attributes.mtime == target.attributes.mtime;
+}
+
+PlanStep step_after_comparing(const PlanItem& item, bool is_equal) {
+  if (!is_equal) return PlanStep::kSend;
+  return looks_the_same(*item.source, *item.target) ? PlanStep::kUnchanged
+                                                    : PlanStep::kSetAttributes;
+}
+
 TransferPlan make_plan(const TreeEntry& source, const TreeEntry& target,
                        const PlanOptions& options) {
   TransferPlan plan;

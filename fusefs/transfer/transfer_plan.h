@@ -45,6 +45,16 @@ struct PlanOptions {
   bool compares_contents = false;  ///< instead of size and time
 };
 
+[[nodiscard]] constexpr bool is_folder_step(PlanStep step) {
+  return step == PlanStep::kMakeFolder || step == PlanStep::kEnterFolder;
+}
+
+/// Whether mode and time of the last change are the same.
+[[nodiscard]] bool looks_the_same(const TreeEntry& source, const TreeEntry& target);
+
+/// What a kCompare comes to when it is known whether the contents are equal.
+[[nodiscard]] PlanStep step_after_comparing(const PlanItem& item, bool is_equal);
+
 /// `source` and `target` are folders, and outlive the plan; only the children of `source` are
 /// planned for. Names of partial files are left out.
 [[nodiscard]] TransferPlan make_plan(const TreeEntry& source, const TreeEntry& target,
