@@ -185,9 +185,10 @@ print('open', flush=True)
 while not os.path.exists('$E2E_DIR/go'): time.sleep(0.05)
 lost.write(bytes(300000))
 time.sleep(60)
-" >"$E2E_DIR/logs/part.log" &
+" >"$E2E_DIR/logs/lost.log" &
 program=$!
-wait_until is_open
+has_open_file() { grep -q open "$E2E_DIR/logs/lost.log"; }
+wait_until has_open_file
 freeze
 touch "$E2E_DIR/go"
 is_unsent() { [ "$(facts .files.dirty_bytes)" = 300000 ]; }

@@ -23,6 +23,7 @@ export HOMEFS_E2E_MARK="$E2E_DIR"
 # How long wait_until waits at most, in seconds. A sanitizer build is several times slower.
 E2E_DEADLINE=${E2E_DEADLINE:-$([ -n "${HOMEFS_SANITIZE:-}" ] && echo 60 || echo 20)}
 E2E_CASE="(start)"
+E2E_FAILURE=
 E2E_SERVER_PID=
 E2E_MOUNTS=()
 E2E_PORT=
@@ -57,6 +58,7 @@ begin() {
 
 # fail MESSAGE: ends the test.
 fail() {
+  E2E_FAILURE=$*
   printf 'FAIL: %s\n      in: %s\n' "$*" "$E2E_CASE" >&2
   exit 1
 }
@@ -301,6 +303,7 @@ e2e_end() {
   if [ "$status" -ne 0 ]; then
     printf 'FAILED (status %s) in: %s\n' "$status" "$E2E_CASE" >&2
     show_logs
+    printf '\nFAILED: %s\n    in: %s\n' "${E2E_FAILURE:-status $status}" "$E2E_CASE" >&2
   fi
   if [ -n "${HOMEFS_KEEP:-}" ]; then
     echo "kept: $E2E_DIR" >&2
