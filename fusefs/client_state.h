@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "fusefs/node_cache.h"
+#include "fusefs/scan.h"
 #include "protocol/messages.h"
 
 namespace homefs {
@@ -78,10 +79,10 @@ struct ClientState {
   std::unordered_map<NodeId, PendingRemoval>
       removals;  ///< of files that were not open when it was asked
   std::uint64_t next_handle = 1;
-  std::size_t dirty_bytes = 0;    ///< of all files, not acknowledged
-  std::vector<NodeId> held;       ///< files that may hold writes back (WriteQueue)
-  WakeList room_waiters;          ///< writers that wait until dirty_bytes falls
-  int scan_credit = 0;            ///< folders that a scan may go on in (file_system_scan.cpp)
+  std::size_t dirty_bytes = 0;  ///< of all files, not acknowledged
+  std::vector<NodeId> held;     ///< files that may hold writes back (WriteQueue)
+  WakeList room_waiters;        ///< writers that wait until dirty_bytes falls
+  Scan scan;
   std::deque<NodeId> prefetched;  ///< small files read ahead or just written, oldest first
   std::size_t prefetched_bytes = 0;
 };

@@ -23,7 +23,20 @@ namespace homefs {
 /// Flat: a name costs 16 bytes and its share of what is free.
 using EntryMap = boost::unordered_flat_map<SharedName, NodeId, NameHash, NameEqual>;
 
-class NodeCache;
+/// What Scan knows of a folder whose files are opened one after the other.
+struct FolderScan {
+  struct Entry {
+    std::uint64_t inode = 0;
+    NodeId node{};
+  };
+  std::vector<Entry> order;       ///< as a listing shows them: by inode; as of `order_of`
+  std::uint64_t order_of = 0;     ///< Folder::changed_at then
+  bool is_ordered = false;        ///< the order was made since the folder was listed
+  std::size_t files = 0;          ///< regular files among them
+  std::size_t next_expected = 0;  ///< position of the file that is opened next if this is a scan
+  std::uint32_t in_order = 0;     ///< files opened in order, one after the other
+  std::size_t next_ahead = 0;     ///< position of the first file that is not fetched ahead
+};
 
 struct Folder {
   EntryMap entries;
@@ -37,22 +50,7 @@ struct Folder {
   /// Its place in the order of use; nothing: it has no entries. See NodeCache::touch().
   std::optional<std::list<NodeId>::iterator> used;
 
-  // Reading ahead over the files, in the order of a listing (by inode).
-  std::vector<NodeId> order;
-  std::uint64_t order_of = ~std::uint64_t{0};  ///< `changed_at` when `order` was made
-  std::size_t last_opened = 0;                 ///< position in `order`
-  std::uint32_t opened_in_order = 0;           ///< how many, one after the other
-  std::size_t next_ahead = 0;                  ///< position of the first file not read ahead
-
-  /// Makes the order anew if the entries have changed.
-  void sort(NodeCache& nodes);
-  /// The place of `inode` in the order of the listing, which is made anew when it has changed.
-  std::size_t position_of(InodeNumber inode, NodeCache& nodes);
-  /// Notes that the file at `position` was opened; true when the files are opened one after the
-  /// other, and it is time to fetch more from next_ahead on.
-  bool is_scan(std::size_t position);
-  /// A scan of other folders goes on here, with the first file.
-  void begin_scan(NodeCache& nodes);
+  FolderScan scan;
 };
 
 /// One line of a listing as a program reads it.

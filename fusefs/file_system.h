@@ -287,9 +287,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
     NodeId node{};
     ReadCache::Fetch fetch;
   };
-  std::vector<SmallFile> plan_scan(ClientState& state, Node& opened);
-  std::vector<SmallFile> plan_next_folder(ClientState& state, Node& folder);
-  std::vector<SmallFile> plan_small_files(ClientState& state, Folder& folder);
+  std::vector<SmallFile> begin_fetches(ClientState& state, const std::vector<NodeId>& files);
   void fetch_small_files(std::vector<SmallFile> files);
   void fetched_small_files(const std::vector<SmallFile>& files, Result<InFrame> reply);
   void tell_damage(NodeId node, std::uint64_t offset, int attempt);

@@ -58,7 +58,9 @@ Task<Result<OpenOut>> FileSystem::open(NodeId id, int open_flags) {
     Node* node = state->nodes.find(id);
     // The kernel looks the name up once more then.
     if (node == nullptr || is_gone(*state, *node)) co_return fail(Status::kStale);
-    if ((open_flags & O_ACCMODE) == O_RDONLY) ahead = plan_scan(*state, *node);
+    if ((open_flags & O_ACCMODE) == O_RDONLY) {
+      ahead = begin_fetches(*state, state->scan.opened(state->nodes, *node));
+    }
     out = open_node(*state, *node, open_flags);
     is_open = true;
   }

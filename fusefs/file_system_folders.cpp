@@ -285,7 +285,7 @@ Task<Result<FolderOut>> FileSystem::open_folder(NodeId id) {
       out.keep_cache =
           out.may_cache && node->has_attributes && node->kernel_version == node->attributes.version;
       node->kernel_version = node->attributes.version;
-      files = plan_next_folder(*state, *node);
+      files = begin_fetches(*state, state->scan.listed(state->nodes, *node));
     }
     state->folders.emplace(out.handle, OpenFolder{std::move(listing)});
   }

@@ -1,72 +1,32 @@
-// Scans: programs that open the files of a folder one after the other, and folder after folder
-// (grep -r, tar, cp -r). The next small files are fetched before they are asked for, many in one
-// request.
+// Scans: the small files that a program will open next (see Scan) are fetched before they are asked
+// for, many in one request.
 #include "fusefs/file_system.h"
 #include "protocol/block_md5.h"
 
 namespace homefs {
 namespace {
 
-// A scan over a folder's files: so many are asked for in one request, of so many bytes in all.
-constexpr std::size_t kSmallFilesAhead = 64;
-constexpr std::uint64_t kSmallFilesBytes = 768 * 1024;
-
-// Folders listed after a scanned file that have their first files fetched at once, unless a file of
-// them is opened meanwhile: a scan goes on in the next folder, but a mere walk reads no files.
-constexpr int kFoldersAhead = 4;
-
 // Files that are kept for a first read: each costs some 500 bytes beside its data.
 constexpr std::size_t kPrefetchedFilesMax = 4096;
 
 }  // namespace
 
-std::vector<FileSystem::SmallFile> FileSystem::plan_scan(ClientState& state, Node& opened) {
-  Node* parent = state.nodes.find(opened.parent);
-  if (parent == nullptr || parent->folder == nullptr || !parent->folder->is_complete) return {};
-  Folder& folder = *parent->folder;
-  const std::size_t position = folder.position_of(opened.attributes.inode, state.nodes);
-  if (!folder.is_scan(position)) return {};
-  state.scan_credit = kFoldersAhead;
-  return plan_small_files(state, folder);
-}
-
-std::vector<FileSystem::SmallFile> FileSystem::plan_next_folder(ClientState& state, Node& node) {
-  if (state.scan_credit == 0 || !node.folder->is_complete) return {};
-  --state.scan_credit;
-  node.folder->begin_scan(state.nodes);
-  return plan_small_files(state, *node.folder);
-}
-
-std::vector<FileSystem::SmallFile> FileSystem::plan_small_files(ClientState& state,
-                                                                Folder& folder) {
-  std::vector<SmallFile> files;
-  std::uint64_t bytes = 0;
-  while (folder.next_ahead < folder.order.size() && files.size() < kSmallFilesAhead) {
-    Node* node = state.nodes.find(folder.order[folder.next_ahead]);
-    ++folder.next_ahead;
-    if (node == nullptr || !node->is_regular() || !node->has_attributes || node->is_dirty()) {
-      continue;
-    }
-    const std::uint64_t size = node->attributes.size;
-    const bool is_known = node->kernel_version == node->attributes.version;
-    if (size == 0 || size > ReadCache::kWholeFileBytes || is_known) continue;
-    FileData& data = data_of(*node);
-    if (!data.reads.is_empty()) continue;
-    if (bytes + size > kSmallFilesBytes && !files.empty()) {
-      --folder.next_ahead;
-      break;
-    }
+std::vector<FileSystem::SmallFile> FileSystem::begin_fetches(ClientState& state,
+                                                             const std::vector<NodeId>& files) {
+  std::vector<SmallFile> begun;
+  for (const NodeId id : files) {
+    Node& node = *state.nodes.find(id);
+    const std::uint64_t size = node.attributes.size;
     ReadStream whole;
-    const auto fetches = data.reads.plan(whole, 0, size, size, false);
+    const auto fetches = data_of(node).reads.plan(whole, 0, size, size, false);
     HOMEFS_CHECK(fetches.size() == 1);
-    files.push_back({node->id, fetches.front()});
-    bytes += size;
-    state.prefetched.push_back(node->id);
+    begun.push_back({id, fetches.front()});
+    state.prefetched.push_back(id);
     state.prefetched_bytes += size;
   }
   WakeList nobody;  // files that nobody has opened have no waiters
   drop_prefetched(state, nobody);
-  return files;
+  return begun;
 }
 
 void FileSystem::drop_prefetched(ClientState& state, WakeList& wake) {
