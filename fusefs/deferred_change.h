@@ -1,6 +1,7 @@
 // DeferredChange: changes of mode, owner and times of a file that is being written, on their way
-// with its data: answered at once, joined with those that follow, and sent when the data is at the
-// server, at the latest at close(2). tar, cp -p and rsync make three of them a file.
+// with its data: answered at once, joined with those that follow, and sent in the last WRITE, or
+// when the data is at the server; at the latest at close(2). tar, cp -p and rsync make three of
+// them a file.
 //
 // Pure state: it sends nothing itself. Owner: FileData. Executor: whoever holds the state's lock.
 // Blocks: never.

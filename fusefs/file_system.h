@@ -293,10 +293,17 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   void tell_damage(NodeId node, std::uint64_t offset, int attempt);
   void end_fetch(NodeId node, const ReadCache::Fetch& fetch, Result<Slice> data);
   void drop_prefetched(ClientState& state, WakeList& wake);
-  void send_segment(NodeId node, WriteQueue::Outgoing segment);
+  /// A WRITE under way; `has_change`: with the change of attributes that waited.
+  struct SentWrite {
+    std::uint64_t number = 0;
+    std::uint64_t bytes = 0;
+    bool has_change = false;
+  };
+  void send_segment(NodeId node, WriteQueue::Outgoing segment,
+                    const std::optional<SetattrRequest>& then);
   void keep_written(ClientState& state, Node& node, const WriteQueue::Finished& finished,
                     WakeList& wake);
-  void written(NodeId node, std::uint64_t number, std::uint64_t bytes, Result<InFrame> reply);
+  void written(NodeId node, const SentWrite& sent, Result<InFrame> reply);
   std::string path_of(ClientState& state, const Node& node) const;
 
   const Post post_;

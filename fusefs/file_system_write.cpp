@@ -134,18 +134,20 @@ Task<Result<>> FileSystem::append(NodeId id, std::uint64_t offset, Slice data) {
 void FileSystem::send_writes(NodeId id) {
   while (true) {
     std::optional<WriteQueue::Outgoing> segment;
+    std::optional<SetattrRequest> then;
     {
       auto state = state_.lock();
       Node* node = state->nodes.find(id);
       if (node == nullptr || node->data == nullptr) return;
       segment = node->data->writes.next_to_send();
+      if (segment && segment->is_alone) then = node->data->change.begin_sending();
     }
     if (!segment) return;
     if (segment->data.bytes.size() <= kSmallWriteBytes) {
-      send_segment(id, std::move(*segment));
+      send_segment(id, std::move(*segment), then);
     } else {
-      post_([this, id, segment = std::move(*segment)]() mutable {
-        send_segment(id, std::move(segment));
+      post_([this, id, segment = std::move(*segment), then]() mutable {
+        send_segment(id, std::move(segment), then);
       });
     }
   }
@@ -170,24 +172,26 @@ void FileSystem::send_held_writes() {
   }
 }
 
-void FileSystem::send_segment(NodeId id, WriteQueue::Outgoing segment) {
+void FileSystem::send_segment(NodeId id, WriteQueue::Outgoing segment,
+                              const std::optional<SetattrRequest>& then) {
   const std::size_t bytes = segment.data.bytes.size();
   WriteRequest request{.node = id, .offset = segment.offset};
   request.digests.resize(piece_count(segment.offset, bytes));
   md5_pieces(segment.offset, segment.data.bytes, request.digests);
+  if (then) request.then.push_back(*then);
   Call call = make_call(Op::kWrite, {id}, request);
   call.lane = bytes <= kSmallWriteBytes ? Lane::kControl : Lane::kBulk;
   call.payload.push_back(std::move(segment.data));
-  const std::uint64_t number = segment.number;
+  const SentWrite sent{segment.number, bytes, then.has_value()};
   if (Result<> held = locks_.guard(id, call); !held) {
     // Later: written() sends what comes next.
-    post_([this, id, number, bytes, error = std::move(held.error())]() mutable {
-      written(id, number, bytes, std::unexpected(std::move(error)));
+    post_([this, id, sent, error = std::move(held.error())]() mutable {
+      written(id, sent, std::unexpected(std::move(error)));
     });
     return;
   }
-  (void)link_->send(std::move(call), [this, id, number, bytes](Result<InFrame> reply) {
-    written(id, number, bytes, std::move(reply));
+  (void)link_->send(std::move(call), [this, id, sent](Result<InFrame> reply) {
+    written(id, sent, std::move(reply));
   });
 }
 
@@ -208,8 +212,7 @@ void FileSystem::keep_written(ClientState& state, Node& node, const WriteQueue::
   drop_prefetched(state, wake);
 }
 
-void FileSystem::written(NodeId id, std::uint64_t number, std::uint64_t bytes,
-                         Result<InFrame> reply) {
+void FileSystem::written(NodeId id, const SentWrite& sent, Result<InFrame> reply) {
   Result<ChangeReply> change =
       reply ? message_of<ChangeReply>(*reply) : Result<ChangeReply>(std::unexpected(reply.error()));
   const Result<> result = change ? Result<>() : std::unexpected(change.error());
@@ -220,7 +223,8 @@ void FileSystem::written(NodeId id, std::uint64_t number, std::uint64_t bytes,
     auto state = state_.lock();
     Node* node = state->nodes.find(id);
     HOMEFS_CHECK(node != nullptr);  // dirty nodes are kept
-    WriteQueue::Finished finished = node->data->writes.finish(number, result);
+    WriteQueue::Finished finished = node->data->writes.finish(sent.number, result);
+    if (sent.has_change) wake = node->data->change.finish();
     state->grant.settle(finished.growth);
     state->dirty_bytes -= finished.data.bytes.size();
     if (result) keep_written(*state, *node, finished, wake);
@@ -236,7 +240,7 @@ void FileSystem::written(NodeId id, std::uint64_t number, std::uint64_t bytes,
     if (!node->is_dirty() && node->opens == 0) state->nodes.remove_if_unused(id);
   }
   if (result) {
-    transfers_->on_verified(id, TransferDirection::kUp, bytes);
+    transfers_->on_verified(id, TransferDirection::kUp, sent.bytes);
   } else if (is_failed_now) {
     transfers_->on_finished(id, TransferDirection::kUp, result);
   }

@@ -78,7 +78,7 @@ std::optional<WriteQueue::Outgoing> WriteQueue::next_to_send() {
     if (is_blocked) return std::nullopt;
     candidate->is_sent = true;
     ++sent_;
-    return Outgoing{candidate->number, candidate->offset, candidate->data};
+    return Outgoing{candidate->number, candidate->offset, candidate->data, segments_.size() == 1};
   }
   return std::nullopt;
 }

@@ -59,6 +59,7 @@ class WriteQueue {
     std::uint64_t number = 0;
     std::uint64_t offset = 0;
     Slice data;
+    bool is_alone = false;  ///< no other write of the file waits or is under way
   };
   /// The next segment that may be sent now, marked as sent; nothing when there is none.
   std::optional<Outgoing> next_to_send();

@@ -381,8 +381,11 @@ struct WriteRequest {
   NodeId node{};
   std::uint64_t offset = 0;
   std::vector<Md5Digest> digests;
+  /// At most one change of the same node, not of its size; made when the data is written.
+  std::vector<SetattrRequest> then;
   bool operator==(const WriteRequest&) const = default;
-  HOMEFS_FIELDS(&WriteRequest::node, &WriteRequest::offset, &WriteRequest::digests)
+  HOMEFS_FIELDS(&WriteRequest::node, &WriteRequest::offset, &WriteRequest::digests,
+                &WriteRequest::then)
 };
 
 /// Data for the end of the file, wherever that is. Digests as if it was written at offset 0.

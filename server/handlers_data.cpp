@@ -112,13 +112,30 @@ Reply read_many(HandlerContext& context, const ReadManyRequest& request) {
   return reply;
 }
 
+namespace {
+
+bool is_valid(const std::vector<SetattrRequest>& then, NodeId node) {
+  constexpr std::uint32_t kAllowed = kSetBitsAll & ~std::uint32_t{kSetSize};
+  return then.empty() ||
+         (then.size() == 1 && then[0].node == node && (then[0].which & ~kAllowed) == 0);
+}
+
+}  // namespace
+
 Reply write(HandlerContext& context, const WriteRequest& request, Payload data) {
+  if (!is_valid(request.then, request.node)) {
+    return error_reply({.status = Status::kProtocolError, .context = "unknown change of a write"});
+  }
   if (auto done = check_data(request.offset, data, request.digests); !done) {
     return error_reply(done.error());
   }
   const auto inode = context.nodes.find(request.node);
   if (!inode) return error_reply(inode.error());
-  return data_changed(context, context.home.write(context.actor(), *inode, request.offset, data));
+  auto attributes = context.home.write(context.actor(), *inode, request.offset, data);
+  if (attributes && !request.then.empty()) {
+    attributes = context.home.setattr(context.actor(), *inode, request.then.front());
+  }
+  return data_changed(context, attributes);
 }
 
 Reply append(HandlerContext& context, const AppendRequest& request, Payload data) {

@@ -24,6 +24,25 @@ dd if=/dev/zero of="$home/written" bs=4096 count=500 conv=notrunc status=none
 assert_eq "$(requests getxattr)" "$before"
 [ "$(requests write)" -ge 500 ] || fail "the writes did not reach the mount"
 
+# calls KIND: how many of them the mount has sent to the server.
+calls() { "$HOMEFS_BIN" status --json | jq ".[0].link.calls.$1 // 0"; }
+
+begin "Times, owner and mode of a file that was just written cost no question of their own"
+before=$(calls setattr)
+writes=$(calls write)
+mkdir "$E2E_DIR/local"
+for i in 1 2 3 4 5; do seq "$i" 100 >"$E2E_DIR/local/$i"; done
+chmod 0640 "$E2E_DIR"/local/*
+touch -d '2001-02-03 04:05:06.789' "$E2E_DIR"/local/*
+tar cf "$E2E_DIR/local.tar" -C "$E2E_DIR/local" 1 2 3 4 5
+mkdir "$home/local"
+tar xpf "$E2E_DIR/local.tar" -C "$home/local"
+assert_eq "$(calls setattr)" "$before"
+assert_eq "$(calls write)" $((writes + 5))
+unmount_home "$home"
+mount_home alice "$home"
+assert_same_tree "$E2E_DIR/local" "$home/local"
+
 begin "Two lookups in one folder are under way together"
 mkdir "$home/folder"
 touch "$home/folder/one" "$home/folder/two"

@@ -86,6 +86,41 @@ TEST_F(Data, ABlockThatWasBrokenOnTheWayChangesNothing) {
   EXPECT_EQ(session_.call<ChangeReply>(Op::kWrite, request, "").status, Status::kProtocolError);
 }
 
+TEST_F(Data, AWriteTakesAChangeOfAttributesAlong) {
+  const NodeId file = session_.make_file(kRootNode, "f", "before");
+  const std::string data = "0123456789";
+  WriteRequest request{.node = file, .offset = 0};
+  request.digests.resize(piece_count(0, data.size()));
+  md5_pieces(0, bytes_of(data), request.digests);
+  const SetattrRequest change{
+      .node = file, .which = kSetMode | kSetMtime, .mode = 0640, .mtime = {1'000'000'000, 5}};
+  request.then = {change};
+  const auto done = session_.call<ChangeReply>(Op::kWrite, request, data);
+  ASSERT_EQ(done.status, Status::kOk);
+  EXPECT_EQ(done->attributes.size, 10u);
+  EXPECT_EQ(done->attributes.mode & 07777, 0640u);
+  EXPECT_EQ(done->attributes.mtime, change.mtime);
+  EXPECT_EQ(all_of(file), data);
+}
+
+TEST_F(Data, AWriteRefusesWhatIsNoChangeOfItsFilesAttributes) {
+  const NodeId file = session_.make_file(kRootNode, "f", "before");
+  const NodeId other = session_.make_file(kRootNode, "g", "other");
+  WriteRequest request{.node = file, .offset = 0};
+  request.digests.resize(1);
+  md5_pieces(0, bytes_of("x"), request.digests);
+  const auto refused = [&](std::vector<SetattrRequest> then) {
+    request.then = std::move(then);
+    return session_.call<ChangeReply>(Op::kWrite, request, "x").status == Status::kProtocolError;
+  };
+  EXPECT_TRUE(refused({{.node = other, .which = kSetMode, .mode = 0600}}));
+  EXPECT_TRUE(refused({{.node = file, .which = kSetSize, .size = 0}}));
+  EXPECT_TRUE(refused({{.node = file, .which = kSetBitsAll + 1}}));
+  const SetattrRequest fine{.node = file, .which = kSetMode, .mode = 0600};
+  EXPECT_TRUE(refused({fine, fine}));
+  EXPECT_EQ(all_of(file), "before");
+}
+
 TEST_F(Data, WritesBehindTheLargestOffsetAreTooBig) {
   const NodeId file = session_.make_file(kRootNode, "f");
   EXPECT_EQ(session_.write(file, INT64_MAX, "x").status, Status::kTooBig);
