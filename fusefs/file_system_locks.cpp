@@ -3,9 +3,32 @@
 #include "fusefs/file_system.h"
 
 namespace homefs {
+namespace {
+
+// SQLite's index of a write-ahead log is memory that the processes share by mmap(2): those of two
+// mounts cannot. Each holds a shared lock on this byte of NAME-shm while it uses it (os_unix.c,
+// UNIX_SHM_DMS); it is given to one mount at a time, so that the others hear "busy" or "locking
+// protocol" and no transaction is lost.
+constexpr std::uint64_t kSqliteUserByte = 128;
+constexpr std::string_view kSqliteIndexEnd = "-shm";
+
+bool is_use_of_shared_memory(const FileLock& lock, std::string_view name) {
+  return lock.locker.kind == LockKind::kRecord && lock.type == LockType::kShared &&
+         lock.begin == kSqliteUserByte && lock.end == kSqliteUserByte + 1 &&
+         name.ends_with(kSqliteIndexEnd);
+}
+
+}  // namespace
 
 Task<Result<>> FileSystem::set_lock(FileLock lock, std::uint64_t id) {
   if (lock.type != LockType::kExclusive) co_await drained(lock.locker.node);
+  {
+    auto state = state_.lock();
+    const Node* node = state->nodes.find(lock.locker.node);
+    if (node != nullptr && is_use_of_shared_memory(lock, node->name.view())) {
+      lock.type = LockType::kSessionShared;
+    }
+  }
   Result<> result = co_await locks_.set(lock, id);
   co_return result;
 }

@@ -83,7 +83,7 @@ void reply_holder(fuse_req_t request, const std::optional<LockHolder>& holder) {
   struct flock out{};
   out.l_type = F_UNLCK;
   if (holder) {
-    out.l_type = holder->type == LockType::kShared ? F_RDLCK : F_WRLCK;
+    out.l_type = holder->type == LockType::kExclusive ? F_WRLCK : F_RDLCK;
     out.l_start = static_cast<off_t>(holder->begin);
     if (holder->end != kLockEndMax) out.l_len = static_cast<off_t>(holder->end - holder->begin);
     out.l_pid = static_cast<pid_t>(holder->pid);

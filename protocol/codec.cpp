@@ -25,7 +25,9 @@ constexpr std::uint8_t highest(FallocateMode) {
 }
 constexpr std::uint8_t highest(SeekWhence) { return static_cast<std::uint8_t>(SeekWhence::kHole); }
 constexpr std::uint8_t highest(LockKind) { return static_cast<std::uint8_t>(LockKind::kWhole); }
-constexpr std::uint8_t highest(LockType) { return static_cast<std::uint8_t>(LockType::kNone); }
+constexpr std::uint8_t highest(LockType) {
+  return static_cast<std::uint8_t>(LockType::kSessionShared);
+}
 
 class Encoder {
  public:

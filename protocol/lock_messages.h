@@ -12,7 +12,12 @@ namespace homefs {
 
 /// The two kinds do not see each other.
 enum class LockKind : std::uint8_t { kRecord = 0, kWhole = 1 };  // fcntl(2); flock(2)
-enum class LockType : std::uint8_t { kShared = 0, kExclusive = 1, kNone = 2 };
+enum class LockType : std::uint8_t {
+  kShared = 0,
+  kExclusive = 1,
+  kNone = 2,
+  kSessionShared = 3,  ///< shared with owners of the same session, exclusive to all others
+};
 
 /// The end of a range that reaches as far as a file can.
 inline constexpr std::uint64_t kLockEndMax = std::uint64_t{1} << 63;

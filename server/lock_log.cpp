@@ -52,7 +52,8 @@ struct LockLog::Entry {
   }
   [[nodiscard]] bool is_good() const {
     return sum == sum_of() && kind <= static_cast<std::uint16_t>(LockKind::kWhole) &&
-           type <= static_cast<std::uint16_t>(LockType::kNone) && begin < end && end <= kLockEndMax;
+           type <= static_cast<std::uint16_t>(LockType::kSessionShared) && begin < end &&
+           end <= kLockEndMax;
   }
   [[nodiscard]] SavedLock lock() const {
     return {.file = {InodeNumber{inode}, static_cast<LockKind>(kind)},

@@ -13,6 +13,14 @@ namespace {
 // interrupted in the moment of the grant.
 constexpr std::size_t kBeforeMax = 16;
 
+// Whether locks of two owners may overlap.
+bool may_overlap(const LockOwner& one, LockType its, const LockOwner& other, LockType others) {
+  if (its == LockType::kExclusive || others == LockType::kExclusive) return false;
+  const bool is_inside_session =
+      its == LockType::kSessionShared || others == LockType::kSessionShared;
+  return !is_inside_session || one.session == other.session;
+}
+
 }  // namespace
 
 // ---- Ranges of one owner ----------------------------------------------------------------------
@@ -57,15 +65,15 @@ LockTable::Pieces LockTable::clipped(const Pieces& pieces, const LockRange& rang
 
 // ---- Conflicts --------------------------------------------------------------------------------
 
-bool LockTable::is_conflict(const Piece& piece, const LockWish& wish) {
-  const bool is_shared = piece.type == LockType::kShared && wish.type == LockType::kShared;
-  return !is_shared && piece.range.overlaps(wish.range);
+bool LockTable::is_conflict(const LockOwner& holder, const Piece& piece, const LockWish& wish) {
+  return piece.range.overlaps(wish.range) &&
+         !may_overlap(holder, piece.type, wish.owner, wish.type);
 }
 
 bool LockTable::conflicts_with_holder(const File& file, const LockWish& wish) {
   return std::ranges::any_of(file.held, [&](const auto& held) {
     return held.first != wish.owner && std::ranges::any_of(held.second, [&](const Piece& piece) {
-             return is_conflict(piece, wish);
+             return is_conflict(held.first, piece, wish);
            });
   });
 }
@@ -74,8 +82,8 @@ bool LockTable::conflicts_with_holder(const File& file, const LockWish& wish) {
 bool LockTable::conflicts_with_earlier(const File& file, const LockWish& wish,
                                        Queue::const_iterator end) {
   return std::any_of(file.queued.begin(), end, [&](const LockWish& earlier) {
-    const bool is_shared = earlier.type == LockType::kShared && wish.type == LockType::kShared;
-    return earlier.owner != wish.owner && !is_shared && earlier.range.overlaps(wish.range);
+    return earlier.owner != wish.owner && earlier.range.overlaps(wish.range) &&
+           !may_overlap(earlier.owner, earlier.type, wish.owner, wish.type);
   });
 }
 
@@ -90,9 +98,8 @@ void LockTable::add_blockers(const LockWish& wish, std::vector<LockOwner>& block
   if (file == files_.end()) return;
   for (const auto& [owner, pieces] : file->second.held) {
     if (owner == wish.owner) continue;
-    if (std::ranges::any_of(pieces, [&](const Piece& piece) { return is_conflict(piece, wish); })) {
-      blockers.push_back(owner);
-    }
+    const auto is_in_the_way = [&](const Piece& piece) { return is_conflict(owner, piece, wish); };
+    if (std::ranges::any_of(pieces, is_in_the_way)) blockers.push_back(owner);
   }
 }
 
@@ -121,7 +128,7 @@ std::optional<HeldLock> LockTable::find_conflict(const LockWish& wish) const {
   for (const auto& [owner, pieces] : file->second.held) {
     if (owner == wish.owner) continue;
     for (const Piece& piece : pieces) {
-      if (!is_conflict(piece, wish)) continue;
+      if (!is_conflict(owner, piece, wish)) continue;
       if (!first || piece.range.begin < first->range.begin) {
         first = HeldLock{owner, piece.type, piece.range, piece.pid};
       }

@@ -153,7 +153,7 @@ class LockTable {
 
   static Pieces with(const Pieces& pieces, const LockRange& range, std::optional<Piece> set);
   static Pieces clipped(const Pieces& pieces, const LockRange& range);
-  static bool is_conflict(const Piece& piece, const LockWish& wish);
+  static bool is_conflict(const LockOwner& holder, const Piece& piece, const LockWish& wish);
   static bool conflicts_with_holder(const File& file, const LockWish& wish);
   static bool conflicts_with_earlier(const File& file, const LockWish& wish,
                                      Queue::const_iterator end);

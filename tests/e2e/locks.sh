@@ -108,8 +108,11 @@ wait_until grep -rqs "has lost the locks" "$XDG_STATE_HOME/homefs" "$E2E_DIR/log
 begin "SQLite with a rollback journal: four processes in two mounts count $rounds times each"
 python3 "$checks" sqlite delete "$rounds" "$one" "$one" "$two" "$two"
 
-begin "SQLite with a write-ahead log, which all have to see through one mount"
+begin "SQLite with a write-ahead log: four processes in one mount"
 python3 "$checks" sqlite wal "$rounds" "$one" "$one" "$one" "$one"
+
+begin "The same in two mounts: one at a time, and nothing is lost"
+python3 "$checks" wal-by-turns 20 "$one" "$two"
 
 begin "A mail spool, locked by link(2)"
 python3 "$checks" spool "$rounds" "$one" "$one" "$two" "$two"

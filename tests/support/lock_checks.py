@@ -348,9 +348,7 @@ def in_processes(work, folders):
     expect([os.waitpid(pid, 0)[1] for pid in pids], [0] * len(pids))
 
 
-def sqlite(mode, count, folders):
-    count = int(count)
-    path = os.path.join(folders[0], "count.db")
+def make_database(path, mode):
     for end in ("", "-journal", "-wal", "-shm"):
         if os.path.exists(path + end):
             os.unlink(path + end)
@@ -359,7 +357,12 @@ def sqlite(mode, count, folders):
     base.execute("CREATE TABLE counter (value INTEGER)")
     base.execute("INSERT INTO counter VALUES (0)")
     base.execute("CREATE TABLE history (pid INTEGER, value INTEGER)")
-    base.close()
+    return base
+
+
+def sqlite(mode, count, folders):
+    count = int(count)
+    make_database(os.path.join(folders[0], "count.db"), mode).close()
     started = time.monotonic()
     in_processes(lambda folder: count_in_database(folder, count, mode), folders)
     seconds = time.monotonic() - started
@@ -372,6 +375,54 @@ def sqlite(mode, count, folders):
         base.close()
     total = len(folders) * count
     print(f"   {mode}: {total} transactions, {total / seconds:.0f}/s")
+
+
+def is_elsewhere(error):
+    """What SQLite says of a write-ahead log that another mount uses."""
+    return "locked" in str(error) or "locking protocol" in str(error)
+
+
+def count_by_turns(folder, count):
+    """Counts with a connection for each transaction; the others' turn ends within their own."""
+    path, done, end = os.path.join(folder, "count.db"), 0, time.monotonic() + DEADLINE_S * 4
+    while done < count:
+        if time.monotonic() > end:
+            raise AssertionError(f"only {done} transactions")
+        base = sqlite3.connect(path, timeout=5, isolation_level=None)
+        try:
+            base.execute("BEGIN IMMEDIATE")
+            value = base.execute("SELECT value FROM counter").fetchone()[0]
+            base.execute("UPDATE counter SET value = ?", (value + 1,))
+            base.execute("COMMIT")
+            done += 1
+        except sqlite3.OperationalError as error:
+            if not is_elsewhere(error):
+                raise
+        finally:
+            base.close()
+
+
+def wal_by_turns(count, *folders):
+    """A database with a write-ahead log in several mounts: used by one at a time, nothing lost."""
+    count = int(count)
+    path = os.path.join(folders[0], "count.db")
+    base = make_database(path, "wal")
+    expect(base.execute("SELECT value FROM counter").fetchone()[0], 0)
+    other = sqlite3.connect(os.path.join(folders[1], "count.db"), timeout=1)
+    try:
+        other.execute("UPDATE counter SET value = 1000")
+        raise AssertionError("used by two mounts at once")
+    except sqlite3.OperationalError as error:
+        expect(is_elsewhere(error), True)
+    other.close()
+    base.execute("UPDATE counter SET value = value")
+    base.close()
+    in_processes(lambda folder: count_by_turns(folder, count), folders)
+    for folder in sorted(set(folders)):
+        base = sqlite3.connect(os.path.join(folder, "count.db"))
+        expect(base.execute("PRAGMA integrity_check").fetchone()[0], "ok")
+        expect(base.execute("SELECT value FROM counter").fetchone()[0], len(folders) * count)
+        base.close()
 
 
 def count_in_spool(folder, count):
@@ -421,6 +472,8 @@ def main():
         after(*arguments)
     elif what == "sqlite":
         sqlite(arguments[0], arguments[1], arguments[2:])
+    elif what == "wal-by-turns":
+        wal_by_turns(*arguments)
     elif what == "spool":
         spool(arguments[0], arguments[1:])
     else:

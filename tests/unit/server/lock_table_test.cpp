@@ -64,6 +64,23 @@ TEST_F(LockTableTest, TellsOwnersOfDifferentSessionsApart) {
   EXPECT_EQ(set({.file = kFile, .type = kExclusive, .owner = {1, 5}}), kGranted);
 }
 
+TEST_F(LockTableTest, SharesWithinASessionWhatIsSharedThereOnly) {
+  const auto of = [](std::uint64_t session, std::uint64_t owner, LockType type) {
+    return LockWish{.file = kFile, .type = type, .owner = {session, owner}};
+  };
+  EXPECT_EQ(set(of(1, 5, LockType::kSessionShared)), kGranted);
+  EXPECT_EQ(set(of(1, 6, LockType::kSessionShared)), kGranted);
+  EXPECT_EQ(set(of(1, 7, kShared)), kGranted);
+  EXPECT_EQ(set(of(1, 8, kExclusive)), kWouldBlock);
+  EXPECT_EQ(set(of(2, 5, LockType::kSessionShared)), kWouldBlock);
+  EXPECT_EQ(set(of(2, 5, kShared)), kWouldBlock);
+  EXPECT_EQ(set(of(1, 5, LockType::kNone)), kGranted);
+  EXPECT_EQ(set(of(1, 6, LockType::kNone)), kGranted);
+  EXPECT_EQ(set(of(2, 5, LockType::kSessionShared)), kWouldBlock) << "1 has a plain shared one";
+  EXPECT_EQ(set(of(1, 7, LockType::kNone)), kGranted);
+  EXPECT_EQ(set(of(2, 5, LockType::kSessionShared)), kGranted);
+}
+
 TEST_F(LockTableTest, KeepsTheTwoKindsApart) {
   EXPECT_EQ(set(wish(1, kExclusive, {}, kFile)), kGranted);
   EXPECT_EQ(set(wish(2, kExclusive, {}, kWhole)), kGranted);
