@@ -46,4 +46,6 @@ require_fuse() {
   if [ ! -r /dev/fuse ] || [ ! -w /dev/fuse ]; then
     die "/dev/fuse is not yours to open: 'chmod 666 /dev/fuse' as root gives it its usual mode."
   fi
+  # A user's unmount goes by it; every Debian that was booted has it, the smallest images do not.
+  [ -e /etc/mtab ] || as_root ln -s ../proc/self/mounts /etc/mtab
 }
