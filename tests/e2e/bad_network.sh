@@ -25,6 +25,8 @@ seconds() {
   echo "$start $EPOCHREALTIME" | awk '{ printf "%.1f", $2 - $1 }'
 }
 assert_at_most() {
+  # A sanitizer build takes its own time between the round trips.
+  [ -z "${HOMEFS_SANITIZE:-}" ] || return 0
   awk "BEGIN { exit !($1 <= $2) }" || fail "$3 took $1 s, more than $2 s"
   printf '   %s: %s s\n' "$3" "$1"
 }
