@@ -41,6 +41,8 @@ class SessionOwner {
   virtual ~SessionOwner() = default;
   /// The session is over: by its client's wish (kOk), or because it broke the protocol.
   virtual void end_session(Session& session, Error why) = 0;
+  /// A change of the session's sequence was carried out; not for a resend of one that was.
+  virtual void note_change(Op op, Status status) = 0;
   /// Answers a request about device tokens. Blocks: on the database.
   virtual Reply handle_token(Session& session, const InFrame& request) = 0;
 };

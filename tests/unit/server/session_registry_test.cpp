@@ -12,6 +12,7 @@ namespace {
 class FakeOwner : public SessionOwner {
  public:
   void end_session(Session&, Error) override {}
+  void note_change(Op, Status) override {}
   Reply handle_token(Session&, const InFrame&) override { return {}; }
 };
 
