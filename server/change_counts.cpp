@@ -13,13 +13,18 @@ void ChangeCounts::add(Op op, Status status) {
 }
 
 void ChangeCounts::log() const {
+  std::uint64_t all_done = 0;
+  std::uint64_t all_refused = 0;
   for (std::size_t i = 0; i < rows_.size(); ++i) {
     const std::uint64_t done = rows_[i].done;
     const std::uint64_t refused = rows_[i].refused;
     if (done + refused == 0) continue;
+    all_done += done;
+    all_refused += refused;
     const auto op = static_cast<Op>(kFirst + i);
     log_info("changes", {{"op", name_of(op)}, {"done", done}, {"refused", refused}});
   }
+  log_info("changes-in-all", {{"done", all_done}, {"refused", all_refused}});
 }
 
 }  // namespace homefs

@@ -1,6 +1,6 @@
-// How many changes the server has carried out, by kind: for administrators, and for tests that want to
-// know that nothing was done twice. A resend that gets its stored reply is not counted, since nothing
-// was carried out for it.
+// How many changes the server has carried out, by kind: for administrators, and for tests that want
+// to know that nothing was done twice. A resend that gets its stored reply is not counted, since
+// nothing was carried out for it.
 //
 // Owner: the server. Executor: thread-safe. Blocks: never, but log() on the log's file.
 #pragma once
@@ -19,7 +19,7 @@ class ChangeCounts {
   /// A change of a session's sequence was carried out, and came to `status`.
   void add(Op op, Status status);
   /// A line for each kind that there was, since the start of this process:
-  /// event=changes op="mkdir" done=12 refused=1.
+  /// event=changes op="mkdir" done=12 refused=1. And a last one, event=changes-in-all.
   void log() const;
 
  private:

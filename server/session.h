@@ -106,6 +106,10 @@ class Session final : public CoherenceMember {
   /// Since when it has no connection at all; none while it has one.
   [[nodiscard]] std::optional<Clock::time_point> idle_since() const;
 
+  /// Its client has logged in anew: it is over when it has no connection any more.
+  void supersede() { is_superseded_ = true; }
+  [[nodiscard]] bool is_superseded() const { return is_superseded_; }
+
   /// A frame of one of its connections; those of connections that were replaced are dropped.
   void on_frame(const std::shared_ptr<Connection>& connection, InFrame frame);
   /// A connection can take replies again.
@@ -180,6 +184,7 @@ class Session final : public CoherenceMember {
   std::shared_ptr<EventOutbox> outbox_;
   std::atomic<Clock::rep> idle_since_;  // kNotIdle while there is a connection
   std::atomic<bool> is_kept_{false};
+  std::atomic<bool> is_superseded_{false};
   Guarded<State> state_;
   ChangeJournal* const journal_;  // of the record in state_; used by the thread that drains
 };

@@ -37,14 +37,16 @@ kill_mount() {
   assert_fails "not connected" ls "$home"
 }
 
+has_begun() { [ -n "$(ls -A "$home/work")" ]; }
 # kill_under SECONDS COMMAND...: runs the command in the background and kills the daemon some time within
-# SECONDS. The command has to end then, by itself and soon.
+# SECONDS from when there is something in $home/work. The command has to end then, by itself and soon.
 kill_under() {
   local longest=$1 work pid
   shift
   pid=$(mount_pid "$home")
   "$@" </dev/null &
   work=$!
+  wait_until has_begun
   sleep "$(awk "BEGIN { print $longest * (0.02 + 0.96 * $RANDOM / 32768) }")"
   ! kill -0 "$work" 2>/dev/null || under_way=$((under_way + 1))
   kill -KILL "$pid"

@@ -49,10 +49,10 @@ def version(number):
 
 def save(folder, log):
     with open(log, "a", buffering=1) as told:
-        os.chdir(folder)  # of the mount that is killed, also when there is another one in its place
-        journal = os.open("journal", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         number = 0
         try:
+            os.chdir(folder)  # of the mount that is killed, also when another one is in its place
+            journal = os.open("journal", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             while True:
                 number += 1
                 with open("new", "wb") as out:

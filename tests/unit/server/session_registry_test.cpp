@@ -86,6 +86,13 @@ TEST_F(SessionRegistryTest, EndsThoseThatAreIdleForTooLong) {
   EXPECT_EQ(registry_.size(), 0u);
 }
 
+TEST_F(SessionRegistryTest, EndsThoseWhoseClientHasLoggedInAnewWithoutWaiting) {
+  add(1)->supersede();  // had a connection then, and has lost it since
+  add(2);
+  EXPECT_EQ(registry_.end_idle_since_before(Session::Clock::now() - std::chrono::hours(1)), 1u);
+  EXPECT_EQ(registry_.size(), 1u);
+}
+
 TEST_F(SessionRegistryTest, AnEndedSessionTakesNoConnection) {
   const auto session = add(1);
   registry_.end(*session, {Status::kOk, ""});
