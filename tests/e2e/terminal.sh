@@ -1,5 +1,5 @@
 #!/bin/bash
-# What put, get and progress draw on terminals of 40, 80 and 200 columns, with names that are long, wide or
+# What put, get and progress draw on terminals of 20 to 200 columns, with names that are long, wide or
 # not for terminals; and what they print into a pipe.
 # ctest: TIMEOUT 300
 set -euo pipefail
@@ -26,7 +26,7 @@ drawn() {
   python3 "$terminal" "$columns" 24 "${seconds:-0}" out/text "$HOMEFS_BIN" "$@" || fail "columns $columns: $*"
 }
 
-for columns in 40 80 200; do
+for columns in 60 80 200; do
   begin "put and get draw bars within $columns columns"
   read -r lines over <<<"$(drawn "$columns" put "${login[@]}" --limit 8M -r tree "/put$columns")"
   [ "$over" -gt 4 ] || fail "of $lines lines $over were drawn over"
