@@ -37,8 +37,9 @@ struct FuseSessionOptions {
   std::vector<std::string> kernel_options;
 };
 
-/// A daemon that was killed leaves its mount behind, where every call fails with ENOTCONN: takes such
-/// ones away. When it returns the daemon is gone, with its locks. Blocks: on a daemon that hangs.
+/// A daemon that was killed leaves its mount behind, where every call fails with ENOTCONN: takes
+/// such ones away. When it returns the daemon is gone, with its locks. Blocks: on a daemon that
+/// hangs.
 void remove_dead_mounts(const std::string& mountpoint);
 
 class FuseSession {

@@ -84,7 +84,6 @@ crossed_for() {
   [ "$crossed" -le "$limit" ] || fail "$crossed bytes crossed, more than $limit"
 }
 
-
 # lost_at_most BYTES: the limit when so much is lost at each of the five. TLS, frames, requests and lists of
 # MD5s take less than 1 %.
 lost_at_most() { echo $((size + size / 100 + 5 * $1)); }
@@ -103,8 +102,9 @@ cmp big back/big
 begin "The side log tells of each process that was ended, and progress of none, since all is done"
 log=$(cat "$XDG_STATE_HOME"/homefs/*/transfers.jsonl)
 for direction in up down; do
-  assert_eq "$(jq -r "select(.direction == \"$direction\") | .event" <<<"$log" | grep -c started)" 4
-  assert_eq "$(jq -r "select(.direction == \"$direction\") | .event" <<<"$log" | grep -c done)" 1
+  events=$(jq -r "select(.direction == \"$direction\") | .event" <<<"$log")
+  assert_eq "$(grep -c '^started' <<<"$events")" 4 "transfers begun ($direction)"
+  assert_eq "$(grep -c '^done' <<<"$events")" 1 "transfers done ($direction)"
 done
 assert_eq "$("$HOMEFS_BIN" progress)" "Nothing is under way."
 stop_server
