@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <spawn.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -63,13 +63,22 @@ void detach(const std::string& mountpoint) {
   if (error == 0) (void)::waitpid(child, nullptr, 0);  // what fails stays mounted, and is seen
 }
 
-// A daemon that was killed leaves its mount point behind, on which every call fails with ENOTCONN.
-void remove_dead_mount(const std::string& mountpoint) {
-  struct stat found{};
-  if (::stat(mountpoint.c_str(), &found) != 0 && errno == ENOTCONN) detach(mountpoint);
+// Mounts of daemons that were killed, one over the other, which nothing but a mount removes.
+constexpr int kDeadMountsMax = 100;
+
+// stat(2) does not tell: the kernel may have the attributes. statfs(2) is asked of the daemon each
+// time, and waits for one that is just dying.
+bool is_dead_mount(const std::string& mountpoint) {
+  struct statfs figures{};
+  if (::statfs(mountpoint.c_str(), &figures) == 0) return false;
+  return errno == ENOTCONN || errno == ECONNABORTED;
 }
 
 }  // namespace
+
+void remove_dead_mounts(const std::string& mountpoint) {
+  for (int i = 0; i < kDeadMountsMax && is_dead_mount(mountpoint); ++i) detach(mountpoint);
+}
 
 Result<std::unique_ptr<FuseSession>> FuseSession::mount(const FuseSessionOptions& options,
                                                         FuseOps& ops,
@@ -90,7 +99,6 @@ Result<std::unique_ptr<FuseSession>> FuseSession::mount(const FuseSessionOptions
   if (options.debug) arguments.add("-d");
   for (const std::string& option : options.kernel_options) arguments.option(option);
 
-  remove_dead_mount(options.mountpoint);
   // The session's user data serves the operations and the hooks.
   ops.attach(*made);
   made->session_ =

@@ -37,6 +37,11 @@ struct FuseSessionOptions {
   std::vector<std::string> kernel_options;
 };
 
+/// A daemon that was killed leaves its mount behind, where every call fails with ENOTCONN: takes
+/// such ones away. When it returns the daemon is gone, with its locks. Blocks: on a daemon that
+/// hangs.
+void remove_dead_mounts(const std::string& mountpoint);
+
 class FuseSession {
  public:
   /// Mounts. kConfigError: the mount point cannot be used, with what to do about it.

@@ -24,7 +24,7 @@ constexpr std::chrono::milliseconds kSignalInterval{1000};
 sigset_t block_signals() {
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&signals, signal);
   (void)::pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // fails for bad arguments only
   (void)::signal(SIGPIPE, SIG_IGN);                       // sockets say EPIPE instead
   return signals;
@@ -88,6 +88,8 @@ void run_until_stopped(Server& server, const sigset_t& signals,
     const int signal = wait_for_signal(signals, interval);
     if (signal == SIGHUP) {
       reload(server, reload_config);
+    } else if (signal == SIGUSR1) {
+      server.log_figures();
     } else if (signal > 0) {
       log_info("stopping", {{"signal", signal == SIGTERM ? "SIGTERM" : "SIGINT"}});
       return;

@@ -213,6 +213,7 @@ void Server::stop() {
   (void)sessions_.end_if([](const Session&) { return true; },
                          {Status::kGoingAway, "the server shuts down"});
   homes_.let_go_of_sessions();
+  log_figures();
   log_info("stopped");
 }
 

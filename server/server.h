@@ -19,6 +19,7 @@
 #include "protocol/buffer.h"
 #include "protocol/channel.h"
 #include "protocol/result.h"
+#include "server/change_counts.h"
 #include "server/data_folder.h"
 #include "server/home_registry.h"
 #include "server/legacy_verifiers.h"
@@ -59,10 +60,13 @@ class Server final : public SessionOwner {
   /// Whether the io threads still run what is posted to them, found out by doing it: the sign of
   /// life for the watchdog.
   [[nodiscard]] bool is_alive();
+  /// Writes to the log what this process has done so far. Thread-safe.
+  void log_figures() const { change_counts_.log(); }
   [[nodiscard]] SessionRegistry& sessions() { return sessions_; }
 
   // ---- SessionOwner ----
   void end_session(Session& session, Error why) override;
+  void note_change(Op op, Status status) override { change_counts_.add(op, status); }
   Reply handle_token(Session& session, const InFrame& request) override;
 
  private:
@@ -94,6 +98,7 @@ class Server final : public SessionOwner {
   AccountsFile accounts_;
   LoginThrottle throttle_;
   LegacyVerifiers legacy_;
+  ChangeCounts change_counts_;
   const IoThreads::Counts thread_counts_;
   IoThreads io_;
   const boost::asio::any_io_executor slow_executor_;  // a strand: what computes long, one by one

@@ -41,6 +41,8 @@ class SessionOwner {
   virtual ~SessionOwner() = default;
   /// The session is over: by its client's wish (kOk), or because it broke the protocol.
   virtual void end_session(Session& session, Error why) = 0;
+  /// A change of the session's sequence was carried out; not for a resend of one that was.
+  virtual void note_change(Op op, Status status) = 0;
   /// Answers a request about device tokens. Blocks: on the database.
   virtual Reply handle_token(Session& session, const InFrame& request) = 0;
 };
@@ -103,6 +105,10 @@ class Session final : public CoherenceMember {
   void on_connection_closed(const Connection& connection, const Error& why);
   /// Since when it has no connection at all; none while it has one.
   [[nodiscard]] std::optional<Clock::time_point> idle_since() const;
+
+  /// Its client has logged in anew: it is over when it has no connection any more.
+  void supersede() { is_superseded_ = true; }
+  [[nodiscard]] bool is_superseded() const { return is_superseded_; }
 
   /// A frame of one of its connections; those of connections that were replaced are dropped.
   void on_frame(const std::shared_ptr<Connection>& connection, InFrame frame);
@@ -178,6 +184,7 @@ class Session final : public CoherenceMember {
   std::shared_ptr<EventOutbox> outbox_;
   std::atomic<Clock::rep> idle_since_;  // kNotIdle while there is a connection
   std::atomic<bool> is_kept_{false};
+  std::atomic<bool> is_superseded_{false};
   Guarded<State> state_;
   ChangeJournal* const journal_;  // of the record in state_; used by the thread that drains
 };

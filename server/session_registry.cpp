@@ -43,7 +43,7 @@ void SessionRegistry::end(const Session& session, const Error& why) {
   ended->close(why);
 }
 
-std::size_t SessionRegistry::end_if(const std::function<bool(const Session&)>& is_over,
+std::size_t SessionRegistry::end_if(const std::function<bool(Session&)>& is_over,
                                     const Error& why) {
   std::size_t count = 0;
   for (const SessionRef& session : all()) {
@@ -56,9 +56,10 @@ std::size_t SessionRegistry::end_if(const std::function<bool(const Session&)>& i
 
 void SessionRegistry::end_idle_of_client(const std::string& account, const std::string& client_id) {
   (void)end_if(
-      [&](const Session& session) {
-        return session.account() == account && session.client_id() == client_id &&
-               session.idle_since().has_value();
+      [&](Session& session) {
+        if (session.account() != account || session.client_id() != client_id) return false;
+        session.supersede();
+        return session.idle_since().has_value();
       },
       {Status::kSessionUnknown, "its client has logged in anew"});
 }
@@ -67,7 +68,7 @@ std::size_t SessionRegistry::end_idle_since_before(Session::Clock::time_point li
   return end_if(
       [limit](const Session& session) {
         const auto since = session.idle_since();
-        return since && *since < limit;
+        return since && (*since < limit || session.is_superseded());
       },
       {Status::kSessionUnknown, "its client stayed away"});
 }

@@ -37,11 +37,13 @@ class SessionRegistry {
 
   /// Takes it out and closes it. Idempotent.
   void end(const Session& session, const Error& why);
-  /// Ends the sessions of this client that have no connection: it has come back without them.
+  /// The client has come back without the sessions that it had: ends those that have no connection,
+  /// and the others when they have lost theirs. (A client that was cut off and killed leaves one of
+  /// which the server does not know yet that it is dead.)
   void end_idle_of_client(const std::string& account, const std::string& client_id);
   /// Ends all that `is_over` says are. Returns how many.
-  std::size_t end_if(const std::function<bool(const Session&)>& is_over, const Error& why);
-  /// Ends those that have been without a connection since before `limit`.
+  std::size_t end_if(const std::function<bool(Session&)>& is_over, const Error& why);
+  /// Ends those that have been without a connection since before `limit`, or that are superseded.
   std::size_t end_idle_since_before(Session::Clock::time_point limit);
   /// No more sessions are taken.
   void refuse_new();

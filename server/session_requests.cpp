@@ -164,6 +164,7 @@ void Session::apply_changes() {
 void Session::apply_change(const InFrame& frame) {
   crash_point(CrashPoint::kBegun);
   const auto reply = std::make_shared<const Reply>(setup_.files->handle(frame, journal_));
+  owner_.note_change(frame.header.op, reply->status);
   std::uint64_t seq = 0;
   {
     const auto state = state_.lock();

@@ -15,6 +15,7 @@
 #include "fusefs/cli/terminal.h"
 #include "fusefs/control_socket.h"
 #include "fusefs/daemonize.h"
+#include "fusefs/fuse_session.h"
 #include "fusefs/link_status.h"
 #include "fusefs/log_setup.h"
 #include "fusefs/server_link.h"
@@ -185,6 +186,7 @@ Failure serve_mount(const ClientPaths& paths, MountPlan& plan, Background& backg
   const bool is_debug = plan.settings.mount.debug;
   auto connect = make_connect_plan(paths, plan.login, plan.target_text, {.credentials = true});
   if (!connect) return failure_of(connect.error());
+  remove_dead_mounts(plan.settings.mount.mountpoint);
   auto state = connect->profile ? StateLock::acquire(paths, connect->state_name)
                                 : StateLock::acquire_any(paths, connect->state_name);
   if (!state) return failure_of(state.error());

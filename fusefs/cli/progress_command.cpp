@@ -44,6 +44,9 @@ void print_json(const ProgressView& view) {
   for (const TransferView& transfer : view.transfers) {
     list.push_back(nlohmann::ordered_json::parse(line_of(transfer.last)));
   }
+  for (const TransferRecord& record : view.cut) {
+    list.push_back(nlohmann::ordered_json::parse(line_of(record)));
+  }
   std::printf("%s\n", list.dump().c_str());
 }
 
@@ -59,7 +62,9 @@ int follow(const ClientPaths& paths, const ProgressCommand& command) {
   std::vector<std::string> drawn;
   while (has_ended == 0 && std::ferror(stdout) == 0) {
     const ProgressView view = look(paths, command.profile);
-    const auto lines = draw_progress(view, terminal_columns(STDOUT_FILENO));
+    auto lines = draw_progress(view, terminal_columns(STDOUT_FILENO));
+    // What is scrolled away can't be drawn over; the cursor's line is one more.
+    if (is_terminal) lines = fit_rows(std::move(lines), terminal_rows(STDOUT_FILENO) - 1);
     if (command.is_json) {
       print_json(view);
     } else if (is_terminal) {

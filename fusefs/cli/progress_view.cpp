@@ -5,9 +5,11 @@
 #include <cstdio>
 #include <fstream>
 #include <map>
+#include <tuple>
 #include <utility>
 
 #include "config/size.h"
+#include "fusefs/cli/transfer_bars.h"
 #include "protocol/name.h"
 
 namespace homefs {
@@ -15,7 +17,8 @@ namespace {
 
 using Records = std::vector<TransferRecord>;
 
-constexpr int kColumnsMin = 60;
+constexpr int kColumnsMin = 64;  // of a line with all figures
+constexpr int kPercentColumns = 6;
 constexpr int kNameColumnsMax = 60;
 constexpr int kFiguresColumns = 49;  // of figures_of()
 
@@ -34,21 +37,16 @@ Records records_of_tail(const std::filesystem::path& path) {
   return records;
 }
 
-// Code points: good enough for a column where names are not of East Asia.
-std::size_t width_of(std::string_view text) {
-  return static_cast<std::size_t>(
-      std::ranges::count_if(text, [](char c) { return (c & 0xc0) != 0x80; }));
+// The end of a path says more than its beginning.
+std::string fit(const std::string& text, int columns) {
+  std::string line = fit_columns(text, columns);
+  line.append(static_cast<std::size_t>(columns - columns_of(line)), ' ');
+  return line;
 }
 
-// The end of a path says more than its beginning.
-std::string fit(const std::string& text, std::size_t columns) {
-  if (width_of(text) <= columns) return text + std::string(columns - width_of(text), ' ');
-  std::size_t at = text.size();
-  for (std::size_t left = columns - 3; left > 0;) {
-    --at;
-    if ((text[at] & 0xc0) != 0x80) --left;
-  }
-  return "..." + text.substr(at);
+// The beginning of a line of figures says more than its end. They are ASCII.
+std::string beginning_of(std::string line, int columns) {
+  return line.substr(0, static_cast<std::size_t>(columns));
 }
 
 std::string time_text(std::uint64_t seconds) {
@@ -89,13 +87,21 @@ std::string figures_of(const TransferRecord& record) {
   return text.data();
 }
 
+// A line too narrow for the figures has the name and how much of it is there.
+std::string draw_narrow(const TransferRecord& record, int columns) {
+  const std::string figures = figures_of(record).substr(0, kPercentColumns);
+  const int name = columns - kPercentColumns;
+  if (name <= 0) return beginning_of(figures, columns);
+  return fit(homefs::quoted(record.path.empty() ? "?" : record.path), name) + figures;
+}
+
 std::string draw_transfer(const TransferRecord& record, int columns) {
+  if (columns < kColumnsMin) return draw_narrow(record, columns);
   const int rest = columns - kFiguresColumns - 3;
   const int name = std::clamp(rest * 3 / 5, 12, kNameColumnsMax);
   const int bar = rest - name - 1;
   std::string line = record.direction == TransferDirection::kUp ? "-> " : "<- ";
-  line +=
-      fit(homefs::quoted(record.path.empty() ? "?" : record.path), static_cast<std::size_t>(name));
+  line += fit(homefs::quoted(record.path.empty() ? "?" : record.path), name);
   constexpr int kBarColumnsMin = 6;
   if (bar >= kBarColumnsMin) {
     line += " " + bar_of(record.bytes, record.total.value_or(record.bytes), bar);
@@ -109,6 +115,15 @@ std::string draw_small(const SmallFiles& small, TransferDirection direction) {
           " in the last " + std::to_string(kLately.count()) + " s";
   if (small.files_failed > 0) line += ", " + std::to_string(small.files_failed) + " failed";
   return line;
+}
+
+std::string draw_cut(const TransferRecord& record, int columns) {
+  std::string end = " cut at " + describe_size(record.bytes) + " of " +
+                    describe_size(record.total.value_or(record.bytes));
+  const int name = columns - columns_of(end) - 3;
+  if (name < 4) return beginning_of(end.substr(1), columns);
+  return (record.direction == TransferDirection::kUp ? "-> " : "<- ") +
+         fit_columns(homefs::quoted(record.path.empty() ? "?" : record.path), name) + end;
 }
 
 std::string draw_sum(const ProgressView& view) {
@@ -126,35 +141,47 @@ std::string draw_sum(const ProgressView& view) {
          describe_size(total - bytes) + " to go, " + describe_size(rate) + "/s";
 }
 
+using TransferKey = std::pair<std::string, std::uint64_t>;  // process, id
+using FileKey = std::tuple<std::string, std::string, TransferDirection>;
+
+FileKey file_of(const TransferRecord& record) {
+  return {record.mount, record.path, record.direction};
+}
+
+void add_small(ProgressView& view, const TransferRecord& record) {
+  SmallFiles& small = view.small[static_cast<std::size_t>(record.direction)];
+  small.files += record.files;
+  small.files_failed += record.files_failed;
+  small.bytes += record.bytes;
+}
+
 }  // namespace
 
 ProgressView progress_of(const Records& records, std::chrono::system_clock::time_point now,
                          const std::function<bool(const std::string&)>& is_running) {
-  std::map<std::pair<std::string, std::uint64_t>, TransferView> open;
+  std::map<TransferKey, TransferView> open;  // also those that say that they were cut
+  std::map<FileKey, TransferKey> last_of;    // the last transfer of a file
   ProgressView view;
   for (const TransferRecord& record : records) {
-    const std::pair key{record.process, record.id};
+    const TransferKey key{record.process, record.id};
     switch (record.event) {
       case TransferEvent::kStarted:
       case TransferEvent::kProgress:
-      case TransferEvent::kResumed: {
+      case TransferEvent::kResumed:
+      case TransferEvent::kCut: {
+        last_of[file_of(record)] = key;
         const auto [place, is_new] = open.try_emplace(key, TransferView{record, record.time});
         place->second.last = record;
         break;
       }
       case TransferEvent::kDone:
       case TransferEvent::kFailed:
-      case TransferEvent::kCut:
+        last_of[file_of(record)] = key;
         open.erase(key);
         break;
-      case TransferEvent::kBatch: {
-        SmallFiles& small = view.small[static_cast<std::size_t>(record.direction)];
-        if (now - record.time >= kLately) break;
-        small.files += record.files;
-        small.files_failed += record.files_failed;
-        small.bytes += record.bytes;
+      case TransferEvent::kBatch:
+        if (now - record.time < kLately) add_small(view, record);
         break;
-      }
       case TransferEvent::kVerified:
       case TransferEvent::kBlockMismatch:
         break;
@@ -164,9 +191,16 @@ ProgressView progress_of(const Records& records, std::chrono::system_clock::time
   for (auto& [key, transfer] : open) {
     const auto [known, is_new] = running.try_emplace(key.first, false);
     if (is_new) known->second = is_running(key.first);
-    if (known->second) view.transfers.push_back(std::move(transfer));
+    const bool was_cut = !known->second || transfer.last.event == TransferEvent::kCut;
+    if (!was_cut) {
+      view.transfers.push_back(std::move(transfer));
+    } else if (now - transfer.last.time < kCutsTold && last_of[file_of(transfer.last)] == key) {
+      transfer.last.event = TransferEvent::kCut;
+      view.cut.push_back(std::move(transfer.last));
+    }
   }
   std::ranges::stable_sort(view.transfers, {}, &TransferView::started);
+  std::ranges::stable_sort(view.cut, {}, &TransferRecord::time);
   return view;
 }
 
@@ -186,17 +220,31 @@ Records read_transfers(const std::filesystem::path& file) {
 }
 
 std::vector<std::string> draw_progress(const ProgressView& view, int columns) {
-  columns = std::max(columns, kColumnsMin);
   std::vector<std::string> lines;
   for (const TransferView& transfer : view.transfers) {
     lines.push_back(draw_transfer(transfer.last, columns));
   }
   for (const TransferDirection direction : {TransferDirection::kUp, TransferDirection::kDown}) {
     const SmallFiles& small = view.small[static_cast<std::size_t>(direction)];
-    if (small.files > 0) lines.push_back(draw_small(small, direction));
+    if (small.files > 0) lines.push_back(beginning_of(draw_small(small, direction), columns));
   }
-  if (!view.transfers.empty()) lines.push_back(draw_sum(view));
-  if (lines.empty()) lines.emplace_back("Nothing is under way.");
+  if (!view.transfers.empty()) lines.push_back(beginning_of(draw_sum(view), columns));
+  if (lines.empty()) lines.push_back(beginning_of("Nothing is under way.", columns));
+  const std::size_t left_out = view.cut.size() - std::min(view.cut.size(), kCutsDrawn);
+  for (std::size_t i = left_out; i < view.cut.size(); ++i) {
+    lines.push_back(draw_cut(view.cut[i], columns));
+  }
+  return lines;
+}
+
+std::vector<std::string> fit_rows(std::vector<std::string> lines, std::size_t rows) {
+  constexpr std::size_t kRowsMin = 3;
+  rows = std::max(rows, kRowsMin);
+  if (lines.size() <= rows) return lines;
+  const std::size_t left_out = lines.size() - rows + 1;
+  const auto from = lines.begin() + static_cast<std::ptrdiff_t>(rows) - 2;
+  lines.erase(from + 1, from + static_cast<std::ptrdiff_t>(left_out));
+  *from = "... and " + std::to_string(left_out) + " more";
   return lines;
 }
 

@@ -130,4 +130,11 @@ int terminal_columns(int fd) {
   return size.ws_col;
 }
 
+std::size_t terminal_rows(int fd) {
+  winsize size{};
+  constexpr std::size_t kUnknown = 24;
+  if (::ioctl(fd, TIOCGWINSZ, &size) != 0 || size.ws_row == 0) return kUnknown;
+  return size.ws_row;
+}
+
 }  // namespace homefs

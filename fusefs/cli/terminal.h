@@ -35,4 +35,7 @@ Result<bool> ask_yes_no(const std::string& question);
 /// Columns of the terminal that `fd` is; 80 where it is none or does not know.
 [[nodiscard]] int terminal_columns(int fd);
 
+/// Its lines; 24 where it is none or does not know.
+[[nodiscard]] std::size_t terminal_rows(int fd);
+
 }  // namespace homefs

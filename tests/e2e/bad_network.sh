@@ -48,6 +48,29 @@ with_breaks() {
   [ "$(counted 5)" -gt "$before" ] || fail "nothing broke"
 }
 
+# applied: how many changes of each kind the server has carried out, and has refused, a line each.
+applied() {
+  local log=$E2E_DIR/logs/server.log dumps
+  dumps=$(grep -c changes-in-all "$log" || true)
+  kill -USR1 "$E2E_SERVER_PID"
+  wait_until has_dumped "$log" "$((dumps + 1))"
+  # The lines of the last dump: what is between its end and the one before.
+  tac "$log" | sed -n '/changes-in-all/{n; :line; /changes-in-all/q; p; n; b line}' |
+    sed -n 's/.*event=changes op="\(.*\)" done=\(.*\) refused=\(.*\)/\1 \2 \3/p' | LC_ALL=C sort
+}
+has_dumped() { [ "$(grep -c changes-in-all "$1")" -ge "$2" ]; }
+# count_changes FILE COMMAND...: writes to FILE what changes the server carries out for the command.
+count_changes() {
+  local file=$1
+  shift
+  applied >"$file.before"
+  "$@"
+  applied >"$file.after"
+  # Changes of attributes are joined with others, or not, by the clock.
+  LC_ALL=C join -a 2 -e 0 -o 0,1.2,1.3,2.2,2.3 "$file.before" "$file.after" |
+    awk '$1 != "setattr" && $4 + $5 > $2 + $3 { print $1, $4 - $2, "refused", $5 - $3 }' >"$file"
+}
+
 add_user alice 8GiB
 start_server
 server_port=$E2E_PORT
@@ -66,14 +89,45 @@ for i in range(180):
 for i in range(files):
     with open(f"{root}/{i % 12}/{i % 180 // 12 * 12 + i % 12}/file{i}", "wb") as out:
         out.write(numbers.randbytes(numbers.randrange(20_000)))
+for i in range(0, files, 10):
+    os.symlink(f"nowhere{i}", f"{root}/{i % 12}/symlink{i}")
+    os.link(f"{root}/{i % 12}/{i % 180 // 12 * 12 + i % 12}/file{i}", f"{root}/{i % 12}/link{i}")
 PYTHON
 tar cf "$E2E_DIR/local/tree.tar" -C "$E2E_DIR/local" tree
 
 begin "An untar whose connections break at random bytes gives the tree, each thing made once"
-with_breaks $((files * 20000 / cuts)) tar xf "$E2E_DIR/local/tree.tar" -C "$home"
+cat >"$E2E_DIR/changes" <<'BASH'
+# An untar into a folder, and then changes of each kind. A script of its own, as it ends at any error.
+set -eu
+mkdir "$2"
+tar xf "$1" -C "$2"
+cd "$2/tree"
+for i in {0..11}; do
+  mv "$i" "moved$i"
+  mkdir "$i" "$i/empty"
+  rmdir "$i/empty" "$i"
+  mv "moved$i" "$i"
+  ln -s nowhere "$i/short"
+  ln -s elsewhere "$i/long"
+  mv -f "$i/short" "$i/long"
+  setfattr -n user.number -v "$i" "$i"
+  setfattr -x user.number "$i"
+  rm "$i/long"
+done
+find . -depth -exec touch -h -d @1000000000 {} +
+BASH
+changes() { bash "$E2E_DIR/changes" "$E2E_DIR/local/tree.tar" "$home/$1"; }
+count_changes "$E2E_DIR/quiet.counts" changes quiet
+count_changes "$E2E_DIR/broken.counts" with_breaks $((files * 20000 / cuts)) changes broken
+sed 's/^/   /' "$E2E_DIR/quiet.counts"
+grep -q "^create $files refused 0" "$E2E_DIR/quiet.counts" || fail "not $files files were made"
+diff "$E2E_DIR/quiet.counts" "$E2E_DIR/broken.counts" || fail "with breaks the server made other changes"
+assert_same_tree "$home/quiet" "$home/broken"
+tar xf "$E2E_DIR/local/tree.tar" -C "$home"
 assert_same_tree "$E2E_DIR/local/tree" "$home/tree"
 remount
 assert_same_tree "$E2E_DIR/local/tree" "$home/tree"
+assert_same_tree "$home/quiet" "$home/broken"
 
 begin "A copy that breaks at random bytes arrives whole"
 head -c "${mib}M" /dev/urandom >"$E2E_DIR/local/big"

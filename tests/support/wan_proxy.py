@@ -82,7 +82,11 @@ class Proxy:
         if self.is_refusing:
             self.reset(client)
             return
-        server = socket.create_connection(("127.0.0.1", self.target_port))
+        try:
+            server = socket.create_connection(("127.0.0.1", self.target_port))
+        except ConnectionRefusedError:
+            self.reset(client)
+            return
         for one in (client, server):
             one.setblocking(False)
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "fusefs/cli/transfer_bars.h"
+
 namespace homefs {
 namespace {
 
@@ -44,16 +46,41 @@ TEST(Progress, SaysWhenNothingIsUnderWay) {
 }
 
 TEST(Progress, ForgetsTransfersThatHaveEnded) {
-  for (const auto end : {TransferEvent::kDone, TransferEvent::kFailed, TransferEvent::kCut}) {
+  for (const auto end : {TransferEvent::kDone, TransferEvent::kFailed}) {
     EXPECT_EQ(drawn({record(TransferEvent::kStarted, 1, "a"), record(end, 1, "a")}, 80),
               Lines{"Nothing is under way."});
   }
 }
 
-TEST(Progress, ForgetsTransfersOfProcessesThatAreGone) {
-  auto left = record(TransferEvent::kProgress, 1, "a", 1, 2);
-  left.process = "2.2";
+TEST(Progress, TellsWhatWasCutUntilItIsTransferredAgain) {
+  auto left = record(TransferEvent::kProgress, 1, "a", kMiB, 2 * kMiB);
+  left.process = "2.2";  // is gone
+  auto ended = record(TransferEvent::kCut, 1, "b", kMiB, 3 * kMiB);
+  ended.process = "3.3";
+  EXPECT_EQ(drawn({left, ended}, 80),
+            (Lines{"Nothing is under way.", "-> \"a\" cut at 1.0MiB of 2.0MiB",
+                   "-> \"b\" cut at 1.0MiB of 3.0MiB"}));
+  const auto again = record(TransferEvent::kStarted, 7, "a", 0, 2 * kMiB);
+  const auto done = record(TransferEvent::kDone, 7, "a", 2 * kMiB, 2 * kMiB);
+  EXPECT_EQ(drawn({left, again, done}, 80), Lines{"Nothing is under way."});
+  left.time -= kCutsTold;
   EXPECT_EQ(drawn({left}, 80), Lines{"Nothing is under way."});
+}
+
+TEST(Progress, StaysWithinAnyTerminal) {
+  auto cut = record(TransferEvent::kCut, 2, "日本語/とても長い名前のファイル.jpg", kMiB, 2 * kMiB);
+  const auto big = record(TransferEvent::kProgress, 1, "写真/日本語の長い長い長い長い名前.jpg",
+                          1023 * kMiB, 1023 * kMiB, 1023 * kMiB);
+  for (int columns = 1; columns <= 210; ++columns) {
+    for (const auto& line : drawn({big, cut, batch(7, kMiB, seconds(1))}, columns)) {
+      EXPECT_LE(columns_of(line), columns) << line;
+    }
+  }
+}
+
+TEST(Progress, LeavesOutTheMiddleOfWhatHasNoRoom) {
+  EXPECT_EQ(fit_rows({"1", "2", "3"}, 3), (Lines{"1", "2", "3"}));
+  EXPECT_EQ(fit_rows({"1", "2", "3", "4", "5"}, 3), (Lines{"1", "... and 3 more", "5"}));
 }
 
 TEST(Progress, DrawsBarsIn80Columns) {

@@ -12,6 +12,7 @@ namespace {
 class FakeOwner : public SessionOwner {
  public:
   void end_session(Session&, Error) override {}
+  void note_change(Op, Status) override {}
   Reply handle_token(Session&, const InFrame&) override { return {}; }
 };
 
@@ -83,6 +84,13 @@ TEST_F(SessionRegistryTest, EndsThoseThatAreIdleForTooLong) {
   EXPECT_EQ(registry_.size(), 1u);
   EXPECT_EQ(registry_.end_idle_since_before(after_now()), 1u);
   EXPECT_EQ(registry_.size(), 0u);
+}
+
+TEST_F(SessionRegistryTest, EndsThoseWhoseClientHasLoggedInAnewWithoutWaiting) {
+  add(1)->supersede();  // had a connection then, and has lost it since
+  add(2);
+  EXPECT_EQ(registry_.end_idle_since_before(Session::Clock::now() - std::chrono::hours(1)), 1u);
+  EXPECT_EQ(registry_.size(), 1u);
 }
 
 TEST_F(SessionRegistryTest, AnEndedSessionTakesNoConnection) {
