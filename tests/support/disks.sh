@@ -36,8 +36,15 @@ make_disk() {
   mkfs.ext4 -q -E nodiscard "$@" "$image"
 }
 
+# From the kernel, as losetup would ask the disk.
 loop_of() {
-  losetup -nO NAME -j "$DISKS/$1.raw/disk.img"
+  local file
+  for file in /sys/block/loop*/loop/backing_file; do
+    if [ "$(cat "$file" 2>/dev/null)" = "$DISKS/$1.raw/disk.img" ]; then
+      file=${file%/loop/backing_file}
+      echo "/dev/${file##*/}"
+    fi
+  done
 }
 
 # The program that is the disk, and a loop device on it.

@@ -1,0 +1,73 @@
+#!/bin/bash
+# The server's machine loses its power under programs that sync what they do: what fsync(2), an O_SYNC
+# write or a commit has confirmed is there, exactly, and the mount goes on. The disk is one that
+# forgets what was not flushed, and a random part of it only (tools/cut_disk.cpp), under a real ext4.
+# ctest: TIMEOUT 300
+#
+# HOMEFS_CUTS (6): how many. HOMEFS_SEED: of their moments, and of what the programs do.
+set -euo pipefail
+# shellcheck source=../support/e2e.sh
+. "$(dirname "$0")/../support/e2e.sh"
+# shellcheck source=../support/disks.sh
+. "$(dirname "$0")/../support/disks.sh"
+need_disks
+
+programs=$(dirname "$0")/../support/durable_work.py
+cuts=${HOMEFS_CUTS:-6}
+seed=${HOMEFS_SEED:-$$}
+RANDOM=$seed
+echo "seed $seed"
+
+# The accounts are not the server's own to write.
+make_disk server 384
+power_on server
+change_server_config ".data_dir = \"$DISKS/server/data\" | .homes_dir = \"$DISKS/server/homes\""
+mkdir "$DISKS/server/data" "$DISKS/server/homes"
+new_boot
+add_user alice 1GiB
+start_server
+sync -f "$DISKS/server"
+mounted=$E2E_DIR/alice
+on_disk=$DISKS/server/homes/alice
+mount_home alice "$mounted"
+
+# cut KEEP: the power goes, and comes back.
+cut() {
+  cut_power server "$1" "$RANDOM"
+  new_boot
+  power_on server
+}
+
+# As the programs rest, the mount shows what the server has, also of what was lost.
+compare_resting() {
+  touch "$logs/pause"
+  wait_until test -e "$logs/paused"
+  diff -r --no-dereference "$mounted/work" "$on_disk/work" >"$E2E_DIR/logs/diff.txt" 2>&1 ||
+    fail "mount and disk differ: $(head -n 5 "$E2E_DIR/logs/diff.txt")"
+  rm "$logs/pause"
+}
+
+begin "$cuts cuts under programs that sync what they do"
+mkdir "$mounted/work" "$E2E_DIR/notes"
+sync "$mounted"
+logs=$E2E_DIR/notes
+python3 "$programs" run "$mounted/work" "$logs" "$seed" </dev/null >"$E2E_DIR/logs/programs.log" 2>&1 &
+work=$!
+for number in $(seq "$cuts"); do
+  sleep "$((RANDOM % 2)).$(printf %03d $((RANDOM % 1000)))"
+  keep=$((RANDOM % 5 * 25))
+  cut "$keep"
+  python3 "$programs" check "$on_disk/work" "$logs" >"$E2E_DIR/logs/check.log" ||
+    fail "after cut $number (with $keep %): $(cat "$E2E_DIR/logs/check.log")"
+  start_server
+  compare_resting
+  kill -0 "$work" || fail "the programs have ended: $(cat "$E2E_DIR/logs/programs.log")"
+done
+touch "$logs/stop"
+wait "$work" || fail "$(cat "$E2E_DIR/logs/programs.log")"
+cat "$E2E_DIR/logs/programs.log"
+python3 "$programs" check "$mounted/work" "$logs"
+cut 0
+python3 "$programs" check "$on_disk/work" "$logs"
+start_server
+python3 "$programs" check "$mounted/work" "$logs"
