@@ -371,7 +371,7 @@ class Names(Program):
 class Sqlite(Program):
     """Transactions of a database, in rollback mode."""
 
-    journal = "delete"
+    pragmas = ("journal_mode=delete",)
     database = None
 
     def begin(self):
@@ -380,7 +380,8 @@ class Sqlite(Program):
         self.log.trying("whole:" + self.path, ANY)
         # The lock of a connection that was lost is not waited for.
         self.database = sqlite3.connect(self.at(self.path), isolation_level=None, timeout=0.5)
-        self.database.execute(f"pragma journal_mode={self.journal}")
+        for pragma in self.pragmas:
+            self.database.execute("pragma " + pragma)
         self.database.execute("pragma synchronous=full")
         self.database.execute("create table if not exists rows (number integer primary key, text)")
 
@@ -406,9 +407,10 @@ class Sqlite(Program):
 
 
 class Wal(Sqlite):
-    """Transactions with a write-ahead log."""
+    """Transactions with a write-ahead log. Not through a mapping, as its pages are lost with the locks
+    (SIGBUS)."""
 
-    journal = "wal"
+    pragmas = ("locking_mode=exclusive", "journal_mode=wal")
 
 
 PROGRAMS = (Create, Replace, Overwrite, Osync, Append, Names, Sqlite, Wal)

@@ -5,7 +5,8 @@
 // Usage: cut_disk IMAGE FOLDER      (serves until the folder is unmounted)
 //
 // IMAGE has what is durable. Beside disk.img there is the file `control`, to which is written:
-//   cut KEEP SEED  the power goes: of the blocks of 4 KiB that are not synced KEEP percent, chosen by
+//   cut KEEP SEED  the power goes: of the blocks of 4 KiB that are not synced KEEP percent, chosen
+//   by
 //                  SEED, got to the disk; every request fails until
 //   on             the power is back
 //   fail-writes    writing and syncing give EIO (what was written before is not lost)
