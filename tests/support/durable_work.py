@@ -369,9 +369,10 @@ class Names(Program):
 
 
 class Sqlite(Program):
-    """Transactions of a database, in rollback mode."""
+    """Transactions of a database, in rollback mode. Their end is the removal of a journal, which only
+    synchronous=extra syncs, on any file system."""
 
-    pragmas = ("journal_mode=delete",)
+    pragmas = ("journal_mode=delete", "synchronous=extra")
     database = None
 
     def begin(self):
@@ -382,7 +383,6 @@ class Sqlite(Program):
         self.database = sqlite3.connect(self.at(self.path), isolation_level=None, timeout=0.5)
         for pragma in self.pragmas:
             self.database.execute("pragma " + pragma)
-        self.database.execute("pragma synchronous=full")
         self.database.execute("create table if not exists rows (number integer primary key, text)")
 
     def give_up(self):
@@ -410,7 +410,7 @@ class Wal(Sqlite):
     """Transactions with a write-ahead log. Not through a mapping, as its pages are lost with the locks
     (SIGBUS)."""
 
-    pragmas = ("locking_mode=exclusive", "journal_mode=wal")
+    pragmas = ("locking_mode=exclusive", "journal_mode=wal", "synchronous=full")
 
 
 PROGRAMS = (Create, Replace, Overwrite, Osync, Append, Names, Sqlite, Wal)
