@@ -318,7 +318,11 @@ void LoginDialog::on_resume(const InFrame& frame, Done done) {
 void LoginDialog::finish_resume(const Resume& request, std::shared_ptr<Session> session,
                                 Done done) {
   if (Result<void> known = session->acknowledge(request.seq_done); !known) {
-    return done(refusal(known.error()));
+    // Its file is older than the session, as the disk has failed: the client must not go on to ask.
+    log_warn("session-dropped",
+             {{"session", session->short_id()}, {"why", known.error().message()}});
+    parts_.sessions.end(*session, known.error());
+    return done(refusal({Status::kSessionUnknown, known.error().message()}));
   }
   state_ = State::kOver;
   log_debug("resume", {{"session", session->short_id()}, {"peer", peer_}});

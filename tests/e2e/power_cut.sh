@@ -71,3 +71,63 @@ cut 0
 python3 "$programs" check "$on_disk/work" "$logs"
 start_server
 python3 "$programs" check "$mounted/work" "$logs"
+
+begin "What was not synced is told of: once by fsync, once to who is writing; what was synced is not"
+mkdir "$mounted/told"
+for file in synced unsynced closed nameless; do echo before >"$mounted/told/$file"; done
+sync "$mounted"/told/* "$mounted/told" "$mounted"
+python3 - "$mounted/told" "$E2E_DIR" <<'END' >"$E2E_DIR/logs/told.log" 2>&1 &
+import errno, os, sys, time
+folder, control = sys.argv[1:]
+fds = {name: os.open(f"{folder}/{name}", os.O_RDWR) for name in ("synced", "unsynced", "closed", "nameless")}
+fds["folder"] = os.open(folder, os.O_RDONLY)
+os.unlink(folder + "/nameless")
+os.fsync(fds["folder"])
+os.mkdir(folder + "/new")
+for name in ("synced", "unsynced", "closed"):
+    os.write(fds[name], b"after!")
+    os.close(os.dup(fds[name]))  # now the server has it
+os.fsync(fds["synced"])
+os.close(os.open(control + "/ready", os.O_CREAT))
+while not os.path.exists(control + "/on"):
+    time.sleep(0.02)
+
+def expect(number, call, *arguments):
+    try:
+        call(*arguments)
+        got = 0
+    except OSError as error:
+        got = error.errno
+    assert got == number, (call.__name__, arguments, errno.errorcode.get(got), number)
+
+expect(0, os.fsync, fds["synced"])
+expect(errno.EIO, os.fsync, fds["unsynced"])
+expect(0, os.fsync, fds["unsynced"])
+expect(errno.EIO, os.fsync, fds["folder"])
+expect(0, os.fsync, fds["folder"])
+expect(errno.EIO, os.close, fds["closed"])
+try:  # from a cache; the server has it no more
+    assert os.pread(fds["nameless"], 7, 0) == b"before\n"
+except OSError as error:
+    assert error.errno == errno.ESTALE, error
+os.pwrite(fds["unsynced"], b"again!", 0)
+expect(0, os.fsync, fds["unsynced"])
+expect(0, os.close, fds["unsynced"])
+expect(0, os.close, fds["synced"])
+END
+told=$!
+wait_until test -e "$E2E_DIR/ready"
+cut 0
+start_server
+touch "$E2E_DIR/on"
+wait "$told" || fail "$(cat "$E2E_DIR/logs/told.log")"
+assert_eq "$(head -c 6 "$on_disk/told/synced")" "after!"
+assert_eq "$(head -c 6 "$on_disk/told/unsynced")" "again!"
+
+begin "After a kill of the server alone nothing is lost, and nothing told"
+echo late >"$mounted/told/late"
+kill_server
+start_server
+sync "$mounted/told/late" "$mounted/told"
+unmount_home "$mounted"
+stop_server

@@ -101,7 +101,7 @@ cut_power() {
 # From the next start on the server sees another boot of the machine, in name spaces of its own.
 new_boot() {
   cat /proc/sys/kernel/random/uuid >"$E2E_DIR/server/boot_id"
-  # shellcheck disable=SC2016 # sh is to expand them
+  # shellcheck disable=SC2016,SC2034 # sh is to expand them; e2e.sh uses it
   E2E_SERVER_PREFIX=(unshare --mount --propagation slave sh -c
     'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"' "$E2E_DIR/server/boot_id")
 }
