@@ -3,6 +3,8 @@
 # harmed, and all works again when the disk does.
 # ctest: TIMEOUT 300
 set -euo pipefail
+# shellcheck source=../support/own_mounts.sh
+. "$(dirname "$0")/../support/own_mounts.sh"
 # shellcheck source=../support/e2e.sh
 . "$(dirname "$0")/../support/e2e.sh"
 # shellcheck source=../support/disks.sh

@@ -6,6 +6,8 @@
 #
 # HOMEFS_CUTS (6): how many. HOMEFS_SEED: of their moments, and of what the programs do.
 set -euo pipefail
+# shellcheck source=../support/own_mounts.sh
+. "$(dirname "$0")/../support/own_mounts.sh"
 # shellcheck source=../support/e2e.sh
 . "$(dirname "$0")/../support/e2e.sh"
 # shellcheck source=../support/disks.sh

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Disks of a test's own, for what happens to a server when its disk fails: after e2e.sh,
+# Disks of a test's own, for what happens to a server when its disk fails: after own_mounts.sh and
+# e2e.sh,
 #
 #   need_disks                        # skips the test where the machine does not give any
 #   make_disk NAME MIB                # an empty ext4 in $E2E_DIR/disks/NAME.img
