@@ -16,6 +16,7 @@
 
 #include "fusefs/node_cache.h"
 #include "fusefs/scan.h"
+#include "fusefs/unsynced_changes.h"
 #include "protocol/messages.h"
 
 namespace homefs {
@@ -68,6 +69,7 @@ struct PendingRemoval {
 
 struct ClientState {
   NodeCache nodes;
+  UnsyncedChanges unsynced;
   GrantAccount grant;
   StatfsReply statfs;
   bool is_shared = false;            ///< another session has the home too

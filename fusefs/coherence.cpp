@@ -1,6 +1,8 @@
 // Coherence: what the server says unasked, applied to the caches. The acknowledgement means that
 // our caches obey and the kernel's notifications are queued; it waits for the kernel only where a
 // file is open whose data has changed.
+#include <spdlog/spdlog.h>
+
 #include "fusefs/file_system.h"
 
 namespace homefs {
@@ -109,6 +111,20 @@ std::vector<std::pair<NodeId, std::string>> FileSystem::kernel_names() {
 }
 
 void FileSystem::on_quota(const GrantState& grant) { state_.lock()->grant.update(grant); }
+
+// Who syncs what was changed hears of it, and so do those who are writing it.
+void FileSystem::on_power_lost() {
+  auto state = state_.lock();
+  const std::size_t lost = state->unsynced.lose();
+  for (const auto& [handle, file] : state->files) {
+    Node* node = file.is_writable ? state->nodes.find(file.node) : nullptr;
+    if (node == nullptr || !state->unsynced.is_lost(node->attributes.inode)) continue;
+    data_of(*node).writes.keep_error({Status::kIoError, "the server has lost power"});
+  }
+  spdlog::warn(
+      "the server has lost power: changed_and_not_synced={}; the next fsync of each fails with EIO",
+      lost);
+}
 
 void FileSystem::on_reconnected(bool is_same_session) {
   if (is_same_session) return;

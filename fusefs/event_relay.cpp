@@ -17,6 +17,11 @@ void EventRelay::detach() {
   events_ = nullptr;
 }
 
+void EventRelay::on_power_lost() {
+  const std::lock_guard lock(mutex_);
+  if (events_ != nullptr) events_->on_power_lost();
+}
+
 void EventRelay::on_session(bool is_same_session) {
   const std::lock_guard lock(mutex_);
   if (events_ != nullptr) events_->on_session(is_same_session);

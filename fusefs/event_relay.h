@@ -24,6 +24,7 @@ class EventRelay {
 
   /// An event frame came on `channel`. kProtocolError when it is malformed.
   Result<> on_event(const std::shared_ptr<Channel>& channel, const InFrame& frame);
+  void on_power_lost();
   void on_session(bool is_same_session);
   void on_reconnected(bool is_same_session);
 

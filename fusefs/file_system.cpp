@@ -106,6 +106,7 @@ void FileSystem::drop_entry(ClientState& state, Node& parent, std::string_view n
 }
 
 void FileSystem::update_parent(ClientState& state, NodeId parent, const Attributes& attributes) {
+  state.unsynced.changed(attributes.inode);
   if (Node* node = state.nodes.find(parent)) NodeCache::update(*node, attributes);
 }
 

@@ -196,6 +196,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   void on_reconnected(bool is_same_session) override;
   void on_lock_granted(std::uint64_t id) override;  // file_system_locks.cpp
   void on_session(bool is_same_session) override;   // likewise
+  void on_power_lost() override;
 
   // IntroductionSource.
   void introduce(std::span<const NodeId> nodes, std::uint64_t incarnation,

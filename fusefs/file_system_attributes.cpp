@@ -10,6 +10,7 @@ void FileSystem::changed(NodeId id, const ChangeReply& reply) {
   {
     auto state = state_.lock();
     state->grant.update(reply.grant);
+    state->unsynced.changed(reply.attributes.inode);
     Node* node = state->nodes.find(id);
     if (node == nullptr) return;
     const std::uint32_t before = node->attributes.mode;

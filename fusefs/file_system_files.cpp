@@ -211,11 +211,21 @@ Task<Result<>> FileSystem::flush(NodeId id) {
 
 Task<Result<>> FileSystem::fsync(NodeId id, bool data_only) {
   Result<> flushed = co_await flush(id);
-  if (!flushed) co_return flushed;
-  Call call = make_call(Op::kFsync, {id}, FsyncRequest{id, data_only});
-  Result<EmptyMessage> reply = co_await ask<EmptyMessage>(std::move(call));
-  if (!reply) co_return std::unexpected(reply.error());
-  co_return Result<>();
+  const std::uint64_t before = state_.lock()->unsynced.last_change();
+  if (flushed) {
+    Call call = make_call(Op::kFsync, {id}, FsyncRequest{id, data_only});
+    Result<EmptyMessage> reply = co_await ask<EmptyMessage>(std::move(call));
+    if (!reply) flushed = std::unexpected(reply.error());
+  }
+  auto state = state_.lock();
+  const Node* node = state->nodes.find(id);
+  if (node == nullptr) co_return flushed;
+  const InodeNumber inode = node->attributes.inode;
+  // The server, which has been started again meanwhile, has synced what is left.
+  const bool is_lost = state->unsynced.take_lost(inode);
+  if (flushed) state->unsynced.synced(inode, before);
+  if (flushed && is_lost) co_return fail(Status::kIoError, "the server has lost power");
+  co_return flushed;
 }
 
 Task<Result<std::uint64_t>> FileSystem::copy(CopyRequest request) {

@@ -67,6 +67,8 @@ class LinkEvents {
   /// void: the server has forgotten the session (with its orphans), was restarted, or could not
   /// tell us of changes in the meantime.
   virtual void on_reconnected(bool is_same_session) = 0;
+  /// Before on_session(): the server's machine has lost its power, and with it what was not synced.
+  virtual void on_power_lost() = 0;
   /// Before on_reconnected(): whether the session is still the one of before, with its locks. If
   /// not, calls of the session that was lost are failed afterwards.
   virtual void on_session(bool is_same_session) = 0;

@@ -112,6 +112,9 @@ Result<LinkDialer::Dialed> LinkDialer::dial_control(const std::optional<LinkSess
   }
   accepted_fingerprint_ = (*connection)->channel()->peer_fingerprint();
   dialed.session = std::move(*joined);
+  // After an orderly stop the session goes on, unless its time was over.
+  dialed.has_lost_power = session && !dialed.is_same_session && session->boot != 0 &&
+                          dialed.session.boot != 0 && dialed.session.boot != session->boot;
   return dialed;
 }
 

@@ -25,6 +25,8 @@ class LinkDialer {
     std::shared_ptr<LinkConnection> connection;  ///< not adopted yet
     LinkSession session;
     bool is_same_session = false;
+    /// The server's machine was off, not in good order, since it was last heard of.
+    bool has_lost_power = false;
     bool are_caches_valid = false;  ///< the server has told us of all changes so far
   };
 

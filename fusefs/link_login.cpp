@@ -55,6 +55,7 @@ LinkSession session_of(AuthFinishReply reply) {
   return LinkSession{.id = reply.session_id,
                      .secret = reply.session_secret,
                      .incarnation = incarnation_of(reply.incarnation, reply.session_id),
+                     .boot = reply.boot,
                      .keepalive = std::chrono::seconds(reply.keepalive_s),
                      .bulk_connections = reply.bulk_connections,
                      .home = reply.home,
@@ -121,6 +122,7 @@ Result<Resumed> resume_control(const LoginStep& step, const LinkSession& session
   if (!reply) return std::unexpected(reply.error());
   Resumed resumed{.session = session, .has_missed_events = reply->missed_events};
   resumed.session.incarnation = incarnation_of(reply->incarnation, session.id);
+  resumed.session.boot = reply->boot;
   return resumed;
 }
 

@@ -20,6 +20,7 @@ struct LinkSession {
   SessionId id{};
   SessionSecret secret{};
   std::uint64_t incarnation = 0;     ///< differs when the server does not know our nodes any more
+  std::uint64_t boot = 0;            ///< of the server's machine; 0: it does not tell
   std::chrono::seconds keepalive{};  ///< that the server asks for; 0: it does not
   std::uint32_t bulk_connections = 0;
   HomeInfo home;

@@ -294,6 +294,7 @@ void ServerLink::adopt_control(LinkDialer::Dialed dialed, bool is_first) {
   const ConnectionPtr& connection = dialed.connection;
   std::vector<PendingPtr> doubtful;
   if (!is_first) {
+    if (dialed.has_lost_power) relay_.on_power_lost();
     relay_.on_session(dialed.is_same_session);
     doubtful = break_all(dialed.is_same_session);
     // Before anything is sent, and before the first event is read.

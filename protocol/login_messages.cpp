@@ -89,6 +89,7 @@ struct JsonMembers<AuthFinishReply> {
     archive.hex("session", m.session_id);
     archive.base64("secret", m.session_secret);
     archive.number("incarnation", m.incarnation);
+    archive.optional_number("boot", m.boot);
     archive.number("keepalive_s", m.keepalive_s);
     archive.number("linger_s", m.linger_s);
     archive.number("bulk_connections", m.bulk_connections);
@@ -112,6 +113,7 @@ template <>
 struct JsonMembers<ResumeReply> {
   static void visit(auto& archive, auto& m) {
     archive.number("incarnation", m.incarnation);
+    archive.optional_number("boot", m.boot);
     archive.optional_number("seq_applied", m.seq_applied);
     archive.flag("missed_events", m.missed_events);
   }

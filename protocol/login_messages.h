@@ -115,6 +115,7 @@ struct AuthFinishReply {
   SessionId session_id{};
   SessionSecret session_secret{};
   std::uint64_t incarnation = 0;       ///< of the server process: differs after a restart
+  std::uint64_t boot = 0;              ///< of its machine: differs when that was off; 0: unknown
   std::uint32_t keepalive_s = 0;       ///< the client pings when it was silent for this long
   std::uint32_t linger_s = 0;          ///< how long the session outlives its connections
   std::uint32_t bulk_connections = 0;  ///< how many the server takes for this session
@@ -141,6 +142,7 @@ struct Resume {
 
 struct ResumeReply {
   std::uint64_t incarnation = 0;
+  std::uint64_t boot = 0;         ///< as in AuthFinishReply
   std::uint64_t seq_applied = 0;  ///< requests up to here were applied; what follows is resent
   bool missed_events = false;     ///< kControl: whatever was cached is void
 

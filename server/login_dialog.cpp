@@ -256,6 +256,7 @@ void LoginDialog::finish_login(std::shared_ptr<Session> session, AuthFinishReply
   reply.session_id = session->id();
   reply.session_secret = session->secret();
   reply.incarnation = parts_.incarnation;
+  reply.boot = parts_.boot;
   reply.keepalive_s = static_cast<std::uint32_t>(settings.keepalive.count());
   reply.linger_s = static_cast<std::uint32_t>(settings.linger.count());
   reply.bulk_connections = static_cast<std::uint32_t>(settings.limits.bulk_connections_max);
@@ -317,7 +318,11 @@ void LoginDialog::on_resume(const InFrame& frame, Done done) {
 void LoginDialog::finish_resume(const Resume& request, std::shared_ptr<Session> session,
                                 Done done) {
   if (Result<void> known = session->acknowledge(request.seq_done); !known) {
-    return done(refusal(known.error()));
+    // Its file is older than the session, as the disk has failed: the client must not go on to ask.
+    log_warn("session-dropped",
+             {{"session", session->short_id()}, {"why", known.error().message()}});
+    parts_.sessions.end(*session, known.error());
+    return done(refusal({Status::kSessionUnknown, known.error().message()}));
   }
   state_ = State::kOver;
   log_debug("resume", {{"session", session->short_id()}, {"peer", peer_}});
@@ -326,10 +331,12 @@ void LoginDialog::finish_resume(const Resume& request, std::shared_ptr<Session> 
       .session = std::move(session),
       .is_control = request.kind == ConnectionKind::kControl,
       .place = request.place,
-      .make_reply = [incarnation = parts_.incarnation](const Session::Attached& attached) {
+      .make_reply = [incarnation = parts_.incarnation,
+                     boot = parts_.boot](const Session::Attached& attached) {
         return Reply{
             .status = Status::kOk,
             .fields = encode_json(ResumeReply{.incarnation = incarnation,
+                                              .boot = boot,
                                               .seq_applied = attached.last_applied,
                                               .missed_events = attached.has_missed_events})};
       }};

@@ -38,6 +38,7 @@ struct LoginParts {
   Guarded<LoginSettings>& settings;
   std::span<const std::byte> secret;  ///< of this server, for names that no account has
   std::uint64_t incarnation = 0;      ///< of this process
+  std::uint64_t boot = 0;             ///< of this machine
 };
 
 /// The session that a connection belongs to from now on.

@@ -6,11 +6,13 @@
 #include <atomic>
 #include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
+#include <span>
 #include <utility>
 
 #include "protocol/base64.h"
 #include "protocol/codec.h"
 #include "protocol/scram_crypto.h"
+#include "server/change_facts.h"
 #include "server/connection.h"
 #include "server/descriptor_cache.h"
 #include "server/device_tokens.h"
@@ -143,7 +145,8 @@ LoginParts Server::login_parts() {
           .maker = maker_,
           .settings = settings_,
           .secret = secret_,
-          .incarnation = incarnation_};
+          .incarnation = incarnation_,
+          .boot = hash_of(std::as_bytes(std::span(store_.boot()))) | 1};
 }
 
 Result<void> Server::start() {

@@ -21,6 +21,9 @@ class SessionStore {
   /// Makes the folder where it is missing. Errors: those of the disk.
   static Result<SessionStore> open(std::filesystem::path folder);
 
+  /// Names this run of the machine.
+  [[nodiscard]] const std::string& boot() const { return boot_; }
+
   /// The sessions of the last run, once. Those that cannot be trusted are deleted.
   std::vector<SavedSession> load();
 
@@ -39,7 +42,7 @@ class SessionStore {
   Result<SavedSession> load_session(const std::filesystem::path& file) const;
 
   std::filesystem::path folder_;
-  std::string boot_;  // names this run of the machine
+  std::string boot_;
   bool was_orderly_;
 };
 

@@ -25,6 +25,8 @@ E2E_DEADLINE=${E2E_DEADLINE:-$([ -n "${HOMEFS_SANITIZE:-}" ] && echo 60 || echo 
 E2E_CASE="(start)"
 E2E_FAILURE=
 E2E_SERVER_PID=
+# What homefsd is started through: a program that executes its arguments.
+E2E_SERVER_PREFIX=()
 E2E_MOUNTS=()
 E2E_PORT=
 
@@ -160,7 +162,7 @@ add_user() {
 # port with the same data.
 start_server() {
   server_config
-  "$HOMEFSD_BIN" --config "$E2E_DIR/server/homefsd.json" serve \
+  "${E2E_SERVER_PREFIX[@]}" "$HOMEFSD_BIN" --config "$E2E_DIR/server/homefsd.json" serve \
     </dev/null >>"$E2E_DIR/logs/server.log" 2>&1 &
   E2E_SERVER_PID=$!
   local end=$((SECONDS + E2E_DEADLINE))
@@ -250,12 +252,16 @@ signal_marked() {
   for pid in $(marked_processes); do kill "-$1" "$pid" 2>/dev/null || true; done
 }
 
-# Mount points below E2E_DIR, the deepest first. mountinfo writes a blank as \040.
+# Mount points below E2E_DIR, the deepest first, without those of support/disks.sh (the folder disks).
+# mountinfo writes a blank as \040.
 mounts_left() {
   local point
   while read -r _ _ _ _ point _; do
     point=$(printf '%b' "$point")
-    case $point in "$E2E_DIR"/*) printf '%s\n' "$point" ;; esac
+    case $point in
+      "$E2E_DIR"/disks/*) ;;
+      "$E2E_DIR"/*) printf '%s\n' "$point" ;;
+    esac
   done </proc/self/mountinfo | LC_ALL=C sort -r
 }
 
@@ -295,6 +301,8 @@ e2e_end() {
   set +e
   [ -z "${E2E_WATCHDOG_PID:-}" ] || kill -KILL "$E2E_WATCHDOG_PID" 2>/dev/null
   take_mounts_away
+  # Of support/disks.sh; what the server has open is on them.
+  if declare -F take_disks_away >/dev/null; then take_disks_away; fi
   end_processes
   if compgen -G "$E2E_DIR/logs/sanitizer.*" >/dev/null; then
     echo "FAIL: a sanitizer has something to say" >&2
@@ -307,7 +315,7 @@ e2e_end() {
   fi
   if [ -n "${HOMEFS_KEEP:-}" ]; then
     echo "kept: $E2E_DIR" >&2
-  elif [ -z "$(mounts_left)" ]; then
+  elif [ -z "$(mounts_left)" ] && ! grep -qF " $E2E_DIR/" /proc/self/mountinfo; then
     chmod -R u+rwX "$E2E_DIR" 2>/dev/null
     rm -rf --one-file-system "$E2E_DIR"
   fi

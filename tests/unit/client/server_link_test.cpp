@@ -60,6 +60,10 @@ class FakeCore final : public IntroductionSource, public LinkEvents {
     const std::lock_guard lock(mutex_);
     grant = state;
   }
+  void on_power_lost() override {
+    const std::lock_guard lock(mutex_);
+    ++power_losses;
+  }
   void on_session(bool is_same_session) override {
     const std::lock_guard lock(mutex_);
     sessions.push_back(is_same_session);
@@ -85,6 +89,7 @@ class FakeCore final : public IntroductionSource, public LinkEvents {
   GrantState grant;
   std::vector<bool> modes;
   std::vector<bool> sessions;
+  int power_losses = 0;
   std::vector<std::uint64_t> granted_locks;
   std::vector<bool> reconnected;
 
@@ -370,6 +375,25 @@ TEST_F(ServerLinkTest, LogsInAgainWhenTheServerHasForgottenTheSession) {
   const auto changed = requests_of(Op::kSetattr);
   EXPECT_EQ(changed.back().header.seq, 1U) << "a new session has a new sequence";
   EXPECT_EQ(changed.back().introductions.size(), 1U) << "and knows no nodes";
+}
+
+TEST_F(ServerLinkTest, TellsOfALossOfPowerOnlyIfTheSessionIsGoneAndTheMachineWasOff) {
+  connect();
+  const auto come_back = [&, reconnects = std::uint64_t{0}]() mutable {
+    server_.cut_all();
+    ++reconnects;
+    EXPECT_TRUE(server_.wait_until([&] { return link_->counters().reconnects() == reconnects; }));
+    return core_.look([](FakeCore& core) { return core.power_losses; });
+  };
+  server_.forget_sessions();
+  EXPECT_EQ(come_back(), 0) << "it was away for too long";
+  server_.change_boot();
+  EXPECT_EQ(come_back(), 0) << "an orderly stop";
+  server_.forget_sessions();
+  EXPECT_EQ(come_back(), 0) << "away for too long after it";
+  server_.change_boot();
+  server_.forget_sessions();
+  EXPECT_EQ(come_back(), 1);
 }
 
 TEST_F(ServerLinkTest, DoesNotAppendTwiceWhenTheServerHasForgottenTheSession) {
