@@ -49,7 +49,9 @@ done
 
 begin "Beside a full disk: old files are whole, in-place writes work, nothing is half done"
 # What is left of the disk's last blocks.
-says write "$home/rest" $((100 * mib)) sync >/dev/null
+for size in 64k 1k; do
+  dd if=/dev/zero of="$DISKS/homes/filler.$size" bs="$size" conv=fsync 2>/dev/null || true
+done
 cmp "$E2E_DIR/old" "$home/old"
 assert_eq "$(says overwrite "$home/inplace" B)" fine
 assert_eq "$(tr -d B <"$home/inplace" | wc -c)" 0
@@ -65,7 +67,7 @@ assert_eq "$(stat -c %s "$on_disk/allocated")" 0
 diff -r "$home" "$on_disk" || fail "mount and disk differ"
 
 begin "With space again all works, without a restart of anything"
-rm -f "$home/big" "$home/rest" "$home/copy" "$home/allocated"
+rm -f "$home/big" "$home/copy" "$home/allocated" "$DISKS"/homes/filler.*
 assert_eq "$(says write "$home/big" $((20 * mib)) sync)" fine
 assert_eq "$(stat -c %s "$on_disk/big")" $((20 * mib))
 cp "$home/old" "$home/copy"
