@@ -48,20 +48,27 @@ for sync in "" sync; do
 done
 
 begin "Beside a full disk: old files are whole, in-place writes work, nothing is half done"
-# What is left of the disk's last blocks.
-for size in 64k 1k; do
-  dd if=/dev/zero of="$DISKS/homes/filler.$size" bs="$size" conv=fsync 2>/dev/null || true
-done
+# Every block of it. What was freed can be used when the journal has it.
+fill_disk() {
+  local size
+  for size in 64k 1k; do
+    sync -f "$DISKS/homes"
+    dd if=/dev/zero of="$(mktemp "$DISKS/homes/filler.XXXXXX")" bs="$size" conv=fsync 2>/dev/null || true
+  done
+}
+fill_disk
 cmp "$E2E_DIR/old" "$home/old"
 assert_eq "$(says overwrite "$home/inplace" B)" fine
 assert_eq "$(tr -d B <"$home/inplace" | wc -c)" 0
 assert_fails "No space left on device" cp "$home/inplace" "$home/copy"
 # An append that failed may have left some of itself behind what was there.
+fill_disk
 size=$(stat -c %s "$E2E_DIR/old")
 assert_contains "$(says append "$home/old" $((2 * mib)))" ENOSPC
 cmp -n "$size" "$E2E_DIR/old" "$home/old"
 truncate -s "$size" "$home/old"
 rm -f "$home/allocated"
+fill_disk
 assert_contains "$(says allocate "$home/allocated" $((50 * mib)))" "fallocate ENOSPC"
 assert_eq "$(stat -c %s "$on_disk/allocated")" 0
 diff -r "$home" "$on_disk" || fail "mount and disk differ"
