@@ -48,24 +48,33 @@ for sync in "" sync; do
 done
 
 begin "Beside a full disk: old files are whole, in-place writes work, nothing is half done"
-# What is left of the disk's last blocks.
-says write "$home/rest" $((100 * mib)) sync >/dev/null
+# Every block of it. What was freed can be used when the journal has it.
+fill_disk() {
+  local size
+  for size in 64k 1k; do
+    sync -f "$DISKS/homes"
+    dd if=/dev/zero of="$(mktemp "$DISKS/homes/filler.XXXXXX")" bs="$size" conv=fsync 2>/dev/null || true
+  done
+}
+fill_disk
 cmp "$E2E_DIR/old" "$home/old"
 assert_eq "$(says overwrite "$home/inplace" B)" fine
 assert_eq "$(tr -d B <"$home/inplace" | wc -c)" 0
 assert_fails "No space left on device" cp "$home/inplace" "$home/copy"
 # An append that failed may have left some of itself behind what was there.
+fill_disk
 size=$(stat -c %s "$E2E_DIR/old")
 assert_contains "$(says append "$home/old" $((2 * mib)))" ENOSPC
 cmp -n "$size" "$E2E_DIR/old" "$home/old"
 truncate -s "$size" "$home/old"
 rm -f "$home/allocated"
+fill_disk
 assert_contains "$(says allocate "$home/allocated" $((50 * mib)))" "fallocate ENOSPC"
 assert_eq "$(stat -c %s "$on_disk/allocated")" 0
 diff -r "$home" "$on_disk" || fail "mount and disk differ"
 
 begin "With space again all works, without a restart of anything"
-rm -f "$home/big" "$home/rest" "$home/copy" "$home/allocated"
+rm -f "$home/big" "$home/copy" "$home/allocated" "$DISKS"/homes/filler.*
 assert_eq "$(says write "$home/big" $((20 * mib)) sync)" fine
 assert_eq "$(stat -c %s "$on_disk/big")" $((20 * mib))
 cp "$home/old" "$home/copy"

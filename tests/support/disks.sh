@@ -60,13 +60,13 @@ power_on() {
   mountpoint -q "$DISKS/$1.raw" || start_disk "$1"
   disk_says "$1" on
   # Another test may take the device that this one was told of.
-  local tries
+  local tries loop=
   for tries in 1 2 3 4 5; do
-    if losetup -f "$DISKS/$1.raw/disk.img" 2>/dev/null; then break; fi
+    if loop=$(losetup -f --show "$DISKS/$1.raw/disk.img" 2>/dev/null); then break; fi
     [ "$tries" -lt 5 ] || fail "no loop device for the disk $1"
     sleep 0.1
   done
-  mount -t ext4 "$(loop_of "$1")" "$DISKS/$1"
+  mount -t ext4 "$loop" "$DISKS/$1"
 }
 
 disk_says() {
@@ -80,9 +80,8 @@ is_off() {
 
 take_off() {
   local loop
-  loop=$(loop_of "$1")
   if mountpoint -q "$DISKS/$1"; then umount "$DISKS/$1" 2>/dev/null || umount -l "$DISKS/$1"; fi
-  [ -z "$loop" ] || losetup -d "$loop"
+  for loop in $(loop_of "$1"); do losetup -d "$loop"; done
   wait_until is_off "$1"
 }
 
@@ -109,7 +108,7 @@ new_boot() {
 
 # Called by e2e.sh when the mounts are gone. Set -e is off.
 take_disks_away() {
-  local name end=$((SECONDS + 10))
+  local name loop end=$((SECONDS + 10))
   if [ -n "$E2E_SERVER_PID" ]; then
     kill -TERM "$E2E_SERVER_PID" 2>/dev/null
     while kill -0 "$E2E_SERVER_PID" 2>/dev/null && [ "$SECONDS" -lt "$end" ]; do sleep 0.05; done
@@ -123,7 +122,7 @@ take_disks_away() {
     if mountpoint -q "$DISKS/$name"; then
       umount "$DISKS/$name" 2>/dev/null || umount -l "$DISKS/$name"
     fi
-    losetup -d "$(loop_of "$name")" 2>/dev/null
+    for loop in $(loop_of "$name"); do losetup -d "$loop" 2>/dev/null; done
     while ! is_off "$name" && [ "$SECONDS" -lt "$end" ]; do sleep 0.05; done
     fusermount3 -u -q "$DISKS/$name.raw" 2>/dev/null || umount -l "$DISKS/$name.raw"
   done

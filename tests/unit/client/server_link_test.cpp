@@ -379,7 +379,7 @@ TEST_F(ServerLinkTest, LogsInAgainWhenTheServerHasForgottenTheSession) {
 
 TEST_F(ServerLinkTest, TellsOfALossOfPowerOnlyIfTheSessionIsGoneAndTheMachineWasOff) {
   connect();
-  const auto come_back = [&, reconnects = std::uint64_t{0}]() mutable {
+  auto come_back = [&, reconnects = std::uint64_t{0}]() mutable {
     server_.cut_all();
     ++reconnects;
     EXPECT_TRUE(server_.wait_until([&] { return link_->counters().reconnects() == reconnects; }));
