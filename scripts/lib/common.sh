@@ -26,6 +26,8 @@ build_preset() {
 test_preset() {
   local preset=$1
   shift
+  # On a disk: homes in memory, as /tmp may be, keep attributes and sizes in ways of their own.
+  export TMPDIR=${TMPDIR:-/var/tmp}
   local runner=()
   # The thread sanitizer of gcc 12 maps its shadow where a kernel with more than 28 random bits
   # may have put something already.

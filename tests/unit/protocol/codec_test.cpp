@@ -147,8 +147,8 @@ TEST(Codec, RefusesEnumeratorsThatDoNotExist) {
   expect_enum<FallocateRequest>(8, 4);
   expect_enum<SeekRequest>(16, 1);
   expect_enum<LockRequest>(8, 1);
-  expect_enum<LockRequest>(9, 2);
-  expect_enum<TestLockRequest>(8, 2);
+  expect_enum<LockRequest>(9, 3);
+  expect_enum<TestLockRequest>(8, 3);
 }
 
 TEST(Codec, RefusesNanosecondsOfASecondOrMore) {
