@@ -129,6 +129,9 @@ bool Scan::add_files(NodeCache& nodes, Folder& folder, Window& window) {
   for (std::size_t& next = folder.scan.next_ahead; next < folder.scan.order.size(); ++next) {
     const Node* node = nodes.find(folder.scan.order[next].node);
     if (node == nullptr || !is_worth_fetching(*node)) continue;
+    // Other names of a file lead to the same node, here or in another folder.
+    const bool may_be_there = node->attributes.links > 1;
+    if (may_be_there && std::ranges::find(window.files, node->id) != window.files.end()) continue;
     const std::uint64_t size = node->attributes.size;
     const bool fits = window.bytes + size <= kWindowBytes || window.files.empty();
     if (window.files.size() == kWindowFiles || !fits) return false;

@@ -42,6 +42,15 @@ class ScanTest : public testing::Test {
     }
     return node.id;
   }
+  // Another name of a file.
+  void add_link(NodeId parent, NodeId file) {
+    Node& node = *nodes_.find(file);
+    node.attributes.links = 2;
+    const SharedName name(std::to_string(++last_inode_));
+    nodes_.find(parent)->folder->entries.emplace(name, file);
+    ++node.names;
+    ++nodes_.find(parent)->folder->changed_at;
+  }
   NodeId add_folder(NodeId parent) { return add(parent, S_IFDIR | 0755, 0); }
   NodeId add_file(NodeId parent, std::uint64_t size = 1000) {
     return add(parent, S_IFREG | 0644, size);
@@ -94,6 +103,16 @@ TEST_F(ScanTest, GoesThroughALargeFolderInWindows) {
   for (const NodeId file : files) read(file);
   EXPECT_EQ(missed_, 1);
   EXPECT_LE(requests_, 2 * 1000 / static_cast<int>(Scan::kWindowFiles));
+}
+
+TEST_F(ScanTest, FetchesAFileOnceHoweverManyNamesItHas) {
+  const NodeId first = add_folder(kRootNode);
+  const std::vector<NodeId> files = {add_file(first), add_file(first), add_file(first)};
+  const NodeId second = add_folder(kRootNode);
+  add_link(first, files[2]);
+  add_link(second, files[2]);
+  read(files[0]);
+  EXPECT_THAT(read(files[1]), ElementsAre(files[1], files[2]));
 }
 
 TEST_F(ScanTest, FetchesNoMoreThanItsBytes) {
