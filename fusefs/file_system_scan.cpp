@@ -19,6 +19,7 @@ std::vector<FileSystem::SmallFile> FileSystem::begin_fetches(ClientState& state,
     const std::uint64_t size = node.attributes.size;
     ReadStream whole;
     const auto fetches = data_of(node).reads.plan(whole, 0, size, size, false);
+    if (fetches.empty()) continue;  // under way already, by another name of the file
     HOMEFS_CHECK(fetches.size() == 1);
     begun.push_back({id, fetches.front()});
     state.prefetched.push_back(id);
