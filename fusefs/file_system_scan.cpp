@@ -19,7 +19,8 @@ std::vector<FileSystem::SmallFile> FileSystem::begin_fetches(ClientState& state,
     const std::uint64_t size = node.attributes.size;
     ReadStream whole;
     const auto fetches = data_of(node).reads.plan(whole, 0, size, size, false);
-    if (fetches.size() != 1) continue;  // it is being fetched
+    if (fetches.empty()) continue;  // it is being fetched
+    HOMEFS_CHECK(fetches.size() == 1);
     begun.push_back({id, fetches.front()});
     state.prefetched.push_back(id);
     state.prefetched_bytes += size;

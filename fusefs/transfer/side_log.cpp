@@ -11,6 +11,7 @@ namespace homefs {
 SideLog::SideLog(SideLogOptions options)
     : options_(std::move(options)),
       process_(process_name()),
+      table_(/*ends_idle_reads=*/!options_.mount.empty()),
       file_(options_.file, options_.limits),
       thread_([this] { run(); }) {}
 

@@ -159,7 +159,7 @@ void TransferTable::tell(const Key& key, Transfer& transfer, Time now,
 }
 
 std::vector<TransferRecord> TransferTable::take_records(Time now, bool is_end) {
-  end_idle_reads(now);
+  if (ends_idle_reads_) end_idle_reads(now);
   std::vector<TransferRecord> records;
   for (auto& [key, transfer] : transfers_) {
     if (transfer.is_told || is_shown(transfer, now)) tell(key, transfer, now, records);

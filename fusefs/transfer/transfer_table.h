@@ -37,6 +37,10 @@ class TransferTable {
   /// Records of ends that wait to be written; beyond it they are counted as dropped.
   static constexpr std::size_t kEndsMax = 1024;
 
+  /// Whether a read that stands still for kReadIdle is done: through a mount nobody says so. Where
+  /// each transfer is finished it is not; it may wait for the network.
+  explicit TransferTable(bool ends_idle_reads = true) : ends_idle_reads_(ends_idle_reads) {}
+
   /// Begins a transfer, or says more of one that is under way: `total` only grows.
   void start(NodeId node, TransferDirection direction, const std::string& path, std::uint64_t total,
              Time now);
@@ -89,6 +93,7 @@ class TransferTable {
   void end_idle_reads(Time now);
   void tell(const Key& key, Transfer& transfer, Time now, std::vector<TransferRecord>& records);
 
+  const bool ends_idle_reads_;
   std::map<Key, Transfer> transfers_;
   std::vector<TransferRecord> ends_;
   std::array<Batch, 2> batches_;

@@ -200,6 +200,16 @@ if [ -z "$pip" ]; then assert_contains "$("$home/venv/bin/pip" --version)" "$hom
 python3 -m compileall -q "$home/venv" >/dev/null || true
 rm -rf "$home/venv"
 
+begin "A search through small files that have several names each"
+mkdir "$home/names"
+for i in {1..60}; do
+  echo "text $i" >"$home/names/$i"
+  ln "$home/names/$i" "$home/names/again$i"
+done
+unmount_home "$home"
+mount_home alice "$home"
+assert_eq "$(grep -r text "$home/names" | wc -l)" 120
+
 begin "Nothing is left when all is removed"
 chmod -R u+w "$home"
 rm -rf "${home:?}"/* "$home"/.[!.]*

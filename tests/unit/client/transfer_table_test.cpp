@@ -106,6 +106,16 @@ TEST_F(TransferTableTest, TakesAReadThatNobodyGoesOnWithAsDone) {
   EXPECT_EQ(events(take(5000)), Events{TransferEvent::kDone});
 }
 
+TEST_F(TransferTableTest, WaitsForTheEndOfAReadThatIsFinishedBySomebody) {
+  TransferTable table(/*ends_idle_reads=*/false);
+  table.start(kFile, TransferDirection::kDown, "f", 4 * kMiB, at(0));
+  table.move(kFile, TransferDirection::kDown, kMiB, at(10));
+  for (const auto& record : table.take_records(at(60'000), false)) {
+    EXPECT_NE(record.event, TransferEvent::kDone);
+  }
+  EXPECT_EQ(table.under_way(), 1U);
+}
+
 TEST_F(TransferTableTest, SaysThatATransferWasResumedOnce) {
   table_.start(kFile, TransferDirection::kUp, "big", 4 * kMiB, at(0));
   (void)take(0);
