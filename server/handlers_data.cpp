@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "protocol/block.h"
@@ -188,9 +189,10 @@ Reply seek(HandlerContext& context, const SeekRequest& request) {
 Reply fsync(HandlerContext& context, const FsyncRequest& request) {
   const auto inode = context.nodes.find(request.node);
   if (!inode) return error_reply(inode.error());
-  if (auto done = context.home.fsync(*inode, request.data_only); !done) {
-    return error_reply(done.error());
-  }
+  const auto done = context.home.fsync(*inode, request.data_only);
+  const std::optional<Status> failure = context.nodes.take_sync_failure(request.node);
+  if (!done) return error_reply(done.error());
+  if (failure) return error_reply({*failure, "an earlier sync of it has failed"});
   return reply_with(EmptyMessage{});
 }
 

@@ -63,7 +63,7 @@ Result<void> Home::fsync(const InodeRef& inode, bool data_only) {
   if (!inode->is_file() && !inode->is_folder()) return fail(Status::kInvalid);
   const auto file = inodes_->open(inode);
   if (!file) return std::unexpected(file.error());
-  return disk::sync((*file)->get(), data_only);
+  return inode->sync_failures().run([&] { return disk::sync((*file)->get(), data_only); });
 }
 
 Result<DigestReply> Home::digest(const InodeRef& inode, const DigestRequest& request) {

@@ -6,7 +6,7 @@
 //
 // Owner: NodeTables, running operations and the inodes of its children (each child keeps its parent
 // alive, because the way to the child leads over it). Executor: thread-safe, see the members.
-// Blocks: size_lock waits for the disk operation that changes the size.
+// Blocks: size_lock waits for the disk operation that changes the size, sync_failures for a sync.
 #pragma once
 
 #include <sys/stat.h>
@@ -20,6 +20,7 @@
 
 #include "protocol/ids.h"
 #include "server/posix_disk.h"
+#include "server/sync_failures.h"
 
 namespace homefs {
 
@@ -54,6 +55,7 @@ class Inode {
 
   /// Shared: data operations that leave the size as it is. Exclusive: those that may change it.
   [[nodiscard]] std::shared_mutex& size_lock() const { return size_lock_; }
+  [[nodiscard]] SyncFailures& sync_failures() const { return sync_failures_; }
 
  private:
   friend class DescriptorCache;
@@ -63,6 +65,7 @@ class Inode {
   const Identity identity_;
   const std::uint32_t type_;
   mutable std::shared_mutex size_lock_;
+  mutable SyncFailures sync_failures_;
 
   // Guarded by the table's mutex: where it was last seen, who knows it, and its version.
   InodeRef parent_;             // null: the root, an orphan, or one that is gone

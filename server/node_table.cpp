@@ -41,11 +41,23 @@ Result<void> NodeTable::bind(NodeId node, const InodeRef& inode) {
       return fail(Status::kProtocolError, "the node number means something else");
     }
     if (entries_.size() >= nodes_max_) make_room(released);
-    entries_.emplace(number_of(node), Entry{.inode = inode, .used_at = ++binds_});
+    entries_.emplace(number_of(node), Entry{.inode = inode,
+                                            .used_at = ++binds_,
+                                            .sync_failures_taken = inode->sync_failures().count()});
     if (++counts_[inode.get()] == 1) home_.inodes().bind(inode);
   }
   hand_over(released);
   return {};
+}
+
+std::optional<Status> NodeTable::take_sync_failure(NodeId node) {
+  const std::lock_guard lock(mutex_);
+  const auto entry = entries_.find(number_of(node));
+  if (entry == entries_.end()) return std::nullopt;
+  const SyncFailures& failures = entry->second.inode->sync_failures();
+  const std::uint32_t count = failures.count();
+  if (std::exchange(entry->second.sync_failures_taken, count) == count) return std::nullopt;
+  return failures.last();
 }
 
 // Precondition: mutex_ is held. What nobody knows any more goes to `released`, for hand_over()

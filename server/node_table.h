@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -39,6 +40,9 @@ class NodeTable {
   Result<void> check_free(NodeId node);
   /// From now on `node` means `inode`. kProtocolError when it means another one.
   Result<void> bind(NodeId node, const InodeRef& inode);
+  /// With what a sync of the node's inode has failed, in any session, since it was bound or this
+  /// was asked; none if it has not.
+  std::optional<Status> take_sync_failure(NodeId node);
   void forget(std::span<const NodeId> nodes);
   /// Forgets all, also the root.
   void clear();
@@ -50,7 +54,8 @@ class NodeTable {
  private:
   struct Entry {
     InodeRef inode;
-    std::uint64_t used_at = 0;  // the value of binds_ then
+    std::uint64_t used_at = 0;              // the value of binds_ then
+    std::uint32_t sync_failures_taken = 0;  // the inode's count then
   };
   using Entries = std::unordered_map<std::uint64_t, Entry>;
 

@@ -6,6 +6,8 @@ in order, or `fine`.
                                            ends the writing, then perhaps an fsync; close
   disk_checks.py overwrite FILE BYTE       the file's bytes become BYTE, in place; fsync; close
   disk_checks.py append FILE BYTES         one write at the end; fsync; close
+  disk_checks.py both FILE SAME CONTROL    a file that is written under two names, in place, each then synced
+                                           twice; the disk of CONTROL takes nothing during the first sync
   disk_checks.py read FILE
   disk_checks.py sync FILE                 also of a folder
   disk_checks.py allocate FILE BYTES
@@ -68,6 +70,25 @@ def overwrite(calls, fd, byte):
     calls.write_all(fd, byte.encode() * os.fstat(fd).st_size)
 
 
+def both(calls, path, same, control):
+    def tell(text):
+        with open(control, "w", encoding="ascii") as out:
+            out.write(text)
+
+    first, second = (os.open(name, os.O_WRONLY) for name in (path, same))
+    os.pwrite(first, b"B" * PIECE, 0)
+    os.pwrite(second, b"B" * PIECE, 1 << 20)
+    tell("fail-writes")
+    calls.do("first", os.fdatasync, first)
+    tell("heal")
+    # Data alone, in blocks that the file has: nothing that the journal would fail with.
+    calls.do("second", os.fdatasync, second)
+    calls.do("first-again", os.fdatasync, first)
+    calls.do("second-again", os.fdatasync, second)
+    os.close(first)
+    os.close(second)
+
+
 def append(calls, fd, size):
     calls.do("write", os.write, fd, b"x" * int(size))
 
@@ -110,6 +131,7 @@ WHAT = {
     "write": write,
     "overwrite": with_file(os.O_WRONLY, overwrite),
     "append": with_file(os.O_WRONLY | os.O_APPEND, append),
+    "both": both,
     "read": with_file(os.O_RDONLY, read, syncs=False),
     "sync": with_file(os.O_RDONLY, lambda calls, fd: None),
     "allocate": with_file(os.O_WRONLY | os.O_CREAT, allocate),

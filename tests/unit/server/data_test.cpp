@@ -6,6 +6,7 @@
 #include "protocol/block.h"
 #include "protocol/block_md5.h"
 #include "protocol/md5_stream.h"
+#include "server/inode_table.h"
 #include "tests/support/server/test_home.h"
 
 namespace homefs {
@@ -209,6 +210,29 @@ TEST_F(Data, FsyncTakesFilesAndFolders) {
   EXPECT_EQ(fsync(kRootNode, false), Status::kOk);
   session_.symlink(kRootNode, "l", NodeId{2}, "x");
   EXPECT_EQ(fsync(NodeId{2}, false), Status::kInvalid);
+}
+
+TEST_F(Data, AFailedSyncIsToldOnceToEachSessionThatKnewTheFile) {
+  const NodeId file = session_.make_file(kRootNode, "a", "x");
+  const NodeId other = session_.make_file(kRootNode, "b", "x");
+  TestSession second(home_);
+  const NodeId in_second = second.find(kRootNode, "a");
+  const auto fsync = [](TestSession& session, NodeId node) {
+    return session.call<EmptyMessage>(Op::kFsync, FsyncRequest{.node = node}).status;
+  };
+  // As if a third one had got it out of the kernel, which tells it once.
+  const InodeRef inode = home_->inodes().find(session_.getattr(file)->attributes.inode);
+  ASSERT_NE(inode, nullptr);
+  EXPECT_FALSE(inode->sync_failures().run([] { return Result<void>(fail(Status::kNoSpace)); }));
+  TestSession late(home_);
+  const NodeId in_late = late.find(kRootNode, "a");
+
+  EXPECT_EQ(fsync(session_, file), Status::kNoSpace);
+  EXPECT_EQ(fsync(session_, file), Status::kOk);
+  EXPECT_EQ(fsync(session_, other), Status::kOk);
+  EXPECT_EQ(fsync(second, in_second), Status::kNoSpace);
+  EXPECT_EQ(fsync(second, in_second), Status::kOk);
+  EXPECT_EQ(fsync(late, in_late), Status::kOk);
 }
 
 TEST_F(Data, DigestsAreThoseOfTheBlocksAndOfTheWhole) {
