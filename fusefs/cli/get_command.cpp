@@ -1,9 +1,7 @@
 // `homefs get`: files and trees from the server, verified, resumed where they broke off.
-#include <cstdio>
+#include <filesystem>
 
-#include "fusefs/cli/remote_command.h"
-#include "fusefs/cli/transfer_end.h"
-#include "fusefs/cli/transfer_flags.h"
+#include "fusefs/cli/transfer_command.h"
 #include "fusefs/remote/remote_walk.h"
 #include "fusefs/transfer/get_run.h"
 #include "fusefs/transfer/local_tree.h"
@@ -11,8 +9,10 @@
 namespace homefs {
 namespace {
 
-class GetCommand final : public RemoteCommand {
+class GetCommand final : public TransferCommand {
  public:
+  GetCommand() : TransferCommand(TransferDirection::kDown) {}
+
   void declare(CLI::App& app) override {
     app.add_option("path", paths_, "what is got, [USER@]HOST[:PORT]/PATH, and the folder for it")
         ->type_name("REMOTE... [LOCAL]")
@@ -27,45 +27,25 @@ class GetCommand final : public RemoteCommand {
     return arguments;
   }
 
-  int run(RemoteContext& context) override {
-    auto options = flags_.options();
-    if (!options) return report(options.error());
-    options->client_key = context.session.client_id();
-    filter_ = flags_.filter();
-    local_text_ = paths_.size() < 2 ? "." : paths_.back();
-    if (paths_.size() >= 2) paths_.pop_back();
-    TransferDisplay display({.is_quiet = flags_.is_quiet, .is_json = flags_.is_json},
-                            [&context] { context.session.link().close(); });
-    options->is_stopped = &display.is_stopped();
-    TransferMonitor monitor(TransferDirection::kDown, context.session.side_log(), display.note());
-    const Result<> done = get(context, *options, display, monitor);
-    return end_transfer(context, display, monitor, TransferDirection::kDown, done);
-  }
-
  private:
-  Result<> get(RemoteContext& context, const TransferOptions& options, TransferDisplay& display,
-               TransferMonitor& monitor) {
-    TreeEntry source;
+  Result<> look(RemoteContext& context, Trees& trees, TransferMonitor& monitor) override {
     for (const std::string& text : paths_) {
-      if (const Result<> added = add_source(context, text, source, monitor); !added) {
+      if (const Result<> added = add_source(context, text, trees.source, monitor); !added) {
         monitor.failed(text, added.error());
       }
     }
-    source.sort_children();
-    if (source.children.empty()) return {};
-    auto folder = find_folder(source);
+    trees.source.sort_children();
+    if (trees.source.children.empty()) return {};
+    auto folder = find_folder(trees.source);
     if (!folder) return std::unexpected(folder.error());
-    TreeEntry target;
-    look_at_target(*folder, source, target, monitor);
-    TransferPlan plan = make_plan(source, target, {.compares_contents = options.compares_contents});
-    if (flags_.is_dry) {
-      print_plan(plan, flags_);
-      monitor.plan(plan.files, plan.bytes);
-      return {};
-    }
-    display.start(monitor);
-    GetRun(context.client(), monitor, options).run(plan, *folder);
+    folder_ = *std::move(folder);
+    look_at_target(trees, monitor);
     return {};
+  }
+
+  void carry_out(RemoteContext& context, TransferPlan& plan, TransferMonitor& monitor,
+                 const TransferOptions& options) override {
+    GetRun(context.client(), monitor, options).run(plan, folder_);
   }
 
   // `source` gets what `text` names as a child, or as its children.
@@ -110,12 +90,12 @@ class GetCommand final : public RemoteCommand {
 
   // The local folder that takes all in; the one source may get another name.
   Result<std::filesystem::path> find_folder(TreeEntry& source) const {
-    const std::filesystem::path path(local_text_);
+    const std::filesystem::path path(target_text_);
     std::error_code error;
     if (std::filesystem::is_directory(path, error)) return path;
     const bool needs_folder =
-        source.children.size() > 1 || is_merging_ || local_text_.ends_with('/');
-    if (needs_folder) return fail(Status::kNotDirectory, local_text_);
+        source.children.size() > 1 || is_merging_ || target_text_.ends_with('/');
+    if (needs_folder) return fail(Status::kNotDirectory, target_text_);
     const auto parent = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
     if (!std::filesystem::is_directory(parent, error)) {
       return fail(Status::kNoSuchDirectory, parent.string());
@@ -124,28 +104,23 @@ class GetCommand final : public RemoteCommand {
     return parent;
   }
 
-  static void look_at_target(const std::filesystem::path& folder, const TreeEntry& source,
-                             TreeEntry& target, TransferMonitor& monitor) {
-    for (const TreeEntry& child : source.children) {
-      auto entry = local_entry(folder / child.name);
+  void look_at_target(Trees& trees, TransferMonitor& monitor) const {
+    for (const TreeEntry& child : trees.source.children) {
+      auto entry = local_entry(folder_ / child.name);
       if (!entry) continue;
       if (entry->is_folder() && child.is_folder()) {
-        if (auto walked = walk_local(folder / child.name, {})) {
+        if (auto walked = walk_local(folder_ / child.name, {})) {
           *entry = std::move(walked->root);
         } else {
           monitor.failed(child.name, walked.error());
         }
       }
       entry->name = child.name;
-      target.children.push_back(*std::move(entry));
+      trees.target.children.push_back(*std::move(entry));
     }
   }
 
-  std::vector<std::string> paths_;
-  std::string local_text_;
-  TransferFlags flags_;
-  PathFilter filter_;
-  bool is_merging_ = false;
+  std::filesystem::path folder_;  // where all goes
 };
 
 }  // namespace

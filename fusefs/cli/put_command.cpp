@@ -1,11 +1,8 @@
 // `homefs put`: files and trees to the server, verified, resumed where they broke off.
-#include <cstdio>
+#include <filesystem>
 
 #include "fusefs/cli/list_format.h"
-#include "fusefs/cli/remote_command.h"
-#include "fusefs/cli/terminal.h"
-#include "fusefs/cli/transfer_end.h"
-#include "fusefs/cli/transfer_flags.h"
+#include "fusefs/cli/transfer_command.h"
 #include "fusefs/remote/destination.h"
 #include "fusefs/remote/pipeline.h"
 #include "fusefs/remote/remote_walk.h"
@@ -15,8 +12,10 @@
 namespace homefs {
 namespace {
 
-class PutCommand final : public RemoteCommand {
+class PutCommand final : public TransferCommand {
  public:
+  PutCommand() : TransferCommand(TransferDirection::kUp) {}
+
   void declare(CLI::App& app) override {
     app.add_option("path", paths_, "what is put, and where: [USER@]HOST[:PORT]/PATH")
         ->type_name("LOCAL... TARGET")
@@ -30,48 +29,24 @@ class PutCommand final : public RemoteCommand {
     return {&paths_.back()};
   }
 
-  int run(RemoteContext& context) override {
-    auto options = flags_.options();
-    if (!options) return report(options.error());
-    options->client_key = context.session.client_id();
-    filter_ = flags_.filter();
-    target_text_ = paths_.size() < 2 ? "." : paths_.back();
-    if (paths_.size() >= 2) paths_.pop_back();
-    TransferDisplay display({.is_quiet = flags_.is_quiet, .is_json = flags_.is_json},
-                            [&context] { context.session.link().close(); });
-    options->is_stopped = &display.is_stopped();
-    TransferMonitor monitor(TransferDirection::kUp, context.session.side_log(), display.note());
-    const Result<> done = put(context, *options, display, monitor);
-    return end_transfer(context, display, monitor, TransferDirection::kUp, done);
-  }
-
  private:
-  Result<> put(RemoteContext& context, const TransferOptions& options, TransferDisplay& display,
-               TransferMonitor& monitor) {
-    TreeEntry source;
-    collect(source, monitor);
-    if (const Result<> checked = check_names(source); !checked) return checked;
-    if (source.children.empty()) return {};
+  Result<> look(RemoteContext& context, Trees& trees, TransferMonitor& monitor) override {
+    collect(trees.source, monitor);
+    if (const Result<> checked = check_names(trees.source); !checked) return checked;
+    if (trees.source.children.empty()) return {};
     const auto path = context.path(target_text_);
     if (!path) return std::unexpected(path.error());
-    const bool is_for_many = source.children.size() > 1 || is_merging_;
+    const bool is_for_many = trees.source.children.size() > 1 || is_merging_;
     const auto destination = find_destination(context.client(), *path, is_for_many);
     if (!destination) return std::unexpected(destination.error());
-    if (!destination->name.empty()) source.children.front().name = destination->name;
-    TreeEntry target;
-    if (const Result<> looked = look_at_target(context, destination->folder.id, source, target);
-        !looked) {
-      return looked;
-    }
-    TransferPlan plan = make_plan(source, target, {.compares_contents = options.compares_contents});
-    if (flags_.is_dry) {
-      print_plan(plan, flags_);
-      monitor.plan(plan.files, plan.bytes);
-      return {};
-    }
-    display.start(monitor);
-    PutRun(context.client(), monitor, options).run(plan, destination->folder.id);
-    return {};
+    if (!destination->name.empty()) trees.source.children.front().name = destination->name;
+    folder_ = destination->folder.id;
+    return look_at_target(context.client(), trees);
+  }
+
+  void carry_out(RemoteContext& context, TransferPlan& plan, TransferMonitor& monitor,
+                 const TransferOptions& options) override {
+    PutRun(context.client(), monitor, options).run(plan, folder_);
   }
 
   // The sources as children of one folder, whose names are those they will have.
@@ -130,28 +105,26 @@ class PutCommand final : public RemoteCommand {
   }
 
   // What of the sources is in the folder already.
-  static Result<> look_at_target(RemoteContext& context, NodeId folder, const TreeEntry& source,
-                                 TreeEntry& target) {
-    RemoteClient& client = context.client();
+  Result<> look_at_target(RemoteClient& client, Trees& trees) const {
     Pipeline<RemoteNode> lookups;
     Result<> result;
-    for (const TreeEntry& child : source.children) {
-      lookups.push(client.lookup({folder, child.name}), [&](Result<RemoteNode> found) {
+    for (const TreeEntry& child : trees.source.children) {
+      lookups.push(client.lookup({folder_, child.name}), [&](Result<RemoteNode> found) {
         if (!found) {
           if (found.error().status != Status::kNoSuchFile) {
             result = std::unexpected(found.error());
           }
           return;
         }
-        target.children.push_back({.name = child.name,
-                                   .attributes = found->attributes,
-                                   .target = std::move(found->target),
-                                   .node = found->id});
+        trees.target.children.push_back({.name = child.name,
+                                         .attributes = found->attributes,
+                                         .target = std::move(found->target),
+                                         .node = found->id});
       });
     }
     lookups.drain();
-    for (TreeEntry& child : target.children) {
-      const TreeEntry* from = source.find(child.name);
+    for (TreeEntry& child : trees.target.children) {
+      const TreeEntry* from = trees.source.find(child.name);
       if (!child.is_folder() || from == nullptr || !from->is_folder()) continue;
       auto walked = walk_remote(client, {child.node, child.attributes, {}}, {});
       if (!walked) return std::unexpected(walked.error());
@@ -160,11 +133,7 @@ class PutCommand final : public RemoteCommand {
     return result;
   }
 
-  std::vector<std::string> paths_;
-  std::string target_text_;
-  TransferFlags flags_;
-  PathFilter filter_;
-  bool is_merging_ = false;
+  NodeId folder_{};  // where all goes
 };
 
 }  // namespace

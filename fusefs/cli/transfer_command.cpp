@@ -1,4 +1,4 @@
-#include "fusefs/cli/transfer_end.h"
+#include "fusefs/cli/transfer_command.h"
 
 #include <cstdio>
 
@@ -40,10 +40,50 @@ const char* name_of(PlanStep step) {
   return nullptr;
 }
 
+// For --dry-run: a line for each thing that would be made or sent.
+void print_plan(const TransferPlan& plan) {
+  for (const PlanItem& item : plan.items) {
+    const char* name = name_of(item.step);
+    if (name != nullptr) std::printf("%s %s\n", name, escaped(item.path).c_str());
+  }
+}
+
 }  // namespace
 
-int end_transfer(RemoteContext& context, TransferDisplay& display, TransferMonitor& monitor,
-                 TransferDirection direction, const Result<>& done) {
+int TransferCommand::run(RemoteContext& context) {
+  auto options = flags_.options();
+  if (!options) return report(options.error());
+  options->client_key = context.session.client_id();
+  filter_ = flags_.filter();
+  target_text_ = paths_.size() < 2 ? "." : paths_.back();
+  if (paths_.size() >= 2) paths_.pop_back();
+  TransferDisplay display({.is_quiet = flags_.is_quiet, .is_json = flags_.is_json},
+                          [&context] { context.session.link().close(); });
+  options->is_stopped = &display.is_stopped();
+  TransferMonitor monitor(direction_, context.session.side_log(), display.note());
+  const Result<> done = transfer(context, *options, display, monitor);
+  return end(context, display, monitor, done);
+}
+
+Result<> TransferCommand::transfer(RemoteContext& context, const TransferOptions& options,
+                                   TransferDisplay& display, TransferMonitor& monitor) {
+  Trees trees;
+  if (Result<> looked = look(context, trees, monitor); !looked) return looked;
+  if (trees.source.children.empty()) return {};
+  TransferPlan plan =
+      make_plan(trees.source, trees.target, {.compares_contents = options.compares_contents});
+  if (flags_.is_dry) {
+    if (!flags_.is_quiet && !flags_.is_json) print_plan(plan);
+    monitor.plan(plan.files, plan.bytes);
+    return {};
+  }
+  display.start(monitor);
+  carry_out(context, plan, monitor, options);
+  return {};
+}
+
+int TransferCommand::end(RemoteContext& context, TransferDisplay& display, TransferMonitor& monitor,
+                         const Result<>& done) {
   int status = status_of(monitor.figures());
   if (!done) {
     status = number_of(exit_status_of(done.error()));
@@ -55,17 +95,9 @@ int end_transfer(RemoteContext& context, TransferDisplay& display, TransferMonit
     context.last_status = Status::kIoError;
   }
   if (display.is_stopped()) status = kInterruptedStatus;
-  display.finish(monitor, direction, status);
+  display.finish(monitor, direction_, status);
   context.session.side_log().flush();
   return status;
-}
-
-void print_plan(const TransferPlan& plan, const TransferFlags& flags) {
-  if (flags.is_quiet || flags.is_json) return;
-  for (const PlanItem& item : plan.items) {
-    const char* name = name_of(item.step);
-    if (name != nullptr) std::printf("%s %s\n", name, escaped(item.path).c_str());
-  }
 }
 
 }  // namespace homefs
