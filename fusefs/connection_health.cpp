@@ -15,11 +15,11 @@ ConnectionHealth::Verdict ConnectionHealth::check(Time now, const Signs& signs,
     // The acknowledgement may be that of our own ping: it is no answer, but no missed one either.
     last_ping_ = now;
   }
-  if (was_suspended_) {
-    was_suspended_ = false;
+  if (is_in_doubt_) {
+    is_in_doubt_ = false;
     pings_ = 1;
     last_ping_ = now;
-    give_up_ = now + kAfterSuspend;
+    give_up_ = now + kDoubt;
     return Verdict::kPing;
   }
   if (give_up_ != Time{} && now >= give_up_) return Verdict::kBroken;

@@ -30,19 +30,19 @@ class ConnectionHealth {
   /// When check() last saw a sign of life.
   [[nodiscard]] Time last_alive() const { return last_alive_; }
 
-  /// The machine has slept: what lies before now says nothing about the connection. It is asked at
-  /// once, and given up when it does not answer within `kAfterSuspend`.
-  void on_suspend() { was_suspended_ = true; }
+  /// The machine has slept, or its network is another one: what lies before now says nothing about
+  /// the connection. It is asked at once, and given up when it does not answer within `kDoubt`.
+  void doubt() { is_in_doubt_ = true; }
 
-  static constexpr std::chrono::milliseconds kAfterSuspend{2000};
+  static constexpr std::chrono::milliseconds kDoubt{2000};
 
  private:
   Time last_alive_;
   Time last_ping_{};
-  Time give_up_{};  // after a suspend; zero: not set
+  Time give_up_{};  // after a doubt; zero: not set
   std::uint64_t bytes_acknowledged_ = 0;
   int pings_ = 0;
-  bool was_suspended_ = false;
+  bool is_in_doubt_ = false;
 };
 
 }  // namespace homefs

@@ -80,6 +80,11 @@ std::uint64_t LinkConnection::bytes_acknowledged() {
   return tcp_figures(statistics_socket_.get()).bytes_acknowledged;
 }
 
+ConnectionWay LinkConnection::way() {
+  const std::lock_guard lock(mutex_);
+  return statistics_socket_ ? way_of(statistics_socket_.get()) : ConnectionWay::kSame;
+}
+
 std::chrono::microseconds LinkConnection::round_trip() {
   const std::lock_guard lock(mutex_);
   return tcp_figures(statistics_socket_.get()).round_trip;

@@ -14,6 +14,7 @@
 #include <optional>
 #include <vector>
 
+#include "fusefs/network_watch.h"
 #include "protocol/channel.h"
 
 namespace homefs {
@@ -76,6 +77,8 @@ class LinkConnection final : public ChannelEvents {
   }
   /// Bytes that the peer's kernel has acknowledged; 0 where that is not known.
   [[nodiscard]] std::uint64_t bytes_acknowledged();
+  /// Whether a new connection would go the same way.
+  [[nodiscard]] ConnectionWay way();
   /// As the kernel has measured it; zero where that is not known.
   [[nodiscard]] std::chrono::microseconds round_trip();
   [[nodiscard]] std::uint64_t bytes_received() const {
@@ -96,7 +99,7 @@ class LinkConnection final : public ChannelEvents {
   ConnectionOwner& owner_;
   const std::uint64_t id_;
   std::shared_ptr<Channel> channel_;  // set by start(), constant after it
-  UniqueFd statistics_socket_;        // guarded by mutex_: a duplicate, for TCP_INFO alone
+  UniqueFd statistics_socket_;        // guarded by mutex_: a duplicate, for asking about it
 
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -10,6 +10,8 @@ namespace {
 
 // A connection that has held so long is no sign of a server that breaks what it accepts.
 constexpr std::chrono::seconds kHeldLongEnough{10};
+// A network that changes all the time must not break each attempt to connect before it is done.
+constexpr std::chrono::seconds kHurriesApart{3};
 
 }  // namespace
 
@@ -21,8 +23,11 @@ void ServerLink::start_tending(const ConnectionPtr& connection) {
 
 void ServerLink::on_tick(bool was_suspended) {
   const SteadyTime now = std::chrono::steady_clock::now();
-  if (was_suspended) {
-    // Whatever the dialing thread waits for was meant for the time before the sleep.
+  const bool has_network_changed = network_.has_changed();
+  if (was_suspended ||
+      (has_network_changed && !is_connected() && now - last_hurry_ > kHurriesApart)) {
+    // Whatever the dialing thread waits for was meant for the time or the network before.
+    last_hurry_ = now;
     dialer_.interrupt();
     reconnector_.hurry();
   }
@@ -33,7 +38,12 @@ void ServerLink::on_tick(bool was_suspended) {
     for (const auto& [id, each] : *tended) connections.push_back(each.connection);
   }
   for (const ConnectionPtr& connection : connections) {
-    tend(connection, was_suspended, keepalive());
+    const ConnectionWay way = has_network_changed ? connection->way() : ConnectionWay::kSame;
+    if (way == ConnectionWay::kNoAddress) {
+      connection->close({Status::kDisconnected, "this machine has another address now"});
+    } else {
+      tend(connection, was_suspended || way == ConnectionWay::kOther, keepalive());
+    }
   }
   if (options_.times.timeo) fail_expired(now - *options_.times.timeo);
   bool has_held = false;
@@ -43,6 +53,8 @@ void ServerLink::on_tick(bool was_suspended) {
   }
   if (has_held) reconnector_.forget_failures();
 }
+
+bool ServerLink::is_connected() { return state_.lock()->control != nullptr; }
 
 SteadyTime ServerLink::last_sign_of_life() {
   SteadyTime last{};
@@ -60,7 +72,7 @@ std::chrono::milliseconds ServerLink::keepalive() {
   return std::min<std::chrono::milliseconds>(options_.times.keepalive, state->session->keepalive);
 }
 
-void ServerLink::tend(const ConnectionPtr& connection, bool was_suspended,
+void ServerLink::tend(const ConnectionPtr& connection, bool is_in_doubt,
                       std::chrono::milliseconds keepalive) {
   const SteadyTime now = std::chrono::steady_clock::now();
   const ConnectionHealth::Signs signs{.last_received = connection->last_received(),
@@ -72,7 +84,7 @@ void ServerLink::tend(const ConnectionPtr& connection, bool was_suspended,
     auto tended = tended_.lock();
     const auto found = tended->find(connection->id());
     if (found == tended->end()) return;
-    if (was_suspended) found->second.health.on_suspend();
+    if (is_in_doubt) found->second.health.doubt();
     verdict = found->second.health.check(now, signs, keepalive);
     if (verdict == ConnectionHealth::Verdict::kPing) {
       // Never below kPingTagFirst: the highest bit stays set.

@@ -29,6 +29,7 @@
 #include "fusefs/link_counters.h"
 #include "fusefs/link_dialer.h"
 #include "fusefs/link_options.h"
+#include "fusefs/network_watch.h"
 #include "fusefs/reconnector.h"
 #include "fusefs/ticker.h"
 #include "protocol/guarded.h"
@@ -156,9 +157,9 @@ class ServerLink final : public Link, private ConnectionOwner {
   // Keeping alive (link_tend.cpp).
   void start_tending(const ConnectionPtr& connection);
   void on_tick(bool was_suspended);
+  [[nodiscard]] bool is_connected();
   [[nodiscard]] std::chrono::milliseconds keepalive();
-  void tend(const ConnectionPtr& connection, bool was_suspended,
-            std::chrono::milliseconds keepalive);
+  void tend(const ConnectionPtr& connection, bool is_in_doubt, std::chrono::milliseconds keepalive);
   void fail_expired(SteadyTime limit);
 
   const LinkOptions options_;
@@ -179,6 +180,8 @@ class ServerLink final : public Link, private ConnectionOwner {
   LinkDialer dialer_;
   std::atomic<std::uint32_t> last_ping_tag_{kPingTagFirst};
   bool is_started_ = false;  // of the thread that logs in
+  NetworkWatch network_;     // the tick's
+  SteadyTime last_hurry_{};  // the tick's
   Reconnector reconnector_;
   std::unique_ptr<Ticker> ticker_;  // from the first login on
 };

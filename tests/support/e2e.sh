@@ -27,6 +27,8 @@ E2E_FAILURE=
 E2E_SERVER_PID=
 # What homefsd is started through: a program that executes its arguments.
 E2E_SERVER_PREFIX=()
+# Where it listens.
+E2E_ADDRESS=127.0.0.1
 E2E_MOUNTS=()
 E2E_PORT=
 
@@ -120,7 +122,7 @@ free_port() {
 }
 
 port_answers() {
-  (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+  (exec 3<>"/dev/tcp/$E2E_ADDRESS/$1") 2>/dev/null
 }
 
 # Writes the server's config, unless it is there.
@@ -129,8 +131,8 @@ server_config() {
   [ ! -e "$file" ] || return 0
   E2E_PORT=$(free_port)
   mkdir -p "$E2E_DIR/server/data" "$E2E_DIR/server/homes"
-  jq -n --arg dir "$E2E_DIR/server" --argjson port "$E2E_PORT" '{
-    listen: {address: "127.0.0.1", port: $port},
+  jq -n --arg dir "$E2E_DIR/server" --arg address "$E2E_ADDRESS" --argjson port "$E2E_PORT" '{
+    listen: {address: $address, port: $port},
     data_dir: ($dir + "/data"), homes_dir: ($dir + "/homes"),
     accounts_file: ($dir + "/accounts.ini")}' >"$file"
   (umask 077 && : >"$E2E_DIR/server/accounts.ini")
@@ -196,7 +198,7 @@ kill_server() {
 client() {
   local user=$1 command=$2
   shift 2
-  "$HOMEFS_BIN" "$command" -s 127.0.0.1 -P "$E2E_PORT" -u "$user" \
+  "$HOMEFS_BIN" "$command" -s "$E2E_ADDRESS" -P "$E2E_PORT" -u "$user" \
     --password-file "$E2E_DIR/secrets/$user" --accept-new-server "$@"
 }
 

@@ -46,17 +46,17 @@ TEST(ConnectionHealth, WaitsForASlowLineThatStillTakesData) {
   }
 }
 
-TEST(ConnectionHealth, GivesUpASleeperThatDoesNotAnswerSoon) {
+TEST(ConnectionHealth, GivesUpWhatIsInDoubtAndDoesNotAnswerSoon) {
   ConnectionHealth health(at(0));
-  health.on_suspend();
+  health.doubt();
   EXPECT_EQ(check(health, 1, 0), Verdict::kPing);
   EXPECT_EQ(check(health, 2, 0), Verdict::kFine);
   EXPECT_EQ(check(health, 3, 0), Verdict::kBroken);
 }
 
-TEST(ConnectionHealth, KeepsASleeperThatAnswers) {
+TEST(ConnectionHealth, KeepsWhatIsInDoubtAndAnswers) {
   ConnectionHealth health(at(0));
-  health.on_suspend();
+  health.doubt();
   EXPECT_EQ(check(health, 1, 0), Verdict::kPing);
   EXPECT_EQ(check(health, 2, 2), Verdict::kFine);
   EXPECT_EQ(check(health, 5, 2), Verdict::kFine);
