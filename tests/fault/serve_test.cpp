@@ -223,6 +223,28 @@ TEST_F(ServeTest, TakesASessionUpAfterARestart) {
   EXPECT_TRUE(std::filesystem::is_directory(in_home("sub/e")));
 }
 
+TEST_F(ServeTest, EndsASessionThatKnowsLessThanItsClient) {
+  TestClient first(server_.port());
+  const auto session = first.log_in(alice());
+  ASSERT_TRUE(session);
+  ASSERT_TRUE(first.ask<EntryReply>(Op::kMkdir, mkdir_of("d", 2), 1));
+  // As when the session's file is an old one, because its disk took no more.
+  TestClient client(server_.port());
+  ASSERT_TRUE(client.hello());
+  const Resume resume{
+      .session_id = session->session_id,
+      .proof = resume_proof(session->session_secret, client.binding(), ConnectionKind::kControl),
+      .kind = ConnectionKind::kControl,
+      .seq_done = 2};
+  EXPECT_EQ(client.resume_with(resume).error().status, Status::kSessionUnknown);
+  EXPECT_TRUE(first.wait_closed());
+  TestClient again(server_.port());
+  EXPECT_EQ(again.resume(*session, ConnectionKind::kControl).error().status,
+            Status::kSessionUnknown);
+  TestClient anew(server_.port());
+  EXPECT_TRUE(anew.log_in(alice()));
+}
+
 TEST_F(ServeTest, LeavesNoFilesOfASessionThatIsOver) {
   const auto files = [&] {
     const std::filesystem::directory_iterator folder(server_.config().data_dir / "sessions");
