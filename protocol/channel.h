@@ -68,7 +68,7 @@ class Channel {
                                        ChannelOptions options);
 
   /// Begins the handshake; on_open or on_closed follows. Once. The channel keeps `events` until
-  /// on_closed has returned.
+  /// on_closed has returned, or the io threads have stopped, after which nothing is told.
   virtual void start(std::shared_ptr<ChannelEvents> events) = 0;
 
   /// Sends, encrypting and writing on the calling thread as far as the socket takes it; the rest

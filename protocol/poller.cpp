@@ -54,9 +54,12 @@ void Poller::stop() {
   HOMEFS_CHECK(::eventfd_write(stop_event_.get(), 1) == 0);
   threads_.clear();  // joins
   std::unordered_map<Id, std::shared_ptr<Pollable>> dropped;
-  const auto state = state_.lock();
-  state->is_stopped = true;
-  dropped.swap(state->pollables);
+  {
+    const auto state = state_.lock();
+    state->is_stopped = true;
+    dropped.swap(state->pollables);
+  }
+  for (const auto& [id, each] : dropped) each->on_stopped();
 }
 
 Poller::Id Poller::add(int fd, std::shared_ptr<Pollable> who) {

@@ -30,6 +30,9 @@ class Pollable {
   /// On a thread of the poller. `events`: EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP. May come although
   /// nothing is waited for any more, and from two threads at a time.
   virtual void on_ready(std::uint32_t events) = 0;
+  /// The poller has stopped: neither this nor anything on an io thread will run any more, so who is
+  /// kept until it has is kept for ever. The last call, on the thread that stops the poller.
+  virtual void on_stopped() = 0;
 };
 
 /// For a thread that the main thread knows nothing of: signals are not for it, since a handler

@@ -89,6 +89,13 @@ void TlsChannel::on_ready(std::uint32_t events) {
   drive(lock);
 }
 
+// Whom the events are for keeps this channel, and was to let go of it at on_closed.
+void TlsChannel::on_stopped() {
+  std::shared_ptr<ChannelEvents> dropped;  // may end with this, and not under the lock
+  const Lock lock(mutex_);
+  dropped = std::move(events_);
+}
+
 void TlsChannel::arm(std::uint32_t event) {
   if ((armed_ & event) != 0) return;
   armed_ |= event;

@@ -55,6 +55,7 @@ class TlsChannel final : public Channel,
 
   // tls_channel.cpp: the life of the channel.
   void on_ready(std::uint32_t events) override;
+  void on_stopped() override;
   void arm(std::uint32_t event);
   void start_deadline(std::chrono::milliseconds deadline);
   void on_deadline();

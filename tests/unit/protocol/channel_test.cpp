@@ -23,6 +23,24 @@ TEST(Channel, WorksOnASocketThatIsNotTcp) {
   EXPECT_EQ(pair.client_channel->peer_address(), "local");
 }
 
+TEST(Channel, LetsGoOfItsEventsWhenItsThreadsStop) {
+  const auto sockets = tcp_pair();  // the peer says nothing
+  std::weak_ptr<Recorder> watched;
+  std::shared_ptr<Channel> channel;
+  IoThreads io({.net = 1, .io = 1});
+  {
+    channel = Channel::make(io, UniqueFd(::dup(sockets.server.get())), TestIdentity::get().server(),
+                            {.pool = BufferPool::make(8)});
+    io.start();
+    auto events = std::make_shared<Recorder>();
+    watched = events;
+    channel->start(std::move(events));
+  }
+  EXPECT_FALSE(watched.expired());
+  io.stop();
+  EXPECT_TRUE(watched.expired());
+}
+
 TEST(Channel, GivesEachConnectionItsOwnBinding) {
   ChannelPair one;
   ChannelPair other;

@@ -26,6 +26,7 @@ class Counter : public Pollable {
     on_event_();
     changed_.notify_all();
   }
+  void on_stopped() override { is_stopped_ = true; }
   bool wait_for(int count) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, seconds(60), [&] { return count_ >= count; });
@@ -34,6 +35,7 @@ class Counter : public Pollable {
     const std::lock_guard lock(mutex_);
     return count_;
   }
+  [[nodiscard]] bool is_stopped() const { return is_stopped_; }
   std::uint32_t events() {
     const std::lock_guard lock(mutex_);
     return events_;
@@ -45,6 +47,7 @@ class Counter : public Pollable {
   std::condition_variable changed_;
   int count_ = 0;
   std::uint32_t events_ = 0;
+  std::atomic<bool> is_stopped_{false};
 };
 
 class PollerTest : public ::testing::Test {
@@ -124,6 +127,18 @@ TEST_F(PollerTest, StopsAndLetsGoOfAll) {
   poller_.stop();
   EXPECT_TRUE(watched.expired());
   poller_.stop();
+}
+
+TEST_F(PollerTest, TellsThoseItKeepsThatItHasStopped) {
+  const UniqueFd event = make_event();
+  const UniqueFd other = make_event();
+  const auto kept = std::make_shared<Counter>();
+  const auto removed = std::make_shared<Counter>();
+  poller_.add(event.get(), kept);
+  poller_.remove(poller_.add(other.get(), removed), other.get());
+  poller_.stop();
+  EXPECT_TRUE(kept->is_stopped());
+  EXPECT_FALSE(removed->is_stopped());
 }
 
 }  // namespace
