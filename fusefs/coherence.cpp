@@ -1,6 +1,6 @@
 // Coherence: what the server says unasked, applied to the caches. The acknowledgement means that
 // our caches obey and the kernel's notifications are queued; it waits for the kernel only where a
-// file is open whose data has changed.
+// file is open that has changed.
 #include <spdlog/spdlog.h>
 
 #include "fusefs/file_system.h"
@@ -81,10 +81,10 @@ void FileSystem::on_changed(ChangedEvent event, std::move_only_function<void()> 
           std::ranges::move(node->data->reads.clear(), std::back_inserter(wake));
         }
         data_changed.push_back(node->id);
-        is_open = is_open || (node->opens > 0 && !node->is_folder());
       } else {
         attributes_changed.push_back(node->id);
       }
+      is_open = is_open || (node->opens > 0 && !node->is_folder());
     }
   }
   for (const NodeId id : data_changed) notifier_->invalidate_data(id);
@@ -93,7 +93,9 @@ void FileSystem::on_changed(ChangedEvent event, std::move_only_function<void()> 
   wake_all(std::move(wake));
   if (is_open) {
     // A program may read the pages without asking us. No page of such a file is locked for longer
-    // than a read takes, which waits for nobody: see open_node().
+    // than a read takes, which waits for nobody: see open_node(). And of attributes that are asked
+    // for while a notice comes, the kernel passes the size on and does not keep it, so that a
+    // copy_file_range(2) after an fstat(2) would end at the size of before.
     notifier_->when_told(std::move(acknowledge));
   } else {
     acknowledge();

@@ -28,6 +28,21 @@ rmdir "$b/early"
 begin "Every random change is seen from the other side at once"
 python3 "$HOMEFS_SOURCE_DIR/tests/support/two_sides.py" "$a" "$b" "${HOMEFS_CHANGES:-2000}" "${HOMEFS_SEED:-20261122}"
 
+begin "A file that is open in one mount and grows in the other is copied up to its new end"
+python3 -c 'import os, sys
+here, there = (folder + "/grows" for folder in sys.argv[1:])
+for i in range(200):
+    open(there, "w").write("x")
+    file = os.open(here, os.O_RDWR)
+    os.fstat(file)
+    open(there, "r+").write("y" * 500)
+    os.rename(there, there + ".new")  # a change of the file as well
+    assert os.fstat(file).st_size == 500
+    copied = os.copy_file_range(file, file, 101, 0, 4096)
+    assert copied == 101, f"round {i}: the kernel believes in {copied}"
+    os.close(file)' "$a" "$b"
+rm "$a/grows.new"
+
 begin "Lines that two mounts append are neither lost nor torn"
 lines=${HOMEFS_LINES:-500}
 append() {
