@@ -35,7 +35,8 @@ class TerminalEditor final : public LineEditor {
     ::el_set(editor_, EL_EDITOR, "emacs");
     ::el_set(editor_, EL_HIST, ::history, history_);
     ::el_set(editor_, EL_PROMPT, &TerminalEditor::prompt_of);
-    ::el_set(editor_, EL_ADDFN, "homefs-complete", "completes a name", &TerminalEditor::on_tab);
+    // The wide one: the other copies both texts and keeps the copies for ever.
+    ::el_wset(editor_, EL_ADDFN, L"homefs-complete", L"completes a name", &TerminalEditor::on_tab);
     ::el_set(editor_, EL_BIND, "^I", "homefs-complete", nullptr);
     ::el_set(editor_, EL_BIND, "^R", "em-inc-search-prev", nullptr);
     ::el_source(editor_, nullptr);  // ~/.editrc
