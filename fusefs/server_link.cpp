@@ -78,6 +78,7 @@ void ServerLink::detach() {
 }
 
 void ServerLink::close(bool end_session) {
+  const std::lock_guard closing(close_mutex_);
   ticker_.reset();
   dialer_.shut_down();
   reconnector_.stop();

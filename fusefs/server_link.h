@@ -69,7 +69,7 @@ class ServerLink final : public Link, private ConnectionOwner {
   void detach();
 
   /// Ends the session (the server frees what it holds for it), or leaves it to a later one; calls
-  /// without an answer fail with kDisconnected. Idempotent.
+  /// without an answer fail with kDisconnected. Idempotent; whoever comes second waits.
   void close(bool end_session = true);
 
   std::uint64_t send(Call call, Done done) override;
@@ -172,6 +172,7 @@ class ServerLink final : public Link, private ConnectionOwner {
   std::shared_mutex attachment_mutex_;           // shared while the source is being asked
   IntroductionSource* introductions_ = nullptr;  // guarded by attachment_mutex_
 
+  std::mutex close_mutex_;  // held over close(), before all others
   std::mutex open_mutex_;
   std::condition_variable all_closed_;
   std::size_t open_connections_ = 0;  // guarded by open_mutex_

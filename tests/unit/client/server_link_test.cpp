@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <latch>
 #include <set>
 
 #include "tests/support/fake_server.h"
@@ -529,6 +530,24 @@ TEST_F(ServerLinkTest, FailsASoftCallInTimeAndAHardOneNever) {
   server_.refuse_connections(true);
   server_.cut_all();
   EXPECT_EQ(send(Op::kMkdir, 1).status(), Status::kTimedOut) << "also while nothing is connected";
+}
+
+TEST_F(ServerLinkTest, MayBeClosedByTwoThreadsAtOnce) {
+  for (int round = 0; round < 10; ++round) {
+    connect();
+    std::latch start(2);
+    const auto close = [&] {
+      start.arrive_and_wait();
+      link_->close();
+    };
+    {
+      const std::jthread one(close);
+      const std::jthread other(close);
+    }
+    EXPECT_EQ(send(Op::kGetattr, 1).status(), Status::kDisconnected);
+    link_->detach();
+    is_attached_ = false;
+  }
 }
 
 TEST_F(ServerLinkTest, FailsUnansweredCallsWhenItIsClosed) {
