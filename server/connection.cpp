@@ -44,7 +44,7 @@ void Connection::start_login_deadline() {
 
 void Connection::on_frame(InFrame frame) {
   if (is_bound_.load(std::memory_order_acquire)) {
-    if (frame.header.kind == FrameKind::kRequest) begin_request(frame.header);
+    if (frame.header.kind == FrameKind::kRequest && !begin_request(frame.header)) return;
     session_->on_frame(self_.lock(), std::move(frame));
     return;
   }
@@ -146,7 +146,8 @@ void Connection::reply(const FrameHeader& request, const Reply& reply) {
   end_request(request);
 }
 
-void Connection::begin_request(const FrameHeader& request) {
+// False: it is not to be begun any more. The client asks again, over its next connection.
+bool Connection::begin_request(const FrameHeader& request) {
   const auto is_too_much = [&](const Flow& flow) {
     return flow.requests > kRequestsInFlightMax || flow.bytes > kReceivedBytesMax ||
            outlet_.is_congested();
@@ -154,15 +155,17 @@ void Connection::begin_request(const FrameHeader& request) {
   bool pauses = false;
   {
     const auto flow = flow_.lock();
+    if (flow->is_stopped) return false;
     ++flow->requests;
     flow->bytes += request.body_bytes;
     pauses = is_too_much(*flow);
   }
-  if (!pauses) return;
+  if (!pauses) return true;
   // Paused first and said so afterwards: whoever resumes has seen is_paused, so comes later.
   channel_->pause_reading();
   flow_.lock()->is_paused = true;
   resume_if_calm();
+  return true;
 }
 
 void Connection::end_request(const FrameHeader& request) {
@@ -187,6 +190,8 @@ void Connection::resume_if_calm() {
   }
   channel_->resume_reading();
 }
+
+std::size_t Connection::unanswered() { return flow_.lock()->requests; }
 
 void Connection::stop_reading() {
   flow_.lock()->is_stopped = true;

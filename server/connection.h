@@ -50,7 +50,10 @@ class Connection final : public ChannelEvents, public EventSink {
   void close(Error why) override { channel_->close(std::move(why)); }
   /// After what was put before it has left.
   void close_after_flush(const Error& why) { outlet_.end(why); }
+  /// No request is begun any more, also none that has been received.
   void stop_reading();
+  /// Requests that have been begun.
+  [[nodiscard]] std::size_t unanswered();
   [[nodiscard]] bool is_control() const { return is_control_; }
   [[nodiscard]] bool is_congested() const { return outlet_.is_congested(); }
   [[nodiscard]] bool is_gone() const { return is_gone_; }
@@ -81,7 +84,7 @@ class Connection final : public ChannelEvents, public EventSink {
                    const Result<Session::Attached>& attached);
   void start_login_deadline();
   void uncount();
-  void begin_request(const FrameHeader& request);
+  [[nodiscard]] bool begin_request(const FrameHeader& request);
   void end_request(const FrameHeader& request);
   void resume_if_calm();
 

@@ -134,28 +134,21 @@ std::optional<Session::Clock::time_point> Session::idle_since() const {
   return Clock::time_point(Clock::duration(since));
 }
 
+std::vector<Session::ConnectionRef> Session::connections_of(const State& state) {
+  std::vector<ConnectionRef> connections{state.control};
+  for (const Bulk& bulk : state.bulk) connections.push_back(bulk.connection);
+  std::erase(connections, nullptr);
+  return connections;
+}
+
 void Session::stop_reading() {
-  std::vector<ConnectionRef> connections;
-  {
-    const auto state = state_.lock();
-    connections.push_back(state->control);
-    for (const Bulk& bulk : state->bulk) connections.push_back(bulk.connection);
-  }
-  for (const ConnectionRef& connection : connections) {
-    if (connection) connection->stop_reading();
-  }
+  const auto connections = connections_of(*state_.lock());
+  for (const ConnectionRef& connection : connections) connection->stop_reading();
 }
 
 void Session::disconnect(const Error& why) {
-  std::vector<ConnectionRef> connections;
-  {
-    const auto state = state_.lock();
-    connections.push_back(state->control);
-    for (const Bulk& bulk : state->bulk) connections.push_back(bulk.connection);
-  }
-  for (const ConnectionRef& connection : connections) {
-    if (connection) connection->close_after_flush(why);
-  }
+  const auto connections = connections_of(*state_.lock());
+  for (const ConnectionRef& connection : connections) connection->close_after_flush(why);
 }
 
 void Session::close(const Error& why) {
@@ -179,8 +172,16 @@ void Session::close(const Error& why) {
 }
 
 std::size_t Session::unanswered() {
-  const auto state = state_.lock();
-  return state->sequencer.unsettled() + state->data.unfinished();
+  std::vector<ConnectionRef> connections;
+  std::size_t count = 0;
+  {
+    const auto state = state_.lock();
+    count = state->sequencer.unsettled() + state->data.unfinished();
+    connections = connections_of(*state);
+  }
+  // Also those that have not got as far as the sequencer.
+  for (const ConnectionRef& connection : connections) count += connection->unanswered();
+  return count;
 }
 
 void Session::send_mode(bool is_shared, std::move_only_function<void()> done) {

@@ -159,6 +159,8 @@ class Session final : public CoherenceMember {
 
   Session(boost::asio::any_io_executor executor, SessionOwner& owner, SessionSetup setup);
 
+  [[nodiscard]] static std::vector<ConnectionRef> connections_of(const State& state);
+
   // session_requests.cpp
   void on_request(const ConnectionRef& connection, InFrame frame);
   bool take_acknowledgement(const ConnectionRef& connection, const FrameHeader& header);
