@@ -25,9 +25,9 @@ TEST(Channel, WorksOnASocketThatIsNotTcp) {
 
 TEST(Channel, LetsGoOfItsEventsWhenItsThreadsStop) {
   const auto sockets = tcp_pair();  // the peer says nothing
+  IoThreads io({.net = 1, .io = 1});
   std::weak_ptr<Recorder> watched;
   std::shared_ptr<Channel> channel;
-  IoThreads io({.net = 1, .io = 1});
   {
     channel = Channel::make(io, UniqueFd(::dup(sockets.server.get())), TestIdentity::get().server(),
                             {.pool = BufferPool::make(8)});
