@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <utility>
@@ -11,8 +12,10 @@ namespace {
 
 constexpr std::chrono::milliseconds kLookEvery{50};
 
-volatile std::sig_atomic_t has_signal = 0;
-void on_signal(int) { has_signal = 1; }
+// Set by the handler, on any thread.
+std::atomic<bool> has_signal = false;
+static_assert(std::atomic<bool>::is_always_lock_free);
+void on_signal(int) { has_signal = true; }
 
 void set_handlers(bool is_on) {
   struct sigaction action{};
@@ -25,7 +28,7 @@ void set_handlers(bool is_on) {
 }  // namespace
 
 EndWatch::EndWatch(std::function<void()> on_end) : on_end_(std::move(on_end)) {
-  has_signal = 0;
+  has_signal = false;
   set_handlers(true);
   thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
 }
@@ -40,7 +43,7 @@ void EndWatch::run(const std::stop_token& stop) {
   pthread_setname_np(pthread_self(), "end-watch");
   while (!stop.stop_requested() && !has_ended_) {
     std::this_thread::sleep_for(kLookEvery);
-    if (has_signal == 0) continue;
+    if (!has_signal) continue;
     has_ended_ = true;
     on_end_();
   }
