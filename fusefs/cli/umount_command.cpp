@@ -222,9 +222,11 @@ int run_umount(const ClientPaths& paths, const UmountCommand& command) {
                           : outcome.text);
   }
   if (waits && !wait_until_gone(*mount, end)) {
-    return report(ExitStatus::kBusy, name +
-                                         " is unmounted, but its daemon is still sending: "
-                                         "\"homefs progress\" shows what");
+    return report(ExitStatus::kBusy,
+                  name +
+                      " is unmounted, but its daemon goes on: it is still sending (\"homefs "
+                      "progress\" shows what), or a container or service that was started "
+                      "meanwhile has the mount as well");
   }
   return number_of(ExitStatus::kOk);
 }
