@@ -36,6 +36,10 @@ struct FolderScan {
   std::size_t next_expected = 0;  ///< position of the file that is opened next if this is a scan
   std::uint32_t in_order = 0;     ///< files opened in order, one after the other
   std::size_t next_ahead = 0;     ///< position of the first file that is not fetched ahead
+  // For those who read most of a folder, in an order of their own.
+  std::size_t opened = 0;        ///< files opened, in any order
+  std::size_t fetched = 0;       ///< files fetched ahead because of that
+  std::size_t next_fetched = 0;  ///< position of the first that is not
 };
 
 struct Folder {

@@ -9,6 +9,8 @@ namespace {
 constexpr std::size_t kSkippedMax = 8;
 // One file in order may be chance; the second says that it is a scan.
 constexpr std::uint32_t kInOrderMin = 2;
+// So many in any order say that most of the folder may be read.
+constexpr std::size_t kOpenedMin = 8;
 // The next window is planned while so many files of the last are still to be read.
 constexpr std::size_t kUnreadMin = Scan::kWindowFiles / 2;
 // Folders listed after a scanned file that continue the scan, unless a file of them is opened
@@ -57,7 +59,12 @@ void note_opened(FolderScan& scan, std::size_t position) {
       position >= scan.next_expected && position <= scan.next_expected + kSkippedMax;
   scan.in_order = is_in_order ? std::min(scan.in_order + 1, kInOrderMin) : position == 0 ? 1 : 0;
   scan.next_expected = position + 1;
-  scan.next_ahead = std::max(scan.next_ahead, position);
+  if (is_in_order) scan.next_ahead = std::max(scan.next_ahead, position);
+  ++scan.opened;
+}
+
+bool is_read_in_any_order(const FolderScan& scan) {
+  return scan.opened >= kOpenedMin && 2 * scan.opened >= scan.fetched;
 }
 
 bool is_worth_fetching(const Node& node) {
@@ -71,8 +78,9 @@ bool is_worth_fetching(const Node& node) {
 }  // namespace
 
 std::vector<NodeId> Scan::opened(NodeCache& nodes, const Node& file) {
-  if (is_worth_fetching(file)) {
-    unread_ = 0;  // it was not foreseen
+  const bool is_missed = is_worth_fetching(file);  // it was not foreseen
+  if (is_missed) {
+    unread_ = 0;
   } else if (unread_ > 0) {
     --unread_;
   }
@@ -86,7 +94,9 @@ std::vector<NodeId> Scan::opened(NodeCache& nodes, const Node& file) {
     credit_ = kFoldersCredit;
     in_order_ = scan.in_order;
   }
-  return is_scan ? plan(nodes, *parent) : std::vector<NodeId>();
+  if (is_scan) return plan(nodes, *parent);
+  if (is_missed && is_read_in_any_order(scan)) return plan_rest(nodes, *parent->folder);
+  return {};
 }
 
 std::vector<NodeId> Scan::listed(NodeCache& nodes, Node& folder) {
@@ -114,7 +124,8 @@ std::vector<NodeId> Scan::plan(NodeCache& nodes, Node& current) {
     if (last != nullptr && last->folder != nullptr && last->folder->is_complete) folder = last;
   }
   Window window;
-  while (add_files(nodes, *folder->folder, window) && planned_for_.size() < kFoldersAheadMax) {
+  while (add_files(nodes, *folder->folder, folder->folder->scan.next_ahead, window) &&
+         planned_for_.size() < kFoldersAheadMax) {
     folder = next_folder(nodes, *folder);
     if (folder == nullptr) break;
     begin(nodes, *folder->folder, kInOrderMin);
@@ -124,9 +135,17 @@ std::vector<NodeId> Scan::plan(NodeCache& nodes, Node& current) {
   return std::move(window.files);
 }
 
-bool Scan::add_files(NodeCache& nodes, Folder& folder, Window& window) {
+// Not counted as unread: whether they are is seen by how many are opened.
+std::vector<NodeId> Scan::plan_rest(NodeCache& nodes, Folder& folder) {
+  Window window;
+  (void)add_files(nodes, folder, folder.scan.next_fetched, window);
+  folder.scan.fetched += window.files.size();
+  return std::move(window.files);
+}
+
+bool Scan::add_files(NodeCache& nodes, Folder& folder, std::size_t& next, Window& window) {
   sort(nodes, folder);
-  for (std::size_t& next = folder.scan.next_ahead; next < folder.scan.order.size(); ++next) {
+  for (; next < folder.scan.order.size(); ++next) {
     const Node* node = nodes.find(folder.scan.order[next].node);
     if (node == nullptr || !is_worth_fetching(*node)) continue;
     // Other names of a file lead to the same node, here or in another folder.

@@ -7,6 +7,10 @@
 // no difference. When half of the window was opened the next one is planned. Not everything that is
 // listed is read (find after grep): a walk without opened files ends a scan after a few folders.
 //
+// Many programs read a folder in an order of their own (a shell's `*` is sorted by name). When some
+// files of a folder were opened, a window of its others is fetched, and the next one when as many
+// were opened as half of all that were fetched so.
+//
 // Pure state: it fetches nothing itself. Owner: ClientState. Executor: whoever holds the state's
 // lock. Blocks: never.
 #pragma once
@@ -36,8 +40,9 @@ class Scan {
     std::uint64_t bytes = 0;
   };
   std::vector<NodeId> plan(NodeCache& nodes, Node& current);
-  // Adds the folder's next files; false when the window is full.
-  static bool add_files(NodeCache& nodes, Folder& folder, Window& window);
+  static std::vector<NodeId> plan_rest(NodeCache& nodes, Folder& folder);
+  // Adds the folder's files from position `next` on, and moves it; false when the window is full.
+  static bool add_files(NodeCache& nodes, Folder& folder, std::size_t& next, Window& window);
   // The folder that a walk lists after this one: null when it is not known.
   static Node* next_folder(NodeCache& nodes, Node& folder);
 

@@ -97,6 +97,23 @@ TEST_F(ScanTest, DoesNotBeginWithFilesOutOfOrder) {
   for (const int i : {3, 1, 30, 12, 25}) EXPECT_THAT(read(files[i]), IsEmpty());
 }
 
+TEST_F(ScanTest, FetchesTheRestOfAFolderThatIsReadInAnotherOrder) {
+  std::vector<std::pair<std::string, NodeId>> files;
+  for (int i = 0; i < 200; ++i) files.emplace_back(std::to_string(i), add_file(kRootNode));
+  std::ranges::sort(files);  // as a shell does: 1, 10, 100, 101
+  for (const auto& [name, file] : files) read(file);
+  EXPECT_LE(missed_, 24);
+  EXPECT_LE(requests_, 8);
+}
+
+TEST_F(ScanTest, FetchesLittleOfAFolderOfWhichLittleIsRead) {
+  std::vector<NodeId> files;
+  for (int i = 0; i < 10'000; ++i) files.push_back(add_file(kRootNode));
+  std::size_t fetched = 0;
+  for (int i = 0; i < 40; ++i) fetched += read(files[(i * 3571) % 10'000]).size();
+  EXPECT_LE(fetched, 2 * Scan::kWindowFiles);
+}
+
 TEST_F(ScanTest, GoesThroughALargeFolderInWindows) {
   std::vector<NodeId> files;
   for (int i = 0; i < 1000; ++i) files.push_back(add_file(kRootNode));
