@@ -540,10 +540,9 @@ TEST_F(ServerLinkTest, MayBeClosedByTwoThreadsAtOnce) {
       start.arrive_and_wait();
       link_->close();
     };
-    {
-      const std::jthread one(close);
-      const std::jthread other(close);
-    }
+    std::thread other(close);
+    close();
+    other.join();
     EXPECT_EQ(send(Op::kGetattr, 1).status(), Status::kDisconnected);
     link_->detach();
     is_attached_ = false;
