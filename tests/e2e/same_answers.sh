@@ -1,7 +1,9 @@
 #!/bin/bash
 # Random calls give the same answers in a mount, in two mounts of one home, and in a local folder.
 # HOMEFS_CALLS: how many of them (3000); HOMEFS_OPERATIONS: on one file (10000); HOMEFS_SEED: which.
+# Drops the caches of the whole machine now and then, which other tests would see.
 # ctest: TIMEOUT 900
+# ctest: RUN_SERIAL
 set -euo pipefail
 # shellcheck source=../support/e2e.sh
 . "$(dirname "$0")/../support/e2e.sh"
