@@ -108,7 +108,8 @@ inside() {
   mount --make-rprivate /
   # Copies of the homes of other tests, whose daemons would wait for them.
   local mount
-  findmnt -rn -t fuse.homefs -o TARGET | while read -r mount; do umount -l "$mount"; done
+  { findmnt -rn -t fuse.homefs -o TARGET || true; } |
+    while read -r mount; do umount -l "$mount"; done
   mount -t tmpfs -o mode=0755 tmpfs /run/user
   mkdir -p "$kStage/source" "$kStage/build" "$kStage/home"
   mount --bind "$source" "$kStage/source"
