@@ -106,10 +106,7 @@ inside() {
   for root in $(cgroup_roots); do echo $$ >"$root/$user/cgroup.procs"; done
 
   mount --make-rprivate /
-  # Copies of the homes of other tests, whose daemons would wait for them.
-  local mount
-  { findmnt -rn -t fuse.homefs -o TARGET || true; } |
-    while read -r mount; do umount -l "$mount"; done
+  "$(dirname "$0")/let_go_of_homes.sh"
   mount -t tmpfs -o mode=0755 tmpfs /run/user
   mkdir -p "$kStage/source" "$kStage/build" "$kStage/home"
   mount --bind "$source" "$kStage/source"
