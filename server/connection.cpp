@@ -191,7 +191,7 @@ void Connection::resume_if_calm() {
   channel_->resume_reading();
 }
 
-std::size_t Connection::unanswered() { return flow_.lock()->requests; }
+bool Connection::has_unanswered() { return flow_.lock()->requests > 0; }
 
 void Connection::stop_reading() {
   flow_.lock()->is_stopped = true;

@@ -52,8 +52,8 @@ class Connection final : public ChannelEvents, public EventSink {
   void close_after_flush(const Error& why) { outlet_.end(why); }
   /// No request is begun any more, also none that has been received.
   void stop_reading();
-  /// Requests that have been begun.
-  [[nodiscard]] std::size_t unanswered();
+  /// Whether a request has been begun and not been answered.
+  [[nodiscard]] bool has_unanswered();
   [[nodiscard]] bool is_control() const { return is_control_; }
   [[nodiscard]] bool is_congested() const { return outlet_.is_congested(); }
   [[nodiscard]] bool is_gone() const { return is_gone_; }

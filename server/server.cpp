@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <boost/asio/post.hpp>
@@ -223,10 +224,8 @@ void Server::stop() {
 void Server::wait_until_answered() {
   const auto deadline = std::chrono::steady_clock::now() + kStopDeadline;
   const auto is_busy = [this] {
-    for (const auto& session : sessions_.all()) {
-      if (session->unanswered() > 0) return true;
-    }
-    return false;
+    return std::ranges::any_of(sessions_.all(),
+                               [](const auto& session) { return session->has_unanswered(); });
   };
   while (is_busy() && std::chrono::steady_clock::now() < deadline) {
     std::this_thread::sleep_for(kStopPoll);

@@ -156,11 +156,11 @@ void Session::close(const Error& why) {
   {
     const auto state = state_.lock();
     if (std::exchange(state->has_ended, true)) return;
-    connections.push_back(std::move(state->control));
-    for (Bulk& bulk : state->bulk) connections.push_back(std::move(bulk.connection));
+    connections = connections_of(*state);
+    state->control = nullptr;
+    for (Bulk& bulk : state->bulk) bulk.connection = nullptr;
   }
   for (const ConnectionRef& connection : connections) {
-    if (!connection) continue;
     connection->close_after_flush(why);
     outbox_->disconnect(connection.get());
   }
@@ -171,17 +171,16 @@ void Session::close(const Error& why) {
   if (setup_.lock_log) setup_.lock_log->remove();
 }
 
-std::size_t Session::unanswered() {
+bool Session::has_unanswered() {
   std::vector<ConnectionRef> connections;
-  std::size_t count = 0;
   {
     const auto state = state_.lock();
-    count = state->sequencer.unsettled() + state->data.unfinished();
+    if (state->sequencer.unsettled() + state->data.unfinished() > 0) return true;
     connections = connections_of(*state);
   }
-  // Also those that have not got as far as the sequencer.
-  for (const ConnectionRef& connection : connections) count += connection->unanswered();
-  return count;
+  // Those that have not got as far as the sequencer.
+  return std::ranges::any_of(
+      connections, [](const ConnectionRef& connection) { return connection->has_unanswered(); });
 }
 
 void Session::send_mode(bool is_shared, std::move_only_function<void()> done) {

@@ -125,8 +125,8 @@ class Session final : public CoherenceMember {
   void tell(Op op, std::vector<std::byte> fields) { outbox_->tell(op, std::move(fields)); }
   /// From now on its end leaves its files for the next run of the server.
   void keep_for_next_run() { is_kept_ = true; }
-  /// Requests that have been received and not been answered.
-  [[nodiscard]] std::size_t unanswered();
+  /// Whether a request has been received and not been answered.
+  [[nodiscard]] bool has_unanswered();
 
   // ---- CoherenceMember ----
   void set_shared(bool is_shared) override { setup_.files->set_shared(is_shared); }
