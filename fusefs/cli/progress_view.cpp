@@ -87,12 +87,20 @@ std::string figures_of(const TransferRecord& record) {
   return text.data();
 }
 
+std::string name_of(const TransferRecord& record) {
+  return homefs::quoted(record.path.empty() ? "?" : record.path);
+}
+
+std::string arrow(TransferDirection direction) {
+  return direction == TransferDirection::kUp ? "-> " : "<- ";
+}
+
 // A line too narrow for the figures has the name and how much of it is there.
 std::string draw_narrow(const TransferRecord& record, int columns) {
   const std::string figures = figures_of(record).substr(0, kPercentColumns);
   const int name = columns - kPercentColumns;
   if (name <= 0) return beginning_of(figures, columns);
-  return fit(homefs::quoted(record.path.empty() ? "?" : record.path), name) + figures;
+  return fit(name_of(record), name) + figures;
 }
 
 std::string draw_transfer(const TransferRecord& record, int columns) {
@@ -100,8 +108,8 @@ std::string draw_transfer(const TransferRecord& record, int columns) {
   const int rest = columns - kFiguresColumns - 3;
   const int name = std::clamp(rest * 3 / 5, 12, kNameColumnsMax);
   const int bar = rest - name - 1;
-  std::string line = record.direction == TransferDirection::kUp ? "-> " : "<- ";
-  line += fit(homefs::quoted(record.path.empty() ? "?" : record.path), name);
+  std::string line = arrow(record.direction);
+  line += fit(name_of(record), name);
   constexpr int kBarColumnsMin = 6;
   if (bar >= kBarColumnsMin) {
     line += " " + bar_of(record.bytes, record.total.value_or(record.bytes), bar);
@@ -110,7 +118,7 @@ std::string draw_transfer(const TransferRecord& record, int columns) {
 }
 
 std::string draw_small(const SmallFiles& small, TransferDirection direction) {
-  std::string line = direction == TransferDirection::kUp ? "-> " : "<- ";
+  std::string line = arrow(direction);
   line += std::to_string(small.files) + " small files, " + describe_size(small.bytes) +
           " in the last " + std::to_string(kLately.count()) + " s";
   if (small.files_failed > 0) line += ", " + std::to_string(small.files_failed) + " failed";
@@ -122,8 +130,7 @@ std::string draw_cut(const TransferRecord& record, int columns) {
                     describe_size(record.total.value_or(record.bytes));
   const int name = columns - columns_of(end) - 3;
   if (name < 4) return beginning_of(end.substr(1), columns);
-  return (record.direction == TransferDirection::kUp ? "-> " : "<- ") +
-         fit_columns(homefs::quoted(record.path.empty() ? "?" : record.path), name) + end;
+  return arrow(record.direction) + fit_columns(name_of(record), name) + end;
 }
 
 std::string draw_sum(const ProgressView& view) {
