@@ -18,12 +18,6 @@ proxy=$HOMEFS_SOURCE_DIR/tests/support/wan_proxy.py
 tell() { python3 "$proxy" --tell "$E2E_DIR/proxy" "$@"; }
 # counted N: the N-th number of `count`: 1 connections made, 3 bytes up, 4 bytes down, 5 cuts.
 counted() { tell count | cut -d' ' -f"$1"; }
-# seconds COMMAND...: how long it takes, with tenths.
-seconds() {
-  local start=$EPOCHREALTIME
-  "$@" >/dev/null
-  echo "$start $EPOCHREALTIME" | awk '{ printf "%.1f", $2 - $1 }'
-}
 assert_at_most() {
   # A sanitizer build takes its own time between the round trips.
   [ -z "${HOMEFS_SANITIZE:-}" ] || return 0

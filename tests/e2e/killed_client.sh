@@ -64,13 +64,6 @@ share() {
   seq $(((kills * $1) / 4 - (kills * ($1 - 1)) / 4))
 }
 
-# seconds COMMAND...: how long it takes.
-seconds() {
-  local start=$EPOCHREALTIME
-  "$@" >/dev/null
-  echo "$start $EPOCHREALTIME" | awk '{ printf "%.2f", $2 - $1 }'
-}
-
 sessions_are() {
   [ "$(find "$E2E_DIR/server/data/sessions" -name '*.session' | wc -l)" -eq "$1" ]
 }

@@ -14,15 +14,6 @@ mib=${HOMEFS_TEST_MIB:-256}
 rss_mib_max=$((32 + 16 + 64 + 2 * 16 + 8 + 40))
 
 peak_mib() { echo $(($(sed -n 's/^VmHWM:\s*\([0-9]*\) kB/\1/p' "/proc/$1/status") / 1024)); }
-# timed WHAT COMMAND...: says how fast `mib` went.
-timed() {
-  local what=$1 begin end
-  shift
-  begin=$(date +%s%3N)
-  "$@"
-  end=$(date +%s%3N)
-  echo "$what: $((mib * 1000 / (end - begin + 1))) MiB/s"
-}
 
 add_user alice 64GiB
 start_server
@@ -35,7 +26,7 @@ head -c "${mib}M" /dev/zero |
 wanted=$(md5sum <"$E2E_DIR/random")
 
 begin "$mib MiB go in"
-timed "in" cp "$E2E_DIR/random" "$home/random"
+timed "$mib MiB in" cp "$E2E_DIR/random" "$home/random"
 assert_eq "$(md5sum <"$E2E_DIR/server/homes/alice/random")" "$wanted"
 rm "$E2E_DIR/random"
 
@@ -43,7 +34,7 @@ begin "They come out, also after a new mount"
 unmount_home "$home"
 mount_home alice "$home" -o write_buffer=32MiB
 daemon=$(mount_pid "$home")
-timed "out" cp "$home/random" "$E2E_DIR/random"
+timed "$mib MiB out" cp "$home/random" "$E2E_DIR/random"
 assert_eq "$(md5sum <"$E2E_DIR/random")" "$wanted"
 
 begin "In and out again, in one mount, its memory stays bounded"

@@ -11,16 +11,6 @@ set -euo pipefail
 tree=${HOMEFS_TEST_TREE:-/usr/include/linux}
 objects=${HOMEFS_TEST_OBJECTS:-3000}
 
-# timed WHAT COMMAND...
-timed() {
-  local what=$1 begin end
-  shift
-  begin=$(date +%s%3N)
-  "$@"
-  end=$(date +%s%3N)
-  echo "$what: $((end - begin)) ms"
-}
-
 # import COMMITS: a history for git fast-import, the same each time. Each commit changes 6 files of
 # 40 folders: with its folders and the commit itself about 14 objects. Half of them is tagged "old".
 import() {

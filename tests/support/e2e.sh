@@ -115,6 +115,21 @@ wait_until() {
   done
 }
 
+# seconds COMMAND...: how long it takes, to the hundredth; what it prints is lost.
+seconds() {
+  local start=$EPOCHREALTIME
+  "$@" >/dev/null || return
+  echo "$start $EPOCHREALTIME" | awk '{ printf "%.2f", $2 - $1 }'
+}
+
+# timed WHAT COMMAND...: runs it and says how long it took.
+timed() {
+  local what=$1 time
+  shift
+  time=$(seconds "$@")
+  echo "$what: $time s"
+}
+
 # --- the server ------------------------------------------------------------------------------
 
 free_port() {
