@@ -230,6 +230,11 @@ def check_ranges(first, second):
     c = Process()
     expect(c.do(f"f = open({os.path.join(first, 'ranges')!r}, RW)"), "ok")
     expect(c.do(answer.format(0, 5)), f"ok {(fcntl.F_WRLCK, 0, 10, a.pid)}")
+    expect(a.do("record(fcntl.F_SETLK, f, fcntl.F_UNLCK, 50, 5)"), "ok")
+    expect(a.do("record(OFD_SETLK, f, fcntl.F_WRLCK, 50, 5)"), "ok")
+    expect(c.do(answer.format(50, 1)), f"ok {(fcntl.F_WRLCK, 50, 5, a.pid)}")  # not -1
+    expect(a.do("record(OFD_SETLK, f, fcntl.F_UNLCK, 50, 5)"), "ok")
+    expect(a.do(lock.format(50, 5)), "ok")
     c.close()
 
     begin("Any close of the file by the process drops its locks of it, but not those of the open file")
