@@ -62,6 +62,7 @@ Result<std::uint64_t> Home::seek(const InodeRef& inode, std::uint64_t offset, Se
 Result<void> Home::fsync(const InodeRef& inode, bool data_only) {
   if (!inode->is_file() && !inode->is_folder()) return fail(Status::kInvalid);
   const auto file = inodes_->open(inode);
+  if (!file && file.error().status == Status::kNoSuchFile) return {};  // a folder that was removed
   if (!file) return std::unexpected(file.error());
   return inode->sync_failures().run([&] { return disk::sync((*file)->get(), data_only); });
 }

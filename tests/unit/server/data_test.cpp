@@ -210,6 +210,9 @@ TEST_F(Data, FsyncTakesFilesAndFolders) {
   EXPECT_EQ(fsync(kRootNode, false), Status::kOk);
   session_.symlink(kRootNode, "l", NodeId{2}, "x");
   EXPECT_EQ(fsync(NodeId{2}, false), Status::kInvalid);
+  session_.mkdir(kRootNode, "d", NodeId{3});
+  session_.rmdir(kRootNode, "d");
+  EXPECT_EQ(fsync(NodeId{3}, false), Status::kOk) << "a folder that was removed";
 }
 
 TEST_F(Data, AFailedSyncIsToldOnceToEachSessionThatKnewTheFile) {
