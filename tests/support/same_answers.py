@@ -3,23 +3,36 @@
 
 Usage: same_answers.py LOCAL MOUNT[,MOUNT...] CALLS [SEED]
 
-Each call goes to the local folder and to one of the mounts. Compared are its errno or result, what
-it did to size, mode, links and data, and which of mtime and ctime it changed, of the file and of its
-folder; now and then the whole trees are compared from every mount, and as root the kernel's caches
-are dropped. Prints the seed; at the first difference the last calls, exit status 1.
+Four processes take turns at random, each in one of the mounts. Each call goes to the local folder and
+to the mount. Compared are its errno or result, what it did to size, mode, links and data, and which of
+mtime and ctime it changed, of the file and of its folder; files and folders that are kept open are
+written, mapped, copied, locked and listed; now and then the whole trees are compared from every mount,
+and as root the kernel's caches are dropped. Prints the seed; at the first difference the last calls,
+exit status 1.
 """
 import collections
 import ctypes
 import errno
+import fcntl
+import mmap
+import multiprocessing
 import os
 import random
 import stat
+import struct
 import sys
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 NAMES = ["a", "b", "c", "d", "e", "f", "\u00fc", "with space", "new\nline", "n" * 255]
+CALLERS = 4
+KEPT_MAX = 6  # of each process
 KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE = 1, 2, 16
 NOREPLACE, EXCHANGE = 1, 2
+OFD_GETLK, OFD_SETLK = 36, 37
+FLOCK = "hhqqi4x"  # struct flock: type, whence, start, length, pid
+
+
+# ---- calls that Python has no good name for ----
 
 
 def checked(result):
@@ -36,18 +49,135 @@ def fallocate(fd, mode, offset, length):
     checked(LIBC.fallocate(fd, mode, ctypes.c_long(offset), ctypes.c_long(length)))
 
 
-class Both:
-    """One random stream of calls, each made on both sides."""
+def record_lock(fd, command, kind, start, length):
+    """What GETLK says, but for the process: FUSE does not tell that a lock is an OFD lock, which has
+    none."""
+    pid = 0
+    lock = fcntl.fcntl(fd, command, struct.pack(FLOCK, kind, os.SEEK_SET, start, length, pid))
+    return struct.unpack(FLOCK, lock)[:4] if command in (fcntl.F_GETLK, OFD_GETLK) else None
 
-    def __init__(self, local, mounts, seed):
-        self.local, self.mounts = local, mounts
+
+def read_mapped(fd):
+    size = os.fstat(fd).st_size
+    if size == 0:
+        return b""
+    with mmap.mmap(fd, size) as memory:
+        return memory[:]
+
+
+def write_mapped(fd, offset, data):
+    size = os.fstat(fd).st_size
+    data = data[:max(0, size - offset)]
+    if not data:
+        return
+    with mmap.mmap(fd, size) as memory:
+        memory[offset:offset + len(data)] = data
+        memory.flush()
+
+
+def read_file(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+# ---- what is compared ----
+
+
+class Difference(Exception):
+    pass
+
+
+def same(what, ours, theirs):
+    if ours == theirs:
+        return
+    if isinstance(ours, bytes) and isinstance(theirs, bytes):
+        first = next((i for i, (a, b) in enumerate(zip(ours, theirs)) if a != b), "end")
+        what = f"{what}, from byte {first} on"
+        ours, theirs = (len(ours), ours[:20]), (len(theirs), theirs[:20])
+    raise Difference(f"{what}: the mount says {ours!r}, the local folder {theirs!r}"[:2000])
+
+
+def same_answer(what, ours, theirs):
+    same(f"{what}: errno", errno.errorcode.get(ours[1], 0), errno.errorcode.get(theirs[1], 0))
+    same(f"{what}: result", ours[0], theirs[0])
+
+
+def attempt(function, *arguments):
+    """The result and the errno."""
+    try:
+        return function(*arguments), 0
+    except OSError as error:
+        return None, error.errno
+
+
+def look(path):
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    # The size and the number of links of a folder are the file system's own affair.
+    is_folder = stat.S_ISDIR(found.st_mode)
+    return {"inode": found.st_ino, "mode": found.st_mode, "links": None if is_folder else found.st_nlink,
+            "size": None if is_folder else found.st_size,
+            "mtime": found.st_mtime_ns, "ctime": found.st_ctime_ns}
+
+
+def without_times(found):
+    return found and {key: found[key] for key in ("mode", "links", "size")}
+
+
+def changed(before, after):
+    if before is None or after is None:
+        return None
+    if before["inode"] != after["inode"]:
+        return "another file"
+    return {which: before[which] != after[which] for which in ("mtime", "ctime")}
+
+
+def tree(root):
+    found = {}
+    for folder, folders, files in os.walk(root):
+        for name in folders + files:
+            path = os.path.join(folder, name)
+            entry = without_times(look(path))
+            if stat.S_ISREG(entry["mode"]):
+                entry["data"] = read_file(path)
+                entry["xattrs"] = {key: os.getxattr(path, key) for key in sorted(os.listxattr(path))}
+            elif stat.S_ISLNK(entry["mode"]):
+                entry["data"] = os.readlink(path)
+            found[os.path.relpath(path, root)] = entry
+    return found
+
+
+def compare_trees(local, mounts):
+    theirs = tree(local)
+    for mount in mounts:
+        ours = tree(mount)
+        same(f"names in {mount}", sorted(ours), sorted(theirs))
+        for path, entry in theirs.items():
+            for key, value in entry.items():
+                same(f"{key} of {path!r} in {mount}", ours[path].get(key), value)
+
+
+# ---- the processes ----
+
+Kept = collections.namedtuple("Kept", "mount local is_folder")
+
+
+class Caller:
+    """One process: a random stream of calls, each made on both sides."""
+
+    def __init__(self, local, mount, seed):
+        self.local, self.mount = local, mount
         self.random = random.Random(seed)
-        self.mount = mounts[0]
-        self.open = []  # (local fd, mount fd)
-        self.history = collections.deque(maxlen=40)
-        self.number = 0
+        self.kept = []
+        self.what = ""  # the call that is made
 
-    # ---- choices ----
+    def step(self):
+        kinds = [self.on_paths] * 10 + [self.write] * 6 + [self.read] * 2 + \
+            [self.keep_open] + [self.use_kept] * 3
+        self.what = "nothing"
+        self.random.choice(kinds)()
 
     def path(self):
         path = self.random.choice(NAMES[:7] if self.random.random() < 0.9 else NAMES)
@@ -61,70 +191,24 @@ class Both:
     def offset(self):
         return self.random.choice([0, 1, 100, 4096, 65536, 70000, 200000])
 
-    # ---- one call on both sides ----
-
-    def attempt(self, function, *arguments):
-        try:
-            return function(*arguments), 0
-        except OSError as error:
-            return None, error.errno
-
-    def differ(self, what, ours, theirs):
-        for line in self.history:
-            print("  " + line)
-        if isinstance(ours, bytes) and isinstance(theirs, bytes):
-            first = next((i for i, (a, b) in enumerate(zip(ours, theirs)) if a != b), "end")
-            what = f"{what}, from byte {first} on"
-            ours, theirs = (len(ours), ours[:20]), (len(theirs), theirs[:20])
-        print(f"{what}: the mount says {ours!r}, the local folder {theirs!r}"[:2000], flush=True)
-        sys.exit(1)
-
-    def same(self, what, ours, theirs):
-        if ours != theirs:
-            self.differ(what, ours, theirs)
-
-    @staticmethod
-    def look(path):
-        try:
-            found = os.lstat(path)
-        except OSError:
-            return None
-        # The size and the number of links of a folder are the file system's own affair.
-        is_folder = stat.S_ISDIR(found.st_mode)
-        return {"inode": found.st_ino, "mode": found.st_mode, "links": None if is_folder else found.st_nlink,
-                "size": None if is_folder else found.st_size,
-                "mtime": found.st_mtime_ns, "ctime": found.st_ctime_ns}
-
-    @staticmethod
-    def changed(before, after):
-        if before is None or after is None:
-            return None
-        if before["inode"] != after["inode"]:
-            return "another file"
-        return {which: before[which] != after[which] for which in ("mtime", "ctime")}
+    # ---- by paths ----
 
     def call(self, what, function, paths):
         """function(root): made in both trees. paths: what to look at before and after."""
-        self.number += 1
-        self.history.append(f"{self.number} {what} in {os.path.basename(self.mount)}")
+        self.what = what
         looked = {p for path in paths for p in (path, os.path.dirname(path))}
         sides = []
         for root in (self.mount, self.local):
-            before = {p: self.look(os.path.join(root, p)) for p in looked}
-            result = self.attempt(function, root)
-            after = {p: self.look(os.path.join(root, p)) for p in looked}
-            sides.append((result, before, after))
+            before = {p: look(os.path.join(root, p)) for p in looked}
+            answer = attempt(function, root)
+            after = {p: look(os.path.join(root, p)) for p in looked}
+            sides.append((answer, before, after))
         (ours, our_before, our_after), (theirs, their_before, their_after) = sides
-        self.same(f"{what}: errno", errno.errorcode.get(ours[1], 0),
-                  errno.errorcode.get(theirs[1], 0))
-        self.same(f"{what}: result", ours[0], theirs[0])
+        same_answer(what, ours, theirs)
         for p in sorted(looked):
-            strip = lambda look: look and {k: look[k] for k in ("mode", "links", "size")}
-            self.same(f"{what}: {p!r}", strip(our_after[p]), strip(their_after[p]))
-            self.same(f"{what}: times of {p!r}", self.changed(our_before[p], our_after[p]),
-                      self.changed(their_before[p], their_after[p]))
-
-    # ---- the calls ----
+            same(f"{what}: {p!r}", without_times(our_after[p]), without_times(their_after[p]))
+            same(f"{what}: times of {p!r}", changed(our_before[p], our_after[p]),
+                 changed(their_before[p], their_after[p]))
 
     def on_paths(self):
         a, b = self.path(), self.path()
@@ -147,6 +231,7 @@ class Both:
             ("utime", lambda r: os.utime(at(a)(r), ns=(seconds, seconds * 3),
                                          follow_symlinks=False), [a]),
             ("fifo", lambda r: os.mkfifo(at(a)(r), 0o644), [a]),
+            ("socket", lambda r: os.mknod(at(a)(r), stat.S_IFSOCK | 0o600), [a]),
             ("listdir", lambda r: sorted(os.listdir(at(a)(r))), [a]),
             ("stat", lambda r: stat.S_IFMT(os.stat(at(a)(r)).st_mode), [a]),
             ("setxattr", lambda r: os.setxattr(at(a)(r), "user.x" + str(size), b"v" * (size % 300),
@@ -175,36 +260,64 @@ class Both:
         path = self.path()
 
         def work(root):
-            if not stat.S_ISREG(os.stat(os.path.join(root, path)).st_mode):
-                return None
-            with open(os.path.join(root, path), "rb") as file:
-                return file.read()
+            name = os.path.join(root, path)
+            return read_file(name) if stat.S_ISREG(os.stat(name).st_mode) else None
         self.call(f"read {path!r}", work, [])
+
+    # ---- by what is kept open ----
 
     def keep_open(self):
         path = self.path()
-        fds = []
-        for root in (self.local, self.mount):
-            try:
-                if not stat.S_ISREG(os.lstat(os.path.join(root, path)).st_mode):
-                    break
-                fds.append(os.open(os.path.join(root, path), os.O_RDWR))
-            except OSError:
-                break
-        if len(fds) == 2 and len(self.open) < 8:
-            self.number += 1
-            self.history.append(f"{self.number} keep {path!r} open in {self.mount}")
-            self.open.append(fds)
-        else:
-            for fd in fds:
-                os.close(fd)
-
-    def use_open(self):
-        if not self.open:
+        # What is asked of O_DIRECT differs between file systems: alignment.
+        mount_only = self.random.choice([0, 0, os.O_DIRECT])
+        flags = os.O_RDWR | self.random.choice([0, 0, os.O_APPEND, os.O_SYNC])
+        found = look(os.path.join(self.local, path))
+        is_folder = found is not None and stat.S_ISDIR(found["mode"])
+        if is_folder:
+            flags, mount_only = os.O_RDONLY | os.O_DIRECTORY, 0
+        elif found is None or not stat.S_ISREG(found["mode"]) or len(self.kept) == KEPT_MAX:
             return
-        local, mount = pair = self.random.choice(self.open)
+        self.what = f"keep {path!r} open {flags | mount_only:o}"
+        ours = attempt(os.open, os.path.join(self.mount, path), flags | mount_only)
+        theirs = attempt(os.open, os.path.join(self.local, path), flags)
+        same(f"{self.what}: errno", ours[1], theirs[1])
+        if ours[1] == 0:
+            self.kept.append(Kept(ours[0], theirs[0], is_folder))
+
+    def use_kept(self):
+        if not self.kept:
+            return
+        number = self.random.randrange(len(self.kept))
+        kept = self.kept[number]
+        if self.random.random() < 0.1:
+            what, work = "close", os.close
+            del self.kept[number]
+        else:
+            what, work = self.folder_call() if kept.is_folder else self.file_call()
+        self.what = f"{what} of open number {number}"
+        same_answer(self.what, attempt(work, kept.mount), attempt(work, kept.local))
+
+    def folder_call(self):
+        name, other = self.random.choice(NAMES), self.random.choice(NAMES)
+        return self.random.choice([
+            ("list", lambda fd: sorted(os.listdir(fd))),
+            ("fstat", lambda fd: os.fstat(fd).st_mode),
+            ("fsync", os.fsync),
+            (f"mkdirat {name!r}", lambda fd: os.mkdir(name, 0o755, dir_fd=fd)),
+            (f"openat {name!r}", lambda fd: os.close(
+                os.open(name, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK, 0o644, dir_fd=fd))),
+            (f"unlinkat {name!r}", lambda fd: os.unlink(name, dir_fd=fd)),
+            (f"rmdir at {name!r}", lambda fd: os.rmdir(name, dir_fd=fd)),
+            (f"renameat {name!r} {other!r}",
+             lambda fd: os.rename(name, other, src_dir_fd=fd, dst_dir_fd=fd))])
+
+    def file_call(self):
         text, offset, length = self.text(), self.offset(), 1 + self.offset()
+        shared, blocking = self.random.random() < 0.5, fcntl.LOCK_NB
+        kind = self.random.choice([fcntl.F_RDLCK, fcntl.F_WRLCK, fcntl.F_UNLCK])
+        set_lock, get_lock = self.random.choice([(fcntl.F_SETLK, fcntl.F_GETLK), (OFD_SETLK, OFD_GETLK)])
         what, work = self.random.choice([
+            ("pwrite", lambda fd: os.pwrite(fd, text, offset)),
             ("pwrite", lambda fd: os.pwrite(fd, text, offset)),
             ("pread", lambda fd: os.pread(fd, 200000, offset)),
             ("ftruncate", lambda fd: os.ftruncate(fd, offset)),
@@ -216,59 +329,63 @@ class Both:
             # The kernel cuts a copy at the size it last heard of, so it has to hear (cp asks too).
             ("copy", lambda fd: os.fstat(fd) and
              os.copy_file_range(fd, fd, min(length, offset), 0, offset)),
-            ("close", None)])
-        self.number += 1
-        self.history.append(f"{self.number} {what} {offset}+{length} of an open file")
-        if work is None:
-            self.open.remove(pair)
-            work = os.close
-        ours, theirs = self.attempt(work, mount), self.attempt(work, local)
-        self.same(f"{what} of an open file: errno", errno.errorcode.get(ours[1], 0),
-                  errno.errorcode.get(theirs[1], 0))
-        self.same(f"{what} of an open file", ours[0], theirs[0])
+            ("map to read", read_mapped),
+            ("map to write", lambda fd: write_mapped(fd, offset, text)),
+            # Which zeros are a hole is the file system's own affair.
+            ("seek hole", lambda fd: os.lseek(fd, offset, os.SEEK_HOLE) and None),
+            (f"flock {shared}",
+             lambda fd: fcntl.flock(fd, blocking | (fcntl.LOCK_SH if shared else fcntl.LOCK_EX))),
+            ("flock no more", lambda fd: fcntl.flock(fd, fcntl.LOCK_UN)),
+            (f"record lock {set_lock} {kind}",
+             lambda fd: record_lock(fd, set_lock, kind, offset, length)),
+            (f"whose record lock {get_lock}",
+             lambda fd: record_lock(fd, get_lock, fcntl.F_WRLCK, offset, length))])
+        return f"{what} {offset}+{length} ({len(text)})", work
 
-    # ---- trees ----
 
-    def tree(self, root):
-        found = {}
-        for folder, folders, files in os.walk(root):
-            for name in folders + files:
-                path = os.path.join(folder, name)
-                look = self.look(path)
-                data = None
-                if stat.S_ISREG(look["mode"]):
-                    with open(path, "rb") as file:
-                        data = file.read()
-                elif stat.S_ISLNK(look["mode"]):
-                    data = os.readlink(path)
-                found[os.path.relpath(path, root)] = (look["mode"], look["links"], look["size"],
-                                                      data)
-        return found
+def serve(caller, connection):
+    """Makes a call for each message; its answer is what the call was, and how it differed."""
+    while connection.recv():
+        try:
+            caller.step()
+            connection.send((caller.what, None))
+        except Difference as difference:
+            connection.send((caller.what, str(difference)))
 
-    def compare_trees(self):
-        theirs = self.tree(self.local)
-        for mount in self.mounts:
-            ours = self.tree(mount)
-            self.same(f"names in {mount}", sorted(ours), sorted(theirs))
-            for path, what in theirs.items():
-                self.same(f"{path!r} in {mount}", ours[path], what)
+
+class Conductor:
+    """Whose turn it is, and what is looked at in between."""
+
+    def __init__(self, local, mounts, seed):
+        self.local, self.mounts = local, mounts
+        self.random = random.Random(seed)
+        self.history = collections.deque(maxlen=40)
+        self.connections = []
+        processes = multiprocessing.get_context("fork")
+        for number in range(CALLERS):
+            here, there = processes.Pipe()
+            caller = Caller(local, mounts[number % len(mounts)], f"{seed} {number}")
+            processes.Process(target=serve, args=(caller, there), daemon=True).start()
+            there.close()
+            self.connections.append(here)
 
     def run(self, calls):
-        kinds = [self.on_paths] * 10 + [self.write] * 6 + [self.read] * 2 + \
-            [self.keep_open, self.use_open, self.use_open, self.use_open]
-        while self.number < calls:
-            self.mount = self.random.choice(self.mounts)
-            self.random.choice(kinds)()
+        for number in range(1, calls + 1):
+            turn = self.random.randrange(CALLERS)
+            self.connections[turn].send(True)
+            what, difference = self.connections[turn].recv()
+            self.history.append(f"{number} process {turn}: {what}")
+            if difference:
+                raise Difference(difference)
             if self.random.random() < 0.003:
-                self.compare_trees()
+                compare_trees(self.local, self.mounts)
             if self.random.random() < 0.001 and os.geteuid() == 0:
                 self.history.append("drop the kernel's caches")
-                with open("/proc/sys/vm/drop_caches", "w") as drop:
+                with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as drop:
                     drop.write("2")
-        self.compare_trees()
-        for pair in self.open:
-            for fd in pair:
-                os.close(fd)
+        for connection in self.connections:
+            connection.send(False)
+        compare_trees(self.local, self.mounts)
 
 
 def main():
@@ -278,8 +395,16 @@ def main():
     for root in (local, mounts[0]):
         os.chmod(root, 0o755)
     print(f"seed {seed}", flush=True)
-    Both(local, mounts, seed).run(calls)
+    conductor = Conductor(local, mounts, seed)
+    try:
+        conductor.run(calls)
+    except Difference as difference:
+        print("\n".join("  " + line for line in conductor.history))
+        print(difference, flush=True)
+        return 1
     print(f"{calls} calls, the same answers")
+    return 0
 
 
-main()
+if __name__ == "__main__":
+    sys.exit(main())
