@@ -50,11 +50,11 @@ def fallocate(fd, mode, offset, length):
 
 
 def record_lock(fd, command, kind, start, length):
-    """What GETLK says, but for the process: FUSE does not tell that a lock is an OFD lock, which has
-    none."""
+    """For GETLK: whether there is a lock in the way. Which of several it names is not said anywhere."""
     pid = 0
     lock = fcntl.fcntl(fd, command, struct.pack(FLOCK, kind, os.SEEK_SET, start, length, pid))
-    return struct.unpack(FLOCK, lock)[:4] if command in (fcntl.F_GETLK, OFD_GETLK) else None
+    is_question = command in (fcntl.F_GETLK, OFD_GETLK)
+    return struct.unpack(FLOCK, lock)[0] != fcntl.F_UNLCK if is_question else None
 
 
 def read_mapped(fd):
