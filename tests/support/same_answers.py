@@ -75,6 +75,11 @@ def write_mapped(fd, offset, data):
         memory.flush()
 
 
+def seek_hole(fd, offset):
+    """Which zeros are a hole is the file system's own affair."""
+    os.lseek(fd, offset, os.SEEK_HOLE)
+
+
 def read_file(path):
     with open(path, "rb") as file:
         return file.read()
@@ -331,8 +336,7 @@ class Caller:
              os.copy_file_range(fd, fd, min(length, offset), 0, offset)),
             ("map to read", read_mapped),
             ("map to write", lambda fd: write_mapped(fd, offset, text)),
-            # Which zeros are a hole is the file system's own affair.
-            ("seek hole", lambda fd: os.lseek(fd, offset, os.SEEK_HOLE) and None),
+            ("seek hole", lambda fd: seek_hole(fd, offset)),
             (f"flock {shared}",
              lambda fd: fcntl.flock(fd, blocking | (fcntl.LOCK_SH if shared else fcntl.LOCK_EX))),
             ("flock no more", lambda fd: fcntl.flock(fd, fcntl.LOCK_UN)),
