@@ -13,6 +13,7 @@ is answered with a line. `wan_proxy.py --tell CONTROL_SOCKET COMMAND...` sends t
                          or so often, each time after 1 to BYTES
   flip BYTES             a bit of the byte so far from now, on the way to the server
   hold | release         nothing moves, connections stay: a black hole
+  strand                 as hold, for good, of the connections that are there; new ones work
   refuse | accept        new connections
   count                  CONNECTIONS SO FAR, OPEN, BYTES UP, BYTES DOWN, CUTS
 
@@ -54,6 +55,7 @@ class Connection:
     def __init__(self, number, client, server):
         self.number, self.client, self.server = number, client, server
         self.up, self.down = Way(client, server), Way(server, client)
+        self.is_stranded = False
 
 
 class Proxy:
@@ -95,13 +97,17 @@ class Proxy:
         self.connections.append(made)
         self.watch(made)
 
+    def is_holding(self, connection):
+        return self.is_held or connection.is_stranded
+
     def watch(self, connection):
         """Waits for what can go on; what is merely not due yet is the loop's timeout."""
         for way, back in ((connection.up, connection.down), (connection.down, connection.up)):
             events = 0
-            if not way.has_ended and way.queued < QUEUE_BYTES_MAX and not self.is_held:
+            is_moving = not self.is_holding(connection)
+            if is_moving and not way.has_ended and way.queued < QUEUE_BYTES_MAX:
                 events |= selectors.EVENT_READ
-            if back.queue and back.queue[0][0] <= time.monotonic() and not self.is_held:
+            if is_moving and back.queue and back.queue[0][0] <= time.monotonic():
                 events |= selectors.EVENT_WRITE
             key = self.selector.get_map().get(way.source.fileno())
             if key is None and events:
@@ -185,7 +191,7 @@ class Proxy:
         """Moves what can be moved."""
         try:
             for way in (connection.up, connection.down):
-                if connection not in self.connections or self.is_held:
+                if connection not in self.connections or self.is_holding(connection):
                     return
                 if not way.has_ended and way.queued < QUEUE_BYTES_MAX:
                     self.receive(connection, way)
@@ -221,6 +227,9 @@ class Proxy:
             self.flip_left = int(numbers[0])
         elif name in ("hold", "release"):
             self.is_held = name == "hold"
+        elif name == "strand":
+            for connection in self.connections:
+                connection.is_stranded = True
         elif name in ("refuse", "accept"):
             self.is_refusing = name == "refuse"
         elif name == "count":
@@ -240,8 +249,9 @@ class Proxy:
     # ---- the loop ----
 
     def timeout(self):
-        dues = [way.queue[0][0] for c in self.connections for way in (c.up, c.down) if way.queue]
-        if self.is_held or not dues:
+        moving = [c for c in self.connections if not self.is_holding(c)]
+        dues = [way.queue[0][0] for c in moving for way in (c.up, c.down) if way.queue]
+        if not dues:
             return None
         return max(0.0, min(dues) - time.monotonic())
 
