@@ -68,8 +68,8 @@ Task<Result<OpenOut>> FileSystem::open(NodeId id, int open_flags) {
   co_return out;
 }
 
-// While others have the home too, the server must know which files are open here: one that they
-// remove lives on for us.
+// While others have the home too, the server must know what is open here: a file that they remove
+// lives on for us, and a folder is known to be gone.
 bool FileSystem::must_be_bound(NodeId id) {
   auto state = state_.lock();
   const Node* node = state->nodes.find(id);
@@ -101,6 +101,7 @@ std::vector<NodeId> FileSystem::open_nodes(ClientState& state) {
   state.nodes.for_each([&](const Node& node) {
     if (node.opens > 0 && !node.is_folder()) open.push_back(node.id);
   });
+  for (const auto& [handle, folder] : state.folders) open.push_back(folder.listing->folder);
   return open;
 }
 

@@ -274,6 +274,7 @@ Task<Result<FolderOut>> FileSystem::open_folder(NodeId id) {
     listing = made;
   }
   trim_names();
+  if (must_be_bound(id)) background_.spawn(bind(std::vector<NodeId>(1, id)));
   std::vector<SmallFile> files;
   FolderOut out;
   {

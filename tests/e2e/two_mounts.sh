@@ -44,18 +44,24 @@ for i in range(200):
 rm "$a/grows.new"
 
 begin "A folder that the other mount removes is still one to who has it open"
-mkdir "$a/gone"
-python3 -c 'import errno, os, stat, sys
-file = os.open(sys.argv[1] + "/gone", os.O_RDONLY)
-os.rmdir(sys.argv[2] + "/gone")
-found = os.fstat(file)
-assert stat.S_ISDIR(found.st_mode) and found.st_nlink == 0, found
-os.fsync(file)
-try:
-    os.mkdir("new", dir_fd=file)
-    sys.exit("something can be made in it")
-except FileNotFoundError:
-    pass' "$a" "$b"
+python3 -c 'import os, stat, sys
+here, there = sys.argv[1:]
+for made_by in (here, there):
+    os.makedirs(made_by + "/outer/gone")
+    os.listdir(here + "/outer")
+    file = os.open(here + "/outer/gone", os.O_RDONLY)
+    os.rmdir(there + "/outer/gone")
+    found = os.fstat(file)
+    assert stat.S_ISDIR(found.st_mode) and found.st_nlink == 0, found
+    os.fsync(file)
+    for ask in (os.stat, os.mkdir, os.unlink):
+        try:
+            ask("new", dir_fd=file)
+            sys.exit(f"{ask} works in it")
+        except FileNotFoundError:
+            pass
+    os.close(file)
+    os.rmdir(here + "/outer")' "$a" "$b"
 
 begin "Lines that two mounts append are neither lost nor torn"
 lines=${HOMEFS_LINES:-500}
