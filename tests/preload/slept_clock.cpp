@@ -1,5 +1,5 @@
-// Loaded before a program (LD_PRELOAD), lets it believe that the machine has slept: CLOCK_BOOTTIME is
-// ahead by the seconds that the file $HOMEFS_TEST_SLEPT says; by nothing without that file.
+// Loaded before a program (LD_PRELOAD), lets it believe that the machine has slept: CLOCK_BOOTTIME
+// is ahead by the seconds that the file $HOMEFS_TEST_SLEPT says; by nothing without that file.
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
