@@ -133,15 +133,9 @@ Task<Result<AttributesOut>> FileSystem::getattr(NodeId id) {
   }
   Call call = make_call(Op::kGetattr, {id}, NodeRequest{id});
   Result<AttributesReply> reply = co_await ask<AttributesReply>(std::move(call));
+  if (!reply) co_return std::unexpected(reply.error());
   auto state = state_.lock();
   Node* node = state->nodes.find(id);
-  if (!reply && reply.error().status == Status::kNoSuchFile && node != nullptr &&
-      S_ISDIR(node->attributes.mode)) {
-    // Another mount has removed it. Who has it open still sees a folder, one without links.
-    node->attributes.links = 0;
-    co_return AttributesOut{effective(*node), {}};
-  }
-  if (!reply) co_return std::unexpected(reply.error());
   if (node == nullptr) co_return fail(Status::kStale);
   if (id != kRootNode && NodeCache::is_another_inode(*node, reply->attributes)) {
     co_return fail(Status::kStale);

@@ -166,6 +166,10 @@ void InodeTable::gone(const disk::Stat& stat) {
     if (inode == nullptr) return;
     inode->is_gone_ = true;
     inode->is_orphan_ = false;
+    if (inode->is_folder()) {
+      inode->last_ = std::make_unique<disk::Stat>(stat);
+      inode->last_->attributes.links = 0;
+    }
     old_parent = std::exchange(inode->parent_, nullptr);
     inode->name_.clear();
   }

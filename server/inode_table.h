@@ -87,7 +87,7 @@ class InodeTable {
   Result<disk::FdRef> open(const InodeRef& inode);
   /// Keeps a descriptor that came of making the inode.
   disk::FdRef keep(const InodeRef& inode, UniqueFd descriptor);
-  /// The true stat of the inode; opens no file for it.
+  /// The true stat of the inode, the last one of a folder that was removed; opens no file for it.
   Result<disk::Stat> stat(const InodeRef& inode);
 
   // ---- Versions ----

@@ -168,7 +168,11 @@ Result<disk::Stat> InodeTable::stat(const InodeRef& inode) {
   }
   if (descriptor == nullptr) {
     auto opened = open(inode);
-    if (!opened) return std::unexpected(opened.error());
+    if (!opened) {
+      const std::lock_guard lock(mutex_);
+      if (inode->last_ != nullptr) return *inode->last_;
+      return std::unexpected(opened.error());
+    }
     descriptor = std::move(*opened);
   }
   return stat_true(descriptor->get());

@@ -71,6 +71,20 @@ TEST_F(Names, WhatFollowsAFailedMkdirIsStale) {
   EXPECT_EQ(session_.create(NodeId{2}, "b", NodeId{3}).status, Status::kStale);
 }
 
+TEST_F(Names, AFolderThatWasRemovedIsOneWithoutLinks) {
+  session_.mkdir(kRootNode, "d", NodeId{2}, 0750);
+  session_.mkdir(kRootNode, "replaced", NodeId{3}, 0700);
+  session_.mkdir(kRootNode, "new", NodeId{4}, 0711);
+  session_.rmdir(kRootNode, "d");
+  EXPECT_EQ(session_.rename(kRootNode, "new", kRootNode, "replaced").status, Status::kRenamed);
+  const auto removed = session_.getattr(NodeId{2});
+  ASSERT_TRUE(removed.is_ok());
+  EXPECT_EQ(removed->attributes.mode, S_IFDIR | 0750u);
+  EXPECT_EQ(removed->attributes.links, 0u);
+  EXPECT_EQ(session_.getattr(NodeId{3})->attributes.mode, S_IFDIR | 0700u);
+  EXPECT_EQ(session_.create(NodeId{2}, "in it", NodeId{5}).status, Status::kNoSuchFile);
+}
+
 TEST_F(Names, ANodeNumberInUseIsRefusedBeforeAnythingIsDone) {
   const NodeId used = session_.make_file(kRootNode, "a");
   EXPECT_EQ(session_.create(kRootNode, "b", used).status, Status::kProtocolError);
