@@ -5,7 +5,7 @@ in order, or `fine`.
   disk_checks.py write FILE BYTES [sync]   makes or replaces the file with pieces of 64 KiB; the first error
                                            ends the writing, then perhaps an fsync; close
   disk_checks.py overwrite FILE BYTE       the file's bytes become BYTE, in place; fsync; close
-  disk_checks.py append FILE BYTES         one write at the end; fsync; close
+  disk_checks.py append FILE BYTES         one write at the end, and what it did not take; fsync; close
   disk_checks.py both FILE SAME CONTROL    a file that is written under two names, in place, each then synced
                                            twice; the disk of CONTROL takes nothing during the first sync
   disk_checks.py read FILE
@@ -35,10 +35,10 @@ class Calls:
             self.failed.append(f"{name} {errno.errorcode[error.errno]}")
             return None
 
-    def write_all(self, fd, content):
+    def write_all(self, fd, content, piece=PIECE):
         data = memoryview(content)
         while data:
-            count = self.do("write", os.write, fd, data[:PIECE])
+            count = self.do("write", os.write, fd, data[:piece])
             if count is None:
                 return
             data = data[count:]
@@ -90,7 +90,7 @@ def both(calls, path, same, control):
 
 
 def append(calls, fd, size):
-    calls.do("write", os.write, fd, b"x" * int(size))
+    calls.write_all(fd, b"x" * int(size), piece=int(size))
 
 
 def read(calls, fd):
