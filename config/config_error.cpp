@@ -51,13 +51,20 @@ const std::string* nearest(std::string_view name, std::span<const std::string> k
   return best;
 }
 
+// As it stands there, unless that would not be one line of plain text.
+std::string shown_key(std::string_view key) {
+  std::string text = shown(key);
+  const bool is_plain = text.size() == key.size() + 2 && text.find(key) == 1;
+  return is_plain ? std::string(key) : text;
+}
+
 }  // namespace
 
 Error config_error(const ConfigPlace& place, std::string_view what) {
   std::string text(place.file);
   if (place.line > 0) text += ":" + std::to_string(place.line);
   text += ": ";
-  if (!place.key.empty()) text += std::string(place.key) + ": ";
+  if (!place.key.empty()) text += shown_key(place.key) + ": ";
   text += what;
   return Error{Status::kConfigError, std::move(text)};
 }

@@ -15,7 +15,8 @@
 
 namespace homefs {
 
-/// Where in a file a mistake is. `line` counts from 1, 0 = the file as a whole; `key` may be empty.
+/// Where in a file a mistake is. `line` counts from 1, 0 = the file as a whole; `key` may be empty,
+/// and is whatever the file says.
 struct ConfigPlace {
   std::string_view file;
   int line = 0;

@@ -75,7 +75,7 @@ class Inode {
   bool is_gone_ = false;        // its last name was removed
   bool is_root_ = false;
   std::unique_ptr<disk::Stat> last_;  // of a folder that is gone, for who has it open; else null
-  std::uint64_t version_step_ = 0;  // see InodeTable::version_of
+  std::uint64_t version_step_ = 0;    // see InodeTable::version_of
   std::int64_t version_ctime_ns_ = 0;
 
   // Guarded by the descriptor cache's mutex.

@@ -17,6 +17,13 @@ TEST(ConfigError, NamesFileLineAndKeyAsFarAsTheyAreKnown) {
   EXPECT_EQ(config_error({"a.json", 0, ""}, "wrong").status, Status::kConfigError);
 }
 
+TEST(ConfigError, QuotesAKeyThatWouldNotBeOneLineOfPlainText) {
+  EXPECT_EQ(config_error({"a.json", 1, "listen.a\nb: \x1b[31m"}, "wrong").context,
+            "a.json:1: \"listen.a\\x0ab: \\x1b[31m\": wrong");
+  EXPECT_EQ(config_error({"a.ini", 1, "b\xc3\xbc b.key"}, "wrong").context,
+            "a.ini:1: b\xc3\xbc b.key: wrong");
+}
+
 TEST(ConfigError, ShowsLongTextsCut) {
   EXPECT_EQ(shown("abc"), "\"abc\"");
   EXPECT_EQ(shown(std::string(64, 'x')), "\"" + std::string(64, 'x') + "\"");
