@@ -120,7 +120,8 @@ void FileSystem::release(std::uint64_t handle) {
     state->files.erase(found);
     Node* node = state->nodes.find(id);
     HOMEFS_CHECK(node != nullptr && node->opens > 0);
-    if (--node->opens > 0) return;
+    --node->opens;
+    if (node->opens > 0) return;
     if (node->data != nullptr) {
       was_streaming_up = node->data->is_streaming_up;
       was_streaming_down = node->data->is_streaming_down;

@@ -24,8 +24,8 @@ struct Countdown {
 
 }  // namespace
 
-std::shared_ptr<HomeCoherence> HomeCoherence::make(boost::asio::any_io_executor executor) {
-  std::shared_ptr<HomeCoherence> coherence(new HomeCoherence(std::move(executor)));
+std::shared_ptr<HomeCoherence> HomeCoherence::make(const boost::asio::any_io_executor& executor) {
+  std::shared_ptr<HomeCoherence> coherence(new HomeCoherence(executor));
   coherence->self_ = coherence;
   return coherence;
 }

@@ -44,7 +44,7 @@ class HomeCoherence {
   /// Told whether the home is shared.
   using Joined = std::move_only_function<void(bool)>;
 
-  static std::shared_ptr<HomeCoherence> make(boost::asio::any_io_executor executor);
+  static std::shared_ptr<HomeCoherence> make(const boost::asio::any_io_executor& executor);
   HomeCoherence(const HomeCoherence&) = delete;
   HomeCoherence& operator=(const HomeCoherence&) = delete;
 
@@ -74,7 +74,7 @@ class HomeCoherence {
     Joined done;
   };
 
-  explicit HomeCoherence(boost::asio::any_io_executor executor) : strand_(std::move(executor)) {}
+  explicit HomeCoherence(const boost::asio::any_io_executor& executor) : strand_(executor) {}
 
   template <class Function>
   void on_strand(Function function);

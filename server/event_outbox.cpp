@@ -16,10 +16,10 @@ OutFrame event_frame(Op op, std::vector<std::byte> fields) {
 
 }  // namespace
 
-std::shared_ptr<EventOutbox> EventOutbox::make(boost::asio::any_io_executor executor,
+std::shared_ptr<EventOutbox> EventOutbox::make(const boost::asio::any_io_executor& executor,
                                                bool has_missed,
                                                std::chrono::milliseconds deadline) {
-  std::shared_ptr<EventOutbox> outbox(new EventOutbox(std::move(executor), has_missed, deadline));
+  std::shared_ptr<EventOutbox> outbox(new EventOutbox(executor, has_missed, deadline));
   outbox->self_ = outbox;
   return outbox;
 }

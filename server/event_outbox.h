@@ -44,7 +44,7 @@ class EventOutbox {
   /// Told once whether the client has acknowledged in time.
   using Done = std::move_only_function<void(bool)>;
 
-  static std::shared_ptr<EventOutbox> make(boost::asio::any_io_executor executor,
+  static std::shared_ptr<EventOutbox> make(const boost::asio::any_io_executor& executor,
                                            bool has_missed = false,
                                            std::chrono::milliseconds deadline = kEventDeadline);
   EventOutbox(const EventOutbox&) = delete;
@@ -86,9 +86,9 @@ class EventOutbox {
     bool is_late = false;  ///< was given up at its deadline
   };
 
-  EventOutbox(boost::asio::any_io_executor executor, bool has_missed,
+  EventOutbox(const boost::asio::any_io_executor& executor, bool has_missed,
               std::chrono::milliseconds deadline)
-      : deadline_(deadline), timer_(std::move(executor)), has_missed_(has_missed) {}
+      : deadline_(deadline), timer_(executor), has_missed_(has_missed) {}
 
   void send_frame(Op op, std::vector<std::byte> fields, Done done, bool is_essential);
   void push_event(OutFrame frame, Done done, bool is_essential);

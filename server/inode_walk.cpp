@@ -111,7 +111,8 @@ Result<disk::FdRef> InodeTable::walk(const InodeRef& inode) {
   disk::FdRef at;
   const std::size_t steps_max = size() + 1;  // more would be a ring
   for (InodeRef next = inode; at == nullptr;) {
-    if (!down.empty() && (at = descriptors_->find(*next)) != nullptr) break;
+    if (!down.empty()) at = descriptors_->find(*next);
+    if (at != nullptr) break;
     Way way = way_to(*next);
     if (way.is_root) {
       at = root_;

@@ -228,6 +228,7 @@ Records read_transfers(const std::filesystem::path& file) {
 
 std::vector<std::string> draw_progress(const ProgressView& view, int columns) {
   std::vector<std::string> lines;
+  lines.reserve(view.transfers.size());
   for (const TransferView& transfer : view.transfers) {
     lines.push_back(draw_transfer(transfer.last, columns));
   }
