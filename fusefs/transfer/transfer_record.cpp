@@ -132,8 +132,11 @@ std::string start_of_process(const std::string& pid) {
   if (name_end == std::string::npos) return {};
   std::istringstream fields(text.substr(name_end + 1));
   std::string field;
-  constexpr int kFieldsAfterName = 20;
-  for (int i = 0; i < kFieldsAfterName; ++i) fields >> field;
+  fields >> field;
+  if (field == "Z")
+    return {};  // it has ended, and its parent does not care (a container's first one)
+  constexpr int kFieldsAfterState = 19;
+  for (int i = 0; i < kFieldsAfterState; ++i) fields >> field;
   return fields ? field : std::string();
 }
 

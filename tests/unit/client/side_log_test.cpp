@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <fstream>
 
 namespace homefs {
@@ -100,6 +102,21 @@ TEST(TransferRecord, KnowsWhetherItsProcessRuns) {
   EXPECT_TRUE(is_process_running(process_name()));
   EXPECT_FALSE(is_process_running(std::to_string(::getpid()) + ".1"));
   EXPECT_FALSE(is_process_running("nonsense"));
+  std::array<int, 2> names{};
+  ASSERT_EQ(::pipe(names.data()), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const std::string name = process_name();
+    ::_exit(::write(names[1], name.data(), name.size()) > 0 ? 0 : 1);
+  }
+  std::array<char, 64> name{};
+  const ssize_t size = ::read(names[0], name.data(), name.size());
+  siginfo_t end{};
+  ::waitid(P_PID, static_cast<id_t>(child), &end, WEXITED | WNOWAIT);
+  EXPECT_FALSE(is_process_running({name.data(), static_cast<std::size_t>(size)})) << "a zombie";
+  ::waitpid(child, nullptr, 0);
+  ::close(names[0]);
+  ::close(names[1]);
 }
 
 TEST_F(SideLogTest, RecordsATransferWithItsPathAndMount) {
