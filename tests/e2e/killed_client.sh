@@ -72,7 +72,7 @@ begin "An untar: every file that tar has closed is whole, with its mode and time
 python3 "$killed" tree "$E2E_DIR/tree" "$files"
 tar -cf "$E2E_DIR/tree.tar" -C "$E2E_DIR" tree
 # With errors for all the rest: what it has open is of the mount that is gone.
-untar() { tar -xvf "$E2E_DIR/tree.tar" -C "$home/work" >"$log" 2>"$log.errors" || true; }
+untar() { tar -xpvf "$E2E_DIR/tree.tar" -C "$home/work" >"$log" 2>"$log.errors" || true; }
 mkdir "$home/work"
 whole=$(seconds untar)
 assert_same_tree "$E2E_DIR/tree" "$home/work/tree"

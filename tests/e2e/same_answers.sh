@@ -14,8 +14,10 @@ start_server
 a=$E2E_DIR/a
 b=$E2E_DIR/b
 mount_home alice "$a"
+mkdir "$E2E_DIR/local"
 
 compare() {
+  chmod -R u+rwx "$E2E_DIR/local" "$a"
   rm -rf "$E2E_DIR/local" "${a:?}"/*
   mkdir "$E2E_DIR/local"
   python3 "$HOMEFS_SOURCE_DIR/tests/support/same_answers.py" "$E2E_DIR/local" "$1" \

@@ -144,7 +144,7 @@ def tree(root):
     for folder, folders, files in os.walk(root):
         for name in folders + files:
             path = os.path.join(folder, name)
-            entry = without_times(look(path))
+            entry = without_times(look(path)) or {"mode": 0}  # in a folder that cannot be searched
             if stat.S_ISREG(entry["mode"]):
                 entry["data"] = read_file(path)
                 entry["xattrs"] = {key: os.getxattr(path, key) for key in sorted(os.listxattr(path))}
