@@ -5,6 +5,7 @@
 // Executor: one thread at a time. Blocks: get(), until the answer has come.
 #pragma once
 
+#include <chrono>
 #include <future>
 #include <utility>
 
@@ -20,6 +21,10 @@ class [[nodiscard]] Answer {
 
   /// False when there was no call, or its answer was taken.
   [[nodiscard]] bool is_expected() const { return future_.valid(); }
+  /// Whether get() would not wait. Precondition: is_expected().
+  [[nodiscard]] bool has_come() const {
+    return future_.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+  }
   /// Waits. Precondition: is_expected().
   Result<T> get() { return future_.get(); }
 

@@ -26,7 +26,10 @@ class Pipeline {
   /// `finish` is called with the answer, by this or a later push() or drain().
   void push(Answer<Reply> answer, Finish finish) {
     waiting_.emplace_back(std::move(answer), std::move(finish));
-    while (waiting_.size() > depth_) finish_first();
+    // At once: what has come and is not written yet would be lost with the process.
+    while (waiting_.size() > depth_ || (!waiting_.empty() && waiting_.front().first.has_come())) {
+      finish_first();
+    }
   }
   void drain() {
     while (!waiting_.empty()) finish_first();

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "fusefs/remote/partial_name.h"
+#include "fusefs/remote/pipeline.h"
 #include "fusefs/remote/remote_path.h"
 #include "fusefs/transfer/block_diff.h"
 #include "fusefs/transfer/path_filter.h"
@@ -44,6 +45,27 @@ TEST(BlockDiff, LooksAtTheListsFromTheOffsetOn) {
   EXPECT_EQ(blocks_from(all, 0).size(), 4u);
   EXPECT_EQ(blocks_from(all, 3 * kBlockBytes).front(), digest("d"));
   EXPECT_TRUE(blocks_from(all, 4 * kBlockBytes).empty());
+}
+
+TEST(Pipeline, LooksAtWhatHasComeAtOnceAndInOrderAndWaitsOnlyWhenItIsFull) {
+  std::vector<std::promise<Result<int>>> calls(4);
+  std::vector<int> finished;
+  Pipeline<int> pipeline(2);
+  const auto push = [&](int i) {
+    pipeline.push(Answer<int>(calls[static_cast<std::size_t>(i)].get_future()),
+                  [&](const Result<int>& result) { finished.push_back(*result); });
+  };
+  calls[1].set_value(1);
+  push(0);
+  push(1);
+  EXPECT_TRUE(finished.empty());  // the one before has no answer
+  calls[0].set_value(0);
+  push(2);
+  EXPECT_EQ(finished, (std::vector<int>{0, 1}));
+  calls[2].set_value(2);
+  calls[3].set_value(3);
+  push(3);
+  EXPECT_EQ(finished, (std::vector<int>{0, 1, 2, 3}));
 }
 
 TEST(PartialName, IsHiddenDeterministicAndFitsALongName) {
