@@ -3,12 +3,14 @@
 #include <pthread.h>
 
 #include <atomic>
-#include <chrono>
 #include <csignal>
+#include <optional>
 #include <utility>
 
 namespace homefs {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kLookEvery{50};
 
@@ -27,7 +29,8 @@ void set_handlers(bool is_on) {
 
 }  // namespace
 
-EndWatch::EndWatch(std::function<void()> on_end) : on_end_(std::move(on_end)) {
+EndWatch::EndWatch(std::function<void()> on_end, std::chrono::milliseconds grace)
+    : on_end_(std::move(on_end)), grace_(grace) {
   has_signal = false;
   set_handlers(true);
   thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
@@ -41,11 +44,14 @@ EndWatch::~EndWatch() {
 
 void EndWatch::run(const std::stop_token& stop) {
   pthread_setname_np(pthread_self(), "end-watch");
-  while (!stop.stop_requested() && !has_ended_) {
+  std::optional<Clock::time_point> end_at;
+  while (!stop.stop_requested()) {
     std::this_thread::sleep_for(kLookEvery);
-    if (!has_signal) continue;
-    has_ended_ = true;
-    on_end_();
+    if (has_signal && !end_at) {
+      has_ended_ = true;
+      end_at = Clock::now() + grace_;
+    }
+    if (end_at && Clock::now() >= *end_at) return on_end_();
   }
 }
 

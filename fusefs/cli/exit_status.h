@@ -9,14 +9,15 @@ namespace homefs {
 
 enum class ExitStatus : int {
   kOk = 0,
-  kFailed = 1,        ///< anything that has no number of its own
-  kUsage = 2,         ///< the command line or a profile says something that cannot be used
-  kLoginRefused = 3,  ///< the server refuses the user, the password or the token
-  kServerKey = 4,     ///< the server's key is unknown, or not the pinned one
-  kNoConnection = 5,  ///< the server cannot be reached
-  kMountFailed = 6,   ///< the mount point cannot be mounted, or unmounted
-  kPartly = 8,        ///< a part of what was asked for is done; messages say what is not
-  kBusy = 7,          ///< the mount is in use, or not everything is on the server yet
+  kFailed = 1,         ///< anything that has no number of its own
+  kUsage = 2,          ///< the command line or a profile says something that cannot be used
+  kLoginRefused = 3,   ///< the server refuses the user, the password or the token
+  kServerKey = 4,      ///< the server's key is unknown, or not the pinned one
+  kNoConnection = 5,   ///< the server cannot be reached
+  kMountFailed = 6,    ///< the mount point cannot be mounted, or unmounted
+  kBusy = 7,           ///< the mount is in use, or not everything is on the server yet
+  kPartly = 8,         ///< a part of what was asked for is done; messages say what is not
+  kInterrupted = 130,  ///< ended in good order by a signal; the number is a shell's for SIGINT
 };
 
 [[nodiscard]] constexpr int number_of(ExitStatus status) { return static_cast<int>(status); }

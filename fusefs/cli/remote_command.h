@@ -36,6 +36,8 @@ class RemoteCommand {
   /// The arguments that name something on the server, where they stand: the server is cut off them
   /// before run(). Called after parsing.
   virtual std::vector<std::string*> remote_arguments() = 0;
+  /// Whether run() itself waits for the signals that end it, and returns kInterrupted then.
+  [[nodiscard]] virtual bool watches_for_end() const { return false; }
   /// The exit status.
   virtual int run(RemoteContext& context) = 0;
 };

@@ -17,8 +17,6 @@ extern char** environ;
 namespace homefs {
 namespace {
 
-constexpr int kInterruptedStatus = 130;
-
 int usage(const std::string& text) { return report(ExitStatus::kUsage, text); }
 
 }  // namespace
@@ -77,7 +75,7 @@ int Shell::execute(const std::string& line) {
     std::printf("%d %s\n", static_cast<int>(shown_status),
                 std::string(text_of(shown_status)).c_str());
   }
-  if (status == kInterruptedStatus) {
+  if (status == number_of(ExitStatus::kInterrupted)) {
     // What was under way was ended with the connection.
     if (const Result<> connected = connect(); !connected) {
       has_ended_ = true;
@@ -116,10 +114,11 @@ int Shell::run_remote(const RemoteCommandEntry& entry, std::vector<std::string> 
     return usage(std::string(error.what()) + " (\"help " + entry.name + "\" shows how)");
   }
   RemoteContext context{.session = *session_, .folder = folder_};
-  const EndWatch watch([this] { session_->link().close(); });
+  std::optional<EndWatch> watch;
+  if (!command->watches_for_end()) watch.emplace([this] { session_->link().close(); });
   const int status = command->run(context);
   last_status_ = context.last_status;
-  return watch.has_ended() ? kInterruptedStatus : status;
+  return watch && watch->has_ended() ? number_of(ExitStatus::kInterrupted) : status;
 }
 
 // ---- Commands of the shell itself --------------------------------------------------------------

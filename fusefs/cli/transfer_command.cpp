@@ -8,8 +8,6 @@
 namespace homefs {
 namespace {
 
-constexpr int kInterruptedStatus = 130;  // as a shell has it for SIGINT
-
 int status_of(const TransferFigures& figures) {
   if (figures.files_failed == 0) return number_of(ExitStatus::kOk);
   const bool has_done_something = figures.files_sent > 0 || figures.files_unchanged > 0 ||
@@ -94,7 +92,7 @@ int TransferCommand::end(RemoteContext& context, TransferDisplay& display, Trans
   } else {
     context.last_status = Status::kIoError;
   }
-  if (display.is_stopped()) status = kInterruptedStatus;
+  if (display.is_stopped()) status = number_of(ExitStatus::kInterrupted);
   display.finish(monitor, direction_, status);
   context.session.side_log().flush();
   return status;

@@ -19,6 +19,7 @@ class TransferCommand : public RemoteCommand {
   /// The exit status: 0, 1 when nothing was done, 8 when a part was, 130 when it was interrupted,
   /// or that of an error of the whole.
   int run(RemoteContext& context) final;
+  [[nodiscard]] bool watches_for_end() const final { return true; }
 
  protected:
   struct Trees {

@@ -16,6 +16,8 @@ namespace homefs {
 namespace {
 
 constexpr std::chrono::milliseconds kLookEvery{100};
+// For the answers to what is under way: what is then on its way to nobody would cross again.
+constexpr std::chrono::seconds kEndGrace{2};
 constexpr std::size_t kLinesMax = 8;
 constexpr std::size_t kFailuresKept = 1000;
 
@@ -25,7 +27,7 @@ TransferDisplay::TransferDisplay(Options options, std::function<void()> on_stop)
     : options_(options),
       has_bars_(!options.is_quiet && !options.is_json && ::isatty(STDOUT_FILENO) != 0),
       began_(std::chrono::steady_clock::now()),
-      watch_(std::move(on_stop)),
+      watch_(std::move(on_stop), kEndGrace),
       drawn_(began_) {
   thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
 }

@@ -25,7 +25,7 @@ class TransferDisplay {
     bool is_json = false;   ///< the sum as JSON, nothing else on stdout
   };
 
-  /// `on_stop`: as in EndWatch.
+  /// `on_stop`: as in EndWatch, when what was under way is not over soon after the signal.
   TransferDisplay(Options options, std::function<void()> on_stop);
   ~TransferDisplay();
   TransferDisplay(const TransferDisplay&) = delete;

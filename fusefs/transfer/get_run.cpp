@@ -90,8 +90,9 @@ void GetRun::fetch_files(const TransferPlan& plan) {
     if (item.source->attributes.size > kSmallFileBytes) large.push_back(file_of(item));
   }
   JobQueue<GetFile> queue(large);
-  const std::vector<std::jthread> threads = queue.run(
-      options_, [this](const GetFile& file) { LargeGet(client_, monitor_, rate_, file).run(); });
+  const std::vector<std::jthread> threads = queue.run(options_, [this](const GetFile& file) {
+    LargeGet(client_, monitor_, rate_, options_, file).run();
+  });
   for (const PlanItem& item : plan.items) {
     if (options_.has_to_stop()) break;
     if (!folder_of(item).has_failed) fetch_one(item);

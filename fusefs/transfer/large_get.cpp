@@ -18,10 +18,11 @@ constexpr int kRoundsMax = kBlockRetriesMax + 1;
 }  // namespace
 
 LargeGet::LargeGet(RemoteClient& client, TransferMonitor& monitor, RateLimit& rate,
-                   const GetFile& file)
+                   const TransferOptions& options, const GetFile& file)
     : client_(client),
       monitor_(monitor),
       rate_(rate),
+      options_(options),
       file_(file),
       partial_path_(file.local.parent_path() / partial_name(file.local.filename().string())),
       reads_(kReadsAhead) {}
@@ -100,6 +101,10 @@ Result<> LargeGet::fetch_blocks(const LocalFile& partial, bool has_blocks) {
   }
   error_.reset();
   for (std::uint64_t at = 0; at < size_ && !error_;) {
+    if (options_.has_to_stop()) {
+      note_error({Status::kInterrupted, {}});
+      break;
+    }
     const std::uint64_t length = std::min<std::uint64_t>(rate_.request_bytes_max(), size_ - at);
     const auto part = has_blocks ? blocks_from(wanted, at).first(piece_count(at, length))
                                  : std::span<const Md5Digest>();

@@ -15,7 +15,8 @@ namespace homefs {
 
 class LargeGet {
  public:
-  LargeGet(RemoteClient& client, TransferMonitor& monitor, RateLimit& rate, const GetFile& file);
+  LargeGet(RemoteClient& client, TransferMonitor& monitor, RateLimit& rate,
+           const TransferOptions& options, const GetFile& file);
 
   /// Tries several times where that may help. Tells the monitor of its end.
   void run();
@@ -34,6 +35,7 @@ class LargeGet {
   RemoteClient& client_;
   TransferMonitor& monitor_;
   RateLimit& rate_;
+  const TransferOptions& options_;
   const GetFile& file_;
   const std::filesystem::path partial_path_;
   Attributes attributes_;  // when it was begun

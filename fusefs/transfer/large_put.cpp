@@ -21,10 +21,11 @@ constexpr int kRoundsMax = kBlockRetriesMax + 1;
 }  // namespace
 
 LargePut::LargePut(RemoteClient& client, TransferMonitor& monitor, RateLimit& rate,
-                   const PutFile& file)
+                   const TransferOptions& options, const PutFile& file)
     : client_(client),
       monitor_(monitor),
       rate_(rate),
+      options_(options),
       file_(file),
       partial_{file.place.folder, partial_name(file.place.name)},
       key_(client.book().next_id()),
@@ -160,6 +161,10 @@ Result<> LargePut::send_blocks(const LocalFile& local, std::span<const Md5Digest
   whole_ = {};
   error_.reset();
   for (std::uint64_t at = 0; at < attributes_.size && !error_;) {
+    if (options_.has_to_stop()) {
+      note_error({Status::kInterrupted, {}});
+      break;
+    }
     const auto chunk = read_chunk(local, at);
     if (!chunk) {
       note_error(chunk.error());

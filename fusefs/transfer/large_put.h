@@ -19,7 +19,8 @@ namespace homefs {
 
 class LargePut {
  public:
-  LargePut(RemoteClient& client, TransferMonitor& monitor, RateLimit& rate, const PutFile& file);
+  LargePut(RemoteClient& client, TransferMonitor& monitor, RateLimit& rate,
+           const TransferOptions& options, const PutFile& file);
 
   /// Tries several times where that may help. Tells the monitor of its end.
   void run();
@@ -51,6 +52,7 @@ class LargePut {
   RemoteClient& client_;
   TransferMonitor& monitor_;
   RateLimit& rate_;
+  const TransferOptions& options_;
   const PutFile& file_;
   const RemotePlace partial_;
   Attributes attributes_;  // of the file here, when it was opened

@@ -89,8 +89,9 @@ void PutRun::send_files(const TransferPlan& plan) {
 // Large files in threads of their own; everything else in this one.
 void PutRun::run_jobs(std::deque<PutFile>& large, SmallPuts& small, const TransferPlan& plan) {
   JobQueue<PutFile> queue(large);
-  const std::vector<std::jthread> threads = queue.run(
-      options_, [this](const PutFile& file) { LargePut(client_, monitor_, rate_, file).run(); });
+  const std::vector<std::jthread> threads = queue.run(options_, [this](const PutFile& file) {
+    LargePut(client_, monitor_, rate_, options_, file).run();
+  });
   for (const PlanItem& item : plan.items) {
     if (options_.has_to_stop()) break;
     const bool is_without_folder = folder_of(item).node == kNoNode;

@@ -90,13 +90,13 @@ lost_at_most() { echo $((size + size / 100 + 5 * $1)); }
 
 begin "$mib MiB are put with five interruptions, and cross the network once"
 # What has reached the server is written also when the client is gone.
-crossed_for 3 "$(lost_at_most $((4 << 20)))" cut_transfer "$home" put "${login[@]}" --limit "${rate}M" big /
+crossed_for 3 "$(lost_at_most $((1 << 20)))" cut_transfer "$home" put "${login[@]}" --limit "${rate}M" big /
 cmp big "$home/big"
 client alice verify big /big
 
 begin "$mib MiB are got with five interruptions, and cross the network once"
-# What was asked for ahead and is on its way to a client that is gone is lost: 16 requests of 1 MiB.
-crossed_for 4 "$(lost_at_most $((16 << 20)))" cut_transfer back get "${login[@]}" --limit "${rate}M" /big back
+# The answers that are on their way to a client that is gone are lost: 16 of 1 MiB at most.
+crossed_for 4 "$(lost_at_most $((4 << 20)))" cut_transfer back get "${login[@]}" --limit "${rate}M" /big back
 cmp big back/big
 
 begin "The side log tells of each process that was ended, and progress of none, since all is done"
@@ -107,4 +107,46 @@ for direction in up down; do
   assert_eq "$(grep -c '^done' <<<"$events")" 1 "transfers done ($direction)"
 done
 assert_eq "$("$HOMEFS_BIN" progress)" "Nothing is under way."
+
+# interrupted MIB ARGUMENT...: of a put that is told to end when so many MiB have arrived: its figures.
+interrupted() {
+  local wanted=$1 status=0
+  shift
+  "$HOMEFS_BIN" put "${login[@]}" --json "$@" far /far >"$E2E_DIR/interrupted.json" &
+  pid=$!
+  wait_until has_arrived "$home" "$wanted"
+  kill -INT "$pid"
+  wait "$pid" || status=$?
+  assert_eq "$status" 130 "status after INT"
+}
+interrupted_three_times() {
+  local wanted arrived=0
+  for wanted in 8 16 24; do
+    interrupted "$wanted" --limit 16M
+    assert_eq "$(jq .bytes_resumed "$E2E_DIR/interrupted.json")" "$arrived" "resumed at $wanted MiB"
+    arrived=$((arrived + $(jq .bytes_sent "$E2E_DIR/interrupted.json")))
+  done
+  assert_eq "$("$HOMEFS_BIN" put "${login[@]}" --json far /far | jq .bytes_resumed)" "$arrived"
+}
+
+begin "After Ctrl-C what is under way still arrives, over a round trip of 200 ms"
+size=$((32 << 20))
+head -c "$size" big >far
+tell delay 100
+crossed_for 3 "$(lost_at_most 0)" interrupted_three_times
+cmp far "$home/far"
+
+begin "Nobody waits long for a network that is dead"
+printf x | dd of=far bs=1 conv=notrunc status=none
+rm "$home/far"
+"$HOMEFS_BIN" put "${login[@]}" --limit 4M far /far >"$E2E_DIR/logs/dead.log" 2>&1 &
+pid=$!
+wait_until has_arrived "$home" 4
+tell hold
+kill -INT "$pid"
+since=$SECONDS status=0
+wait "$pid" || status=$?
+assert_eq "$status" 130 "status after INT"
+[ $((SECONDS - since)) -lt 8 ] || fail "it took $((SECONDS - since)) s to end"
+tell release
 stop_server
