@@ -274,7 +274,7 @@ Reply Server::handle_token(Session& session, const InFrame& frame) {
   if (!request) return refusal_reply(request.error());
   const Result<TokenReply> reply = handle_token_request(*state_, session.account(), *request);
   if (!reply) return refusal_reply(reply.error());
-  if (request->action == TokenAction::kRevoke) end_sessions_of_revoked_tokens();
+  if (request->action == TokenAction::kRevoke) end_sessions_without_access();
   return Reply{.status = Status::kOk, .fields = encode_json(*reply)};
 }
 
@@ -292,7 +292,7 @@ void Server::keep_house() {
     const Result<std::int64_t> change = state_->change_number();
     if (change && *change != state_change_) {
       state_change_ = *change;
-      end_sessions_of_revoked_tokens();
+      end_sessions_without_access();
     }
     const auto linger = settings_.lock()->linger;
     maker_.drop_expired(SavedSessions::Clock::now());
@@ -337,14 +337,13 @@ void Server::tell_quota(const std::string& account) {
   }
 }
 
-void Server::end_sessions_of_revoked_tokens() {
+void Server::end_sessions_without_access() {
   (void)sessions_.end_if(
       [&](const Session& session) {
-        if (session.token_id().empty()) return false;
-        const auto token = state_->find_token(session.token_id());
-        return token.has_value() && !token->has_value();
+        const auto has = maker_.has_access(session.identity());
+        return has && !*has;
       },
-      {Status::kSessionUnknown, "its device token was revoked"});
+      {Status::kSessionUnknown, "its device token was revoked, or its account removed"});
 }
 
 }  // namespace homefs

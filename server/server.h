@@ -79,7 +79,7 @@ class Server final : public SessionOwner {
   void keep_house();
   void apply_accounts();
   void prepare_legacy_verifier();
-  void end_sessions_of_revoked_tokens();
+  void end_sessions_without_access();
   void tell_quota(const std::string& account);
   void wait_until_answered();
   void wait_until_disconnected();

@@ -75,8 +75,7 @@ class Session final : public CoherenceMember {
   [[nodiscard]] const SessionSecret& secret() const { return setup_.identity.secret; }
   [[nodiscard]] const std::string& account() const { return setup_.identity.account; }
   [[nodiscard]] const std::string& client_id() const { return setup_.identity.client_id; }
-  /// The device token it was made with; empty: by password.
-  [[nodiscard]] const std::string& token_id() const { return setup_.identity.token_id; }
+  [[nodiscard]] const SessionIdentity& identity() const { return setup_.identity; }
   [[nodiscard]] SessionHome& files() { return *setup_.files; }
   [[nodiscard]] HomeCoherence& coherence() { return *setup_.home->coherence; }
   [[nodiscard]] std::string short_id() const;

@@ -48,6 +48,8 @@ Result<std::shared_ptr<Session>> SessionMaker::make(const SessionRequest& reques
   // Opened first: what a session that ends here has left half done is settled by that.
   Result<std::shared_ptr<LiveHome>> home = parts_.homes.acquire(request.account);
   if (!home) return std::unexpected(home.error());
+  Result<std::string> account_id = parts_.state.account_id(request.account.name);
+  if (!account_id) return std::unexpected(account_id.error());
   if (!request.client_id.empty()) {
     parts_.sessions.end_idle_of_client(request.account.name, request.client_id);
     const std::lock_guard lock(saved_mutex_);
@@ -62,6 +64,7 @@ Result<std::shared_ptr<Session>> SessionMaker::make(const SessionRequest& reques
   fill_random(identity.id);
   fill_random(identity.secret);
   identity.account = request.account.name;
+  identity.account_id = *std::move(account_id);
   identity.client_id = request.client_id;
   identity.token_id = request.token_id;
   identity.subdir = request.subdir;
@@ -145,7 +148,8 @@ Result<std::shared_ptr<Session>> SessionMaker::restore(const SessionId& id) {
   const Result<std::shared_ptr<const Accounts>> accounts = parts_.accounts.current();
   if (!accounts) return unknown;
   const Account* account = (*accounts)->find(identity.account);
-  if (account == nullptr || account->disabled || !is_token_valid(identity)) return unknown;
+  if (account == nullptr || account->disabled) return unknown;
+  if (const auto has = has_access(identity); !has || !*has) return unknown;
 
   Result<std::shared_ptr<LiveHome>> home = parts_.homes.acquire(*account);
   // A home that cannot be had now may be had later; the client asks for a new session then.
@@ -169,10 +173,14 @@ Result<std::shared_ptr<Session>> SessionMaker::restore(const SessionId& id) {
   return session;
 }
 
-bool SessionMaker::is_token_valid(const SessionIdentity& identity) {
+Result<bool> SessionMaker::has_access(const SessionIdentity& identity) {
+  const auto account_id = parts_.state.account_id(identity.account);
+  if (!account_id) return std::unexpected(account_id.error());
+  if (*account_id != identity.account_id) return false;
   if (identity.token_id.empty()) return true;
   const auto token = parts_.state.find_token(identity.token_id);
-  return token && *token && (*token)->account == identity.account;
+  if (!token) return std::unexpected(token.error());
+  return *token && (*token)->account == identity.account;
 }
 
 }  // namespace homefs

@@ -75,12 +75,15 @@ class SessionMaker {
   /// Errors: kSessionUnknown when its account or token is gone, or another resume was faster.
   Result<std::shared_ptr<Session>> restore(const SessionId& id);
 
+  /// Whether its device token is there still, and its account is no new one of the same name.
+  /// Errors: those of the database.
+  Result<bool> has_access(const SessionIdentity& identity);
+
  private:
   void add_files(SessionSetup& setup) const;
   Result<std::shared_ptr<Session>> make_session(std::shared_ptr<LiveHome> home, SessionSetup setup);
   void reserve_locks(const std::string& account, LiveHome& home);
   void drop(const std::vector<SavedSessionRef>& sessions);
-  bool is_token_valid(const SessionIdentity& identity);
 
   Parts parts_;
   // Held while saved sessions, and the locks that are reserved for them, come and go together.

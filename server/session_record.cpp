@@ -41,8 +41,8 @@ std::vector<std::byte> encode_identity(const SessionIdentity& identity) {
   ByteWriter out(bytes);
   out.put_bytes(identity.id);
   out.put_bytes(identity.secret);
-  for (const std::string* text :
-       {&identity.account, &identity.client_id, &identity.token_id, &identity.subdir}) {
+  for (const std::string* text : {&identity.account, &identity.account_id, &identity.client_id,
+                                  &identity.token_id, &identity.subdir}) {
     out.put_u16(static_cast<std::uint16_t>(text->size()));
     out.put_bytes(std::as_bytes(std::span(*text)));
   }
@@ -56,8 +56,8 @@ std::optional<SessionIdentity> decode_identity(std::span<const std::byte> bytes)
   SessionIdentity identity;
   std::ranges::copy(in.get_bytes(identity.id.size()), identity.id.begin());
   std::ranges::copy(in.get_bytes(identity.secret.size()), identity.secret.begin());
-  for (std::string* text :
-       {&identity.account, &identity.client_id, &identity.token_id, &identity.subdir}) {
+  for (std::string* text : {&identity.account, &identity.account_id, &identity.client_id,
+                            &identity.token_id, &identity.subdir}) {
     const auto value = in.get_bytes(in.get_u16());
     text->assign(reinterpret_cast<const char*>(value.data()), value.size());
   }

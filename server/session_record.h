@@ -34,8 +34,9 @@ struct SessionIdentity {
   SessionId id{};
   SessionSecret secret{};
   std::string account;
+  std::string account_id;  ///< StateDb::account_id(): not that of a later one of this name
   std::string client_id;
-  std::string token_id;
+  std::string token_id;  ///< the device token it was made with; empty: by password
   std::string subdir;
 
   bool operator==(const SessionIdentity&) const = default;

@@ -1,5 +1,10 @@
 #include "server/state_db.h"
 
+#include <array>
+
+#include "protocol/base64.h"
+#include "protocol/scram_crypto.h"
+
 namespace homefs {
 namespace {
 
@@ -46,12 +51,24 @@ DeviceToken token_of_row(const SqliteStatement& row) {
           .last_used = row.integer(5)};
 }
 
+// An account cannot have such a name.
+std::string id_name(std::string_view account) { return "account-id " + std::string(account); }
+
 Result<std::int64_t> single_integer(SqliteDatabase& database, std::string_view sql) {
   Result<SqliteStatement> statement = database.prepare(sql);
   if (!statement) return std::unexpected(statement.error());
   const Result<bool> row = statement->step();
   if (!row) return std::unexpected(row.error());
   return *row ? statement->integer(0) : 0;
+}
+
+Result<std::optional<std::string>> find_constant(SqliteDatabase& database, std::string_view name) {
+  Result<SqliteStatement> select = database.prepare("SELECT value FROM constants WHERE name = ?1");
+  if (!select) return std::unexpected(select.error());
+  const Result<bool> row = select->bind(1, name).step();
+  if (!row) return std::unexpected(row.error());
+  if (!*row) return std::nullopt;
+  return select->text(0);
 }
 
 }  // namespace
@@ -124,11 +141,23 @@ Result<void> StateDb::revoke_token(std::string_view account, std::string_view id
   return {};
 }
 
-Result<void> StateDb::revoke_all_tokens(std::string_view account) {
+Result<std::string> StateDb::account_id(std::string_view account) {
+  std::array<std::byte, 16> id{};
+  fill_random(id);
+  return constant(id_name(account), to_hex(id));
+}
+
+Result<void> StateDb::forget_account(std::string_view account) {
+  const Result<void> done = remove_where("DELETE FROM tokens WHERE account = ?1", account);
+  if (!done) return done;
+  return remove_where("DELETE FROM constants WHERE name = ?1", id_name(account));
+}
+
+Result<void> StateDb::remove_where(std::string_view statement, std::string_view is) {
   const std::lock_guard lock(mutex_);
-  Result<SqliteStatement> remove = database_.prepare("DELETE FROM tokens WHERE account = ?1");
+  Result<SqliteStatement> remove = database_.prepare(statement);
   if (!remove) return std::unexpected(remove.error());
-  return remove->bind(1, account).run();
+  return remove->bind(1, is).run();
 }
 
 Result<void> StateDb::touch_token(std::string_view id, std::int64_t now_seconds) {
@@ -168,24 +197,23 @@ Result<void> StateDb::save_usage(std::string_view home, const UsageCheckpoint& c
 }
 
 Result<void> StateDb::forget_home(std::string_view home) {
-  const std::lock_guard lock(mutex_);
-  Result<SqliteStatement> remove = database_.prepare("DELETE FROM usage WHERE home = ?1");
-  if (!remove) return std::unexpected(remove.error());
-  return remove->bind(1, home).run();
+  return remove_where("DELETE FROM usage WHERE home = ?1", home);
 }
 
 Result<std::string> StateDb::constant(std::string_view name, std::string_view if_new) {
   const std::lock_guard lock(mutex_);
+  const auto kept = find_constant(database_, name);
+  if (!kept) return std::unexpected(kept.error());
+  if (*kept) return **kept;
   Result<SqliteStatement> insert =
       database_.prepare("INSERT OR IGNORE INTO constants (name, value) VALUES (?1, ?2)");
   if (!insert) return std::unexpected(insert.error());
   const Result<void> inserted = insert->bind(1, name).bind(2, if_new).run();
   if (!inserted) return std::unexpected(inserted.error());
-  Result<SqliteStatement> select = database_.prepare("SELECT value FROM constants WHERE name = ?1");
-  if (!select) return std::unexpected(select.error());
-  const Result<bool> row = select->bind(1, name).step();
-  if (!row) return std::unexpected(row.error());
-  return select->text(0);
+  // Another process may have been quicker: then its value stays.
+  const auto is = find_constant(database_, name);
+  if (!is) return std::unexpected(is.error());
+  return is->value_or(std::string(if_new));
 }
 
 Result<std::int64_t> StateDb::change_number() {

@@ -47,8 +47,12 @@ class StateDb {
   Result<std::vector<DeviceToken>> list_tokens(std::string_view account);
   /// kNoSuchFile when `account` has no token of that id.
   Result<void> revoke_token(std::string_view account, std::string_view id);
-  Result<void> revoke_all_tokens(std::string_view account);
   Result<void> touch_token(std::string_view id, std::int64_t now_seconds);
+
+  /// What tells an account from an earlier one of the same name; made at the first call.
+  Result<std::string> account_id(std::string_view account);
+  /// The account is no more, or made anew: its device tokens are void, and so is its id.
+  Result<void> forget_account(std::string_view account);
 
   Result<std::optional<UsageCheckpoint>> load_usage(std::string_view home);
   Result<void> save_usage(std::string_view home, const UsageCheckpoint& checkpoint);
@@ -63,6 +67,7 @@ class StateDb {
  private:
   explicit StateDb(SqliteDatabase database) : database_(std::move(database)) {}
   Result<void> migrate();
+  Result<void> remove_where(std::string_view statement, std::string_view is);
 
   std::mutex mutex_;
   SqliteDatabase database_;  // guarded by mutex_

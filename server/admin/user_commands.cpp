@@ -63,10 +63,10 @@ Result<void> user_add(const ServerConfig& config, const UserAddOptions& options)
   }
   const Result<std::string> verifier = new_verifier(config, options.password_from_stdin);
   if (!verifier) return std::unexpected(verifier.error());
-  // Those of an account of that name that was taken out of the file by hand.
+  // Tokens and sessions of an account of that name that was taken out of the file by hand.
   const Result<std::unique_ptr<StateDb>> state = open_state(config);
   if (!state) return std::unexpected(state.error());
-  if (Result<void> done = (*state)->revoke_all_tokens(options.name); !done) return done;
+  if (Result<void> done = (*state)->forget_account(options.name); !done) return done;
   return edit_accounts(config.accounts_file, [&](AccountsEdit& edit) -> Result<> {
     if (Result<> done = edit.add(options.name); !done) return done;
     if (Result<> done = edit.set_password(options.name, *verifier); !done) return done;
@@ -142,7 +142,7 @@ Result<void> user_remove(const ServerConfig& config, const std::string& name, bo
   if (!removed) return removed;
   const Result<std::unique_ptr<StateDb>> state = open_state(config);
   if (!state) return std::unexpected(state.error());
-  if (Result<void> done = (*state)->revoke_all_tokens(name); !done) return done;
+  if (Result<void> done = (*state)->forget_account(name); !done) return done;
   if (!delete_files) return {};
   if (Result<void> done = (*state)->forget_home(name); !done) return done;
   return delete_home(config.homes_dir, name);

@@ -3,6 +3,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "server/state_db.h"
 #include "tests/fault/serve_fixture.h"
 
 namespace homefs::testing {
@@ -270,6 +271,37 @@ TEST_F(ServeTest, DoesNotTakeUpASessionWhoseAccountIsGone) {
   TestClient again(server_.port());
   EXPECT_EQ(again.resume(*session, ConnectionKind::kControl).error().status,
             Status::kSessionUnknown);
+}
+
+// As "homefsd user remove" and "user add" do, beside the server or while it is down.
+void make_account_anew(const TestServer& server) {
+  const auto state = StateDb::open(server.config().data_dir / "state.db");
+  ASSERT_TRUE(state);
+  ASSERT_TRUE((*state)->forget_account("alice"));
+}
+
+TEST_F(ServeTest, DoesNotTakeUpASessionOfAnEarlierAccountOfThatName) {
+  TestClient client(server_.port());
+  const auto session = client.log_in(alice());
+  ASSERT_TRUE(session);
+  server_.stop();
+  make_account_anew(server_);
+  server_.start();
+  TestClient again(server_.port());
+  EXPECT_EQ(again.resume(*session, ConnectionKind::kControl).error().status,
+            Status::kSessionUnknown);
+}
+
+TEST_F(ServeTest, EndsTheSessionsOfAnEarlierAccountOfThatNameAndNoOthers) {
+  TestClient client(server_.port());
+  ASSERT_TRUE(client.log_in(alice()));
+  TestClient other(server_.port());
+  ASSERT_TRUE(other.log_in(bob()));
+  make_account_anew(server_);
+  EXPECT_TRUE(client.wait_closed());
+  EXPECT_TRUE(other.call(Op::kPing, {}));
+  TestClient again(server_.port());
+  EXPECT_TRUE(again.log_in(alice()));
 }
 
 TEST_F(ServeTest, MountsAFolderOfTheHomeAlone) {

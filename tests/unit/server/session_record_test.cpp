@@ -24,6 +24,7 @@ class SessionRecordTest : public testing::Test {
     identity_.id[3] = std::byte{9};
     identity_.secret[5] = std::byte{77};
     identity_.account = "alice";
+    identity_.account_id = std::string(32, '7');
     identity_.client_id = "laptop";
     identity_.token_id = "t1";
     identity_.subdir = std::string(kSubdirBytesMax, 's');

@@ -64,8 +64,19 @@ TEST_F(StateDbTest, ListsTheTokensOfOneAccountOrOfAll) {
   ASSERT_TRUE(state_->add_token(token("t2", "bob")));
   EXPECT_EQ(state_->list_tokens("alice")->size(), 1u);
   EXPECT_EQ(state_->list_tokens("")->size(), 2u);
-  ASSERT_TRUE(state_->revoke_all_tokens("alice"));
+}
+
+TEST_F(StateDbTest, AnAccountThatWasForgottenHasNoTokensAndIsAnotherOne) {
+  ASSERT_TRUE(state_->add_token(token("t1")));
+  ASSERT_TRUE(state_->add_token(token("t2", "bob")));
+  const std::string alice = *state_->account_id("alice");
+  const std::string bob = *state_->account_id("bob");
+  EXPECT_EQ(*state_->account_id("alice"), alice);
+  EXPECT_NE(alice, bob);
+  ASSERT_TRUE(state_->forget_account("alice"));
   EXPECT_EQ(state_->list_tokens("")->size(), 1u);
+  EXPECT_NE(*state_->account_id("alice"), alice);
+  EXPECT_EQ(*state_->account_id("bob"), bob);
 }
 
 TEST_F(StateDbTest, LimitsTheTokensOfAnAccount) {
