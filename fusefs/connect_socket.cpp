@@ -111,7 +111,7 @@ Result<UniqueFd> connect_one(const Address& address, Clock::time_point deadline,
   UniqueFd fd(::socket(address.bytes.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return fail_errno(errno, "socket");
   set_options(fd.get(), dead_peer_after);
-  const auto* generic = static_cast<const sockaddr*>(static_cast<const void*>(&address.bytes));
+  const auto* generic = reinterpret_cast<const sockaddr*>(&address.bytes);
   if (::connect(fd.get(), generic, address.length) == 0) return fd;
   if (errno != EINPROGRESS) return fail(Status::kDisconnected, std::strerror(errno));
   if (const Result<> waited = wait_for(fd.get(), POLLOUT, deadline, broken); !waited) {
@@ -127,7 +127,7 @@ Result<UniqueFd> connect_one(const Address& address, Clock::time_point deadline,
 std::string text_of_address(const Address& address) {
   char host[NI_MAXHOST] = "?";
   char port[NI_MAXSERV] = "?";
-  const auto* generic = static_cast<const sockaddr*>(static_cast<const void*>(&address.bytes));
+  const auto* generic = reinterpret_cast<const sockaddr*>(&address.bytes);
   (void)::getnameinfo(generic, address.length, host, sizeof host, port, sizeof port,
                       NI_NUMERICHOST | NI_NUMERICSERV);
   const bool is_v6 = address.bytes.ss_family == AF_INET6;

@@ -31,7 +31,7 @@ Result<sockaddr_un> address_of(const std::filesystem::path& path) {
 }
 
 const sockaddr* generic(const sockaddr_un& address) {
-  return static_cast<const sockaddr*>(static_cast<const void*>(&address));
+  return reinterpret_cast<const sockaddr*>(&address);
 }
 
 Result<> wait_ready(int fd, short events) {

@@ -274,7 +274,7 @@ void FileLocks::on_session(bool is_same_session) {
         owners);
   }
   for (const auto& [id, lock] : queued) {
-    post_([this, id = id, lock = lock] { send(lock, id); });
+    post_([this, id, lock] { send(lock, id); });
   }
 }
 

@@ -71,7 +71,7 @@ Task<> FileSystem::send_deferred(SetattrRequest change) {
 }
 
 Task<Result<AttributesOut>> FileSystem::setattr(SetattrRequest request) {
-  if (std::optional<AttributesOut> deferred = defer(request)) co_return std::move(*deferred);
+  if (std::optional<AttributesOut> deferred = defer(request)) co_return *deferred;
   const NodeId id = request.node;
   // A write that comes after the change of size or times would undo it.
   co_await drained(id);

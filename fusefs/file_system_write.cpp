@@ -27,7 +27,6 @@ Slice joinable_copy(std::span<const std::byte> bytes) {
 
 Task<> FileSystem::room_for(NodeId id) {
   Completion<bool> waiting([this, id](Completion<bool>::Done done) {
-    bool is_waiting = false;
     {
       auto state = state_.lock();
       const Node* node = state->nodes.find(id);
@@ -35,15 +34,11 @@ Task<> FileSystem::room_for(NodeId id) {
                            (node != nullptr && node->data != nullptr &&
                             node->data->writes.bytes() >= options_.dirty_bytes_per_file_max);
       if (is_full) {
-        state->room_waiters.push_back([done = std::move(done)]() mutable { done(true); });
+        state->room_waiters.push_back([done = std::exchange(done, {})]() mutable { done(true); });
       }
-      is_waiting = is_full;
     }
-    if (is_waiting) {
-      send_held_writes();  // what is held back makes no room by itself
-    } else {
-      done(true);
-    }
+    if (done) return done(true);
+    send_held_writes();  // what is held back makes no room by itself
   });
   (void)co_await waiting;
 }
@@ -103,6 +98,7 @@ Task<Result<>> FileSystem::write(NodeId id, std::uint64_t offset, Slice data) {
       Node* node = state->nodes.find(id);
       HOMEFS_CHECK(node != nullptr);
       WriteSegment& segment = data_of(*node).writes.push(
+          // NOLINTNEXTLINE(bugprone-use-after-move): it was moved only when it need not wait
           offset, is_small ? joinable_copy(data.bytes) : std::move(data), growth, false);
       segment.waiters.push_back(std::move(done));
     }

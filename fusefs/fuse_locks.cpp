@@ -35,6 +35,7 @@ void set_lock(fuse_req_t request, const FileLock& lock) {
     return;
   }
   // Any signal ends the wait at once; the kernel makes the call again where the program wants that.
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): a number is what it is given for
   fuse_req_interrupt_func(request, on_interrupt, reinterpret_cast<void*>(id));
   ops.spawn(reply_waited(request, ops.files().set_lock(lock, id)));
 }

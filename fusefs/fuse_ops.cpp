@@ -336,6 +336,7 @@ void on_fallocate(fuse_req_t request, fuse_ino_t node, int mode, off_t offset, o
   ops_of(request).spawn(reply_done(request, files_of(request).fallocate(allocate)));
 }
 
+// NOLINTNEXTLINE(readability-function-size): as libfuse calls it
 void on_copy_file_range(fuse_req_t request, fuse_ino_t source, off_t source_offset, fuse_file_info*,
                         fuse_ino_t target, off_t target_offset, fuse_file_info*, std::size_t length,
                         int) {

@@ -117,6 +117,7 @@ std::vector<fuse_req*> WaitingRequests::take_interrupted(Clock::time_point now,
 
 Waiting::Waiting(fuse_req* request, WaitingRequests::Kind kind)
     : table_(table_of(request)), id_(table_.reserve()) {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): a number is what it is given for
   fuse_req_interrupt_func(request, on_interrupt, reinterpret_cast<void*>(id_));
   // Only now: from here on another thread may answer it.
   table_.publish(id_, request, fuse_req_ctx(request)->pid, kind, WaitingRequests::Clock::now());

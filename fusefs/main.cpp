@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <exception>
 #include <string>
 #include <vector>
 
@@ -64,6 +65,10 @@ int run(std::string_view program, const std::vector<std::string>& arguments) {
 
 int main(int argc, char** argv) {
   (void)std::signal(SIGPIPE, SIG_IGN);  // a reader that has left is an error of its write
-  const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
-  return homefs::run(argc > 0 ? argv[0] : "homefs", arguments);
+  try {
+    const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
+    return homefs::run(argc > 0 ? argv[0] : "homefs", arguments);
+  } catch (const std::exception& error) {  // of a library: no memory, a file system that fails
+    return homefs::report(homefs::ExitStatus::kFailed, error.what());
+  }
 }

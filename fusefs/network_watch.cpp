@@ -80,10 +80,11 @@ ConnectionWay way_of(int fd) {
   if (family != AF_INET && family != AF_INET6) return ConnectionWay::kSame;
   own.clear_port();
   const UniqueFd bound = datagram_socket(family);
+  const UniqueFd routed = datagram_socket(family);
+  if (!bound || !routed) return ConnectionWay::kSame;
   if (::bind(bound.get(), own.get(), own.size) != 0 && errno == EADDRNOTAVAIL) {
     return ConnectionWay::kNoAddress;
   }
-  const UniqueFd routed = datagram_socket(family);
   Address chosen;
   if (::connect(routed.get(), peer.get(), peer.size) != 0) return ConnectionWay::kOther;
   if (::getsockname(routed.get(), chosen.get(), &chosen.size) != 0) return ConnectionWay::kSame;

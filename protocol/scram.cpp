@@ -117,6 +117,7 @@ Result<ServerFirst> parse_server_first(std::string_view text) {
   }
   ServerFirst first{*nonce, *salt, 0};
   const char* end = iterations->data() + iterations->size();
+  // NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage): `end` is its size
   const auto parsed = std::from_chars(iterations->data(), end, first.iterations);
   if (parsed.ec != std::errc() || parsed.ptr != end || first.iterations < kScramIterationsMin ||
       first.iterations > kScramIterationsMax) {

@@ -58,7 +58,7 @@ void WireBuffer::clear() {
   begin_ = end_ = 0;
 }
 
-void WireBuffer::swap(WireBuffer& other) {
+void WireBuffer::swap(WireBuffer& other) noexcept {
   std::swap(memory_, other.memory_);
   std::swap(begin_, other.begin_);
   std::swap(end_, other.end_);

@@ -26,7 +26,7 @@ class WireBuffer {
   /// Drops `count` bytes from the front.
   void consume(std::size_t count);
   void clear();
-  void swap(WireBuffer& other);
+  void swap(WireBuffer& other) noexcept;
 
   [[nodiscard]] std::size_t size() const { return end_ - begin_; }
   [[nodiscard]] bool is_empty() const { return begin_ == end_; }

@@ -55,10 +55,9 @@ std::shared_ptr<Listener> Listener::make(asio::any_io_executor executor, Listene
   return listener;
 }
 
-Listener::Listener(asio::any_io_executor executor, ListenerOptions options, OnSocket on_socket)
-    : options_(std::move(options)),
-      on_socket_(std::move(on_socket)),
-      strand_(std::move(executor)) {}
+Listener::Listener(const asio::any_io_executor& executor, ListenerOptions options,
+                   OnSocket on_socket)
+    : options_(std::move(options)), on_socket_(std::move(on_socket)), strand_(executor) {}
 
 void Listener::post_accept_all() {
   asio::post(strand_, [self = self_] {

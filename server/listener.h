@@ -49,7 +49,8 @@ class Listener {
  private:
   using Tcp = boost::asio::ip::tcp;
 
-  Listener(boost::asio::any_io_executor executor, ListenerOptions options, OnSocket on_socket);
+  Listener(const boost::asio::any_io_executor& executor, ListenerOptions options,
+           OnSocket on_socket);
 
   Result<void> bind(const std::string& address);
   void post_accept_all();

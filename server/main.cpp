@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <exception>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -175,4 +176,11 @@ ExitStatus run(int argc, char** argv) {
 }  // namespace
 }  // namespace homefs
 
-int main(int argc, char** argv) { return static_cast<int>(homefs::run(argc, argv)); }
+int main(int argc, char** argv) {
+  try {
+    return static_cast<int>(homefs::run(argc, argv));
+  } catch (const std::exception& error) {  // of a library: no memory, a file system that fails
+    std::fprintf(stderr, "homefsd: %s\n", error.what());
+    return static_cast<int>(homefs::ExitStatus::kFailed);
+  }
+}

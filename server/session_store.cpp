@@ -82,13 +82,14 @@ Result<SavedSession> SessionStore::load_session(const std::filesystem::path& fil
   if (!record) return std::unexpected(record.error());
   const SessionIdentity& identity = (*record)->identity();
   if (file.stem() != to_hex(identity.id)) return fail(Status::kInvalid, "it is of another session");
-  SavedSession session{.identity = identity, .lock_log = make_lock_log(identity.id)};
-  auto locks = session.lock_log->load();
+  auto lock_log = make_lock_log(identity.id);
+  auto locks = lock_log->load();
   if (!locks) return std::unexpected(locks.error());
-  session.locks = *std::move(locks);
   (*record)->set_boot(boot_);
-  session.record = *std::move(record);
-  return session;
+  return SavedSession{.identity = identity,
+                      .locks = *std::move(locks),
+                      .lock_log = std::move(lock_log),
+                      .record = *std::move(record)};
 }
 
 std::vector<SavedSession> SessionStore::load() {

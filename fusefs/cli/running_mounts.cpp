@@ -32,7 +32,7 @@ Result<std::vector<RunningMount>> running_mounts(const ClientPaths& paths) {
       try {
         mounts.push_back(mount_of(entry.path(), *status));
       } catch (const nlohmann::json::exception&) {
-        // Not a daemon of this version: nothing that can be shown.
+        continue;  // not a daemon of this version: nothing that can be shown
       }
     } else if (status.error().status == Status::kDisconnected) {
       std::error_code ignored;  // a daemon that was killed; somebody else may have removed it

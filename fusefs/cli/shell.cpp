@@ -1,6 +1,7 @@
 #include "fusefs/cli/shell.h"
 
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
