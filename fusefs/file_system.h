@@ -282,6 +282,17 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
     std::uint64_t size = 0;  // now
   };
   Task<Result<SizedFile>> file_to_read(std::uint64_t handle);
+  struct ReadPlan {
+    bool is_dirty = false;                   // nothing is planned: what was written has to go first
+    std::optional<std::vector<Slice>> here;  // all of it
+    std::vector<ReadCache::Fetch> fetches;   // to be made: what is missing, and ahead
+    std::string started_path;                // of a file of which large parts begin to be read
+  };
+  Result<ReadPlan> plan_read(std::uint64_t handle, const SizedFile& sized, std::uint64_t offset,
+                             std::uint64_t count);
+  // Until the first missing piece is here, or has failed.
+  Task<Result<>> fetch_planned(NodeId node, std::uint64_t offset, std::uint64_t count,
+                               std::vector<ReadCache::Fetch> fetches);
   void fetch(NodeId node, ReadCache::Fetch fetch, int attempt);
   void fetched(NodeId node, ReadCache::Fetch fetch, int attempt, Result<InFrame> reply);
   struct SmallFile {

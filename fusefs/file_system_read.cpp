@@ -41,61 +41,66 @@ Task<Result<FileSystem::SizedFile>> FileSystem::file_to_read(std::uint64_t handl
   co_return SizedFile{id, now->attributes.size};
 }
 
+Result<FileSystem::ReadPlan> FileSystem::plan_read(std::uint64_t handle, const SizedFile& sized,
+                                                   std::uint64_t offset, std::uint64_t count) {
+  auto state = state_.lock();
+  const auto found = state->files.find(handle);
+  if (found == state->files.end()) return fail(Status::kInvalid);
+  Node* node = state->nodes.find(sized.node);
+  FileData& data = data_of(*node);
+  ReadPlan plan{.is_dirty = data.writes.is_dirty()};
+  data.keeps_written = false;
+  if (plan.is_dirty) return plan;
+  plan.fetches = data.reads.plan(found->second.stream, offset, count, sized.size, true);
+  plan.here = data.reads.collect(offset, count);
+  if (plan.here) {
+    const std::uint64_t passed =
+        offset > ReadCache::kDisorderBytes ? offset - ReadCache::kDisorderBytes : 0;
+    data.reads.drop_before(passed);
+  } else if (!data.is_streaming_down && sized.size > ReadCache::kWholeFileBytes) {
+    data.is_streaming_down = true;
+    plan.started_path = path_of(*state, *node);
+  }
+  return plan;
+}
+
+Task<Result<>> FileSystem::fetch_planned(NodeId id, std::uint64_t offset, std::uint64_t count,
+                                         std::vector<ReadCache::Fetch> fetches) {
+  Completion<Result<>> waiting([&](Completion<Result<>>::Done done) {
+    bool is_waiting = false;
+    {
+      auto state = state_.lock();
+      Node* node = state->nodes.find(id);
+      is_waiting = node->data != nullptr && node->data->reads.when_fetched(offset, count, done);
+    }
+    for (const ReadCache::Fetch& missing : fetches) fetch(id, missing, 1);
+    if (!is_waiting) done({});
+  });
+  co_return co_await waiting;
+}
+
 Task<Result<std::vector<Slice>>> FileSystem::read(std::uint64_t handle, std::uint64_t offset,
                                                   std::uint32_t length) {
   while (true) {
-    Result<SizedFile> sized = co_await file_to_read(handle);
+    const Result<SizedFile> sized = co_await file_to_read(handle);
     if (!sized) co_return std::unexpected(sized.error());
     const NodeId id = sized->node;
-    const std::uint64_t size = sized->size;
-    if (offset >= size || length == 0) co_return std::vector<Slice>();
-    const std::uint64_t count = std::min<std::uint64_t>(length, size - offset);
-    bool is_dirty = false;
-    std::vector<ReadCache::Fetch> fetches;
-    std::string started_path;
-    {
-      auto state = state_.lock();
-      const auto found = state->files.find(handle);
-      if (found == state->files.end()) co_return fail(Status::kInvalid);
-      OpenFile& file = found->second;
-      Node* node = state->nodes.find(id);
-      FileData& data = data_of(*node);
-      is_dirty = data.writes.is_dirty();
-      data.keeps_written = false;
-      if (!is_dirty) {
-        const bool may_read_ahead = true;
-        fetches = data.reads.plan(file.stream, offset, count, size, may_read_ahead);
-        if (auto here = data.reads.collect(offset, count)) {
-          const std::uint64_t passed =
-              offset > ReadCache::kDisorderBytes ? offset - ReadCache::kDisorderBytes : 0;
-          data.reads.drop_before(passed);
-          for (const auto& ahead : fetches) post_([this, id, ahead] { fetch(id, ahead, 1); });
-          co_return std::move(*here);
-        }
-        if (!data.is_streaming_down && size > ReadCache::kWholeFileBytes) {
-          data.is_streaming_down = true;
-          started_path = path_of(*state, *node);
-        }
-      }
-    }
-    if (is_dirty) {  // rare: the kernel's pages hold what was written
+    if (offset >= sized->size || length == 0) co_return std::vector<Slice>();
+    const std::uint64_t count = std::min<std::uint64_t>(length, sized->size - offset);
+    Result<ReadPlan> plan = plan_read(handle, *sized, offset, count);
+    if (!plan) co_return std::unexpected(plan.error());
+    if (plan->is_dirty) {  // rare: the kernel's pages hold what was written
       co_await drained(id);
       continue;
     }
-    if (!started_path.empty()) {
-      transfers_->on_started(id, TransferDirection::kDown, started_path, size);
+    if (plan->here) {
+      for (const auto& ahead : plan->fetches) post_([this, id, ahead] { fetch(id, ahead, 1); });
+      co_return *std::move(plan->here);
     }
-    Completion<Result<>> waiting([&](Completion<Result<>>::Done done) {
-      bool is_waiting = false;
-      {
-        auto state = state_.lock();
-        Node* node = state->nodes.find(id);
-        is_waiting = node->data != nullptr && node->data->reads.when_fetched(offset, count, done);
-      }
-      for (const ReadCache::Fetch& missing : fetches) fetch(id, missing, 1);
-      if (!is_waiting) done({});
-    });
-    Result<> fetched = co_await waiting;
+    if (!plan->started_path.empty()) {
+      transfers_->on_started(id, TransferDirection::kDown, plan->started_path, sized->size);
+    }
+    const Result<> fetched = co_await fetch_planned(id, offset, count, std::move(plan->fetches));
     // kWouldBlock: it was part of an answer that had no room for it. Look again.
     if (!fetched && fetched.error().status != Status::kWouldBlock) {
       co_return std::unexpected(fetched.error());

@@ -40,10 +40,10 @@ void set_options(int socket, std::chrono::seconds keepalive) {
 
 }  // namespace
 
-std::shared_ptr<Listener> Listener::make(asio::any_io_executor executor, ListenerOptions options,
-                                         OnSocket on_socket) {
+std::shared_ptr<Listener> Listener::make(const asio::any_io_executor& executor,
+                                         ListenerOptions options, OnSocket on_socket) {
   std::shared_ptr<Listener> listener(
-      new Listener(std::move(executor), std::move(options), std::move(on_socket)));
+      new Listener(executor, std::move(options), std::move(on_socket)));
   listener->self_ = listener;
   listener->slots_ = std::make_unique<LoginSlots>(
       LoginSlots::Limits{

@@ -33,7 +33,7 @@ class Listener {
   /// Takes a connection; must not block.
   using OnSocket = std::function<void(UniqueFd, LoginSlots::Slot)>;
 
-  static std::shared_ptr<Listener> make(boost::asio::any_io_executor executor,
+  static std::shared_ptr<Listener> make(const boost::asio::any_io_executor& executor,
                                         ListenerOptions options, OnSocket on_socket);
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;

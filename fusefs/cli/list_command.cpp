@@ -26,7 +26,6 @@ class ListCommand final : public RemoteCommand {
 
   std::vector<std::string*> remote_arguments() override {
     std::vector<std::string*> arguments;
-    arguments.reserve(paths_.size());
     for (std::string& path : paths_) arguments.push_back(&path);
     return arguments;
   }

@@ -12,7 +12,6 @@ namespace {
 Result<std::string> take_server(const LoginFlags& flags, RemoteCommand& command) {
   const std::vector<std::string*> arguments = command.remote_arguments();
   std::vector<std::string> texts;
-  texts.reserve(arguments.size());
   for (const std::string* argument : arguments) texts.push_back(*argument);
   const bool is_server_known = !flags.host.empty() || !flags.profile.empty();
   auto split = split_remote_arguments(texts, is_server_known);

@@ -55,7 +55,6 @@ Outcome run_program(const std::vector<std::string>& command) {
   (void)::posix_spawn_file_actions_adddup2(&actions, write_end.get(), STDERR_FILENO);
   std::vector<std::string> copy = command;
   std::vector<char*> arguments;
-  arguments.reserve(copy.size() + 1);
   for (std::string& each : copy) arguments.push_back(each.data());
   arguments.push_back(nullptr);
   pid_t child = 0;

@@ -428,6 +428,7 @@ TEST_F(ProtocolAttackTest, ConnectionsThatSayNothingDoNotKeepOthersOut) {
   std::vector<UniqueFd> silent;
   for (int i = 0; i < 60; ++i) {
     UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    ASSERT_TRUE(socket);
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(server_.port());
