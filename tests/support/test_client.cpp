@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "protocol/result.h"
 #include "protocol/scram.h"
 #include "protocol/tls.h"
 
@@ -34,6 +35,7 @@ class TestClient::Events final : public ChannelEvents {
 
 TestClient::TestClient(std::uint16_t port) : io_({.net = 1, .io = 1}) {
   UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  HOMEFS_CHECK(socket);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "config/accounts_file.h"
+#include "protocol/result.h"
 #include "protocol/scram_crypto.h"
 #include "protocol/unique_fd.h"
 
@@ -40,6 +41,7 @@ sockaddr_in loopback(std::uint16_t port) {
 /// One that nobody has at the moment.
 std::uint16_t free_port() {
   const UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  HOMEFS_CHECK(socket);
   sockaddr_in address = loopback(0);
   socklen_t length = sizeof(address);
   auto* const generic = reinterpret_cast<sockaddr*>(&address);
@@ -51,7 +53,8 @@ std::uint16_t free_port() {
 bool answers(std::uint16_t port) {
   const UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const sockaddr_in address = loopback(port);
-  return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+  return socket &&
+         ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
 }
 
 }  // namespace

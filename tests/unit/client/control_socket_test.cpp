@@ -53,6 +53,7 @@ TEST_F(ControlSocketTest, KeepsASecondDaemonAway) {
 
 TEST_F(ControlSocketTest, ReplacesWhatAKilledDaemonHasLeft) {
   const int left = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  ASSERT_GE(left, 0);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   std::strncpy(address.sun_path, path_.c_str(), sizeof address.sun_path - 1);
