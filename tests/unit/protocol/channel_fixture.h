@@ -75,9 +75,11 @@ inline SocketPair tcp_pair() {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t length = sizeof(address);
   auto* generic = reinterpret_cast<sockaddr*>(&address);
+  HOMEFS_CHECK(listener.is_open());
   HOMEFS_CHECK(::bind(listener.get(), generic, length) == 0 && ::listen(listener.get(), 1) == 0);
   HOMEFS_CHECK(::getsockname(listener.get(), generic, &length) == 0);
   UniqueFd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  HOMEFS_CHECK(client.is_open());
   HOMEFS_CHECK(::connect(client.get(), generic, length) == 0);
   UniqueFd server(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
   HOMEFS_CHECK(server.is_open());

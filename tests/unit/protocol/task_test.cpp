@@ -85,16 +85,16 @@ TEST(Task, AwaitsTasksThatAwaitTasks) {
 
 // Counts how many of it live.
 struct Counted {
-  explicit Counted(int* alive) : alive_(alive) { ++*alive_; }
-  Counted(const Counted& other) : alive_(other.alive_) { ++*alive_; }
-  Counted(Counted&& other) noexcept : alive_(other.alive_) { ++*alive_; }
+  explicit Counted(int* counter) : alive(counter) { ++*alive; }
+  Counted(const Counted& other) : alive(other.alive) { ++*alive; }
+  Counted(Counted&& other) noexcept : alive(other.alive) { ++*alive; }
   Counted& operator=(const Counted&) = delete;
-  ~Counted() { --*alive_; }
-  int* alive_;
+  ~Counted() { --*alive; }
+  int* alive;
 };
 
 Task<> hold(Counted parameter, Completion<int>::Start start) {
-  const Counted local = parameter;
+  const Counted local = parameter;  // NOLINT(performance-unnecessary-copy-initialization): counted
   (void)co_await Completion<int>(std::move(start));
 }
 

@@ -30,6 +30,7 @@ struct Value {
   bool operator==(const Value&) const = default;
 };
 
+// NOLINTNEXTLINE(readability-identifier-naming): GoogleTest looks for this name
 void PrintTo(const Value& value, std::ostream* out) { *out << value.type << " " << value.text; }
 
 std::string text_of_number(std::string_view type, std::uint64_t value) {

@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <fstream>
+
 namespace homefs {
 namespace {
 
@@ -134,10 +136,11 @@ TEST_F(StateDbTest, RefusesAFileThatIsNoDatabase) {
   state_.reset();
   std::filesystem::remove_all(folder_);
   std::filesystem::create_directory(folder_);
-  FILE* file = std::fopen((folder_ / "state.db").c_str(), "w");
-  ASSERT_NE(file, nullptr);
-  for (int i = 0; i < 1000; ++i) std::fputs("not a database\n", file);
-  std::fclose(file);
+  {
+    std::ofstream file(folder_ / "state.db");
+    for (int i = 0; i < 1000; ++i) file << "not a database\n";
+    ASSERT_TRUE(file.good());
+  }
   EXPECT_FALSE(StateDb::open(folder_ / "state.db"));
 }
 
