@@ -81,6 +81,13 @@ EntryOut FileSystem::entry_of(ClientState& state, Node& node) const {
 void FileSystem::enter(ClientState& state, Node& parent, std::string_view name, Node& node) {
   if (parent.folder == nullptr) return;
   parent.folder->changed_at = ++state.folder_changes;
+  learn(state, parent, name, node);
+}
+
+// What a lookup has found was there before: a listing that is under way is still true, unless it
+// was something else that was known.
+void FileSystem::learn(ClientState& state, Node& parent, std::string_view name, Node& node) {
+  if (parent.folder == nullptr) return;
   const auto found = parent.folder->entries.find(name);
   if (found != parent.folder->entries.end()) {
     if (found->second == node.id) return;

@@ -214,6 +214,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   std::chrono::seconds ttl(const ClientState& state, const Node& node) const;
   EntryOut entry_of(ClientState& state, Node& node) const;
   static void enter(ClientState& state, Node& parent, std::string_view name, Node& node);
+  static void learn(ClientState& state, Node& parent, std::string_view name, Node& node);
   static void drop_entry(ClientState& state, Node& parent, std::string_view name);
   static void update_parent(ClientState& state, NodeId parent, const Attributes& attributes);
 

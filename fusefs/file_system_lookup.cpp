@@ -58,14 +58,16 @@ Task<Result<EntryOut>> FileSystem::lookup_at_server(NodeId parent_id, std::strin
   if (!reply) {
     const bool is_absent = reply.error().status == Status::kNoSuchFile;
     if (!is_absent) co_return std::unexpected(reply.error());
-    if (parent != nullptr && coherence == state->coherence) drop_entry(*state, *parent, name);
+    const bool is_known = parent != nullptr && parent->folder != nullptr &&
+                          parent->folder->entries.contains(name);
+    if (is_known && coherence == state->coherence) drop_entry(*state, *parent, name);
     // Not kept by the kernel: only a complete folder knows that a name is absent.
     co_return EntryOut{};
   }
   Node& node = state->nodes.see(reply->attributes, parent_id, name);
   if (node.target.empty()) node.target = SharedName(reply->target);
   ++node.lookups;
-  if (parent != nullptr && coherence == state->coherence) enter(*state, *parent, name, node);
+  if (parent != nullptr && coherence == state->coherence) learn(*state, *parent, name, node);
   EntryOut out = entry_of(*state, node);
   if (!node.has_attributes) out.attributes = reply->attributes;  // true when it was asked
   co_return out;
