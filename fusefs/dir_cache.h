@@ -48,6 +48,8 @@ struct Folder {
   bool is_listing = false;   ///< a listing is under way; `waiters` wait for its end
   bool was_read = false;     ///< a program has listed it: a walk may follow
   std::uint32_t misses = 0;  ///< lookups that had to go to the server
+  /// Folders right below it that were listed because of such lookups.
+  std::uint32_t listed_for_misses = 0;
   /// ClientState::folder_changes at the last change of entries.
   std::uint64_t changed_at = 0;
   std::vector<std::move_only_function<void()>> waiters;

@@ -222,9 +222,11 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   struct Cached {
     bool is_known = false;  // the answer is `entry`
     Result<EntryOut> entry;
-    bool should_list = false;  // the folder is asked for often enough to be listed
+    std::vector<NodeId> to_list;  // names in it are asked for often enough, and those beside it
+    std::uint32_t bytes_below = 0;
   };
   Cached lookup_cached(NodeId parent, const std::string& name);
+  static Cached missed(ClientState& state, Node& node);
   Task<Result<EntryOut>> lookup_at_server(NodeId parent, std::string name);
   Task<Result<>> list(NodeId folder, std::uint32_t bytes_below);
   Task<Result<ListReply>> list_all_pages(NodeId folder, std::uint32_t bytes_below);
@@ -241,6 +243,8 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   void install(const ListedFolder& listed, NodeId folder, const ListingStart& start);
   void install_below(const ListedFolder& listed, const ListingStart& start);
   std::vector<NodeId> walk_ahead(NodeId folder);
+  static void add_unlisted_siblings(ClientState& state, const Node& node, std::size_t count_max,
+                                    std::uint64_t size_max, std::vector<NodeId>& ahead);
   std::shared_ptr<const FolderSnapshot> snapshot(NodeId folder);
 
   static void give_up(ClientState& state, Node& node,

@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <limits>
 #include <string_view>
 #include <utility>
 
@@ -212,15 +213,27 @@ std::vector<NodeId> FileSystem::walk_ahead(NodeId id) {
   node->folder->was_read = true;
   Node* parent = id == kRootNode ? nullptr : state->nodes.find(node->parent);
   if (parent == nullptr || !parent->folder->was_read) return ahead;
-  for (const auto& [name, sibling_id] : parent->folder->entries) {
-    if (ahead.size() == kSiblingsAhead) break;
-    const Node* sibling = state->nodes.find(sibling_id);
-    if (sibling_id == id || sibling->folder == nullptr) continue;
-    const Folder& folder = *sibling->folder;
-    if (!folder.is_complete && !folder.is_listing) ahead.push_back(sibling_id);
-  }
-  ahead.insert(ahead.begin(), id);  // marks that a walk is under way
+  ahead.push_back(id);  // marks that a walk is under way
+  add_unlisted_siblings(*state, *node, kSiblingsAhead, std::numeric_limits<std::uint64_t>::max(),
+                        ahead);
   return ahead;
+}
+
+// Up to `count_max` folders beside `node` of which not everything is known, none larger than
+// `size_max`.
+void FileSystem::add_unlisted_siblings(ClientState& state, const Node& node, std::size_t count_max,
+                                       std::uint64_t size_max, std::vector<NodeId>& ahead) {
+  Node* parent = node.id == kRootNode ? nullptr : state.nodes.find(node.parent);
+  if (parent == nullptr || parent->folder == nullptr) return;
+  const std::size_t enough = ahead.size() + count_max;
+  for (const auto& [name, sibling_id] : parent->folder->entries) {
+    if (ahead.size() == enough) break;
+    const Node* sibling = state.nodes.find(sibling_id);
+    if (sibling_id == node.id || sibling->folder == nullptr) continue;
+    const Folder& folder = *sibling->folder;
+    const bool is_known = folder.is_complete || folder.is_listing;
+    if (!is_known && sibling->attributes.size <= size_max) ahead.push_back(sibling_id);
+  }
 }
 
 std::shared_ptr<const FolderSnapshot> FileSystem::snapshot(NodeId id) {

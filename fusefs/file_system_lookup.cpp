@@ -1,6 +1,8 @@
 // Lookups and attributes: questions that the cache answers when it can.
 #include <sys/stat.h>
 
+#include <algorithm>
+
 #include "fusefs/file_system.h"
 #include "protocol/limits.h"
 
@@ -10,6 +12,27 @@ namespace {
 // The second lookup that the cache cannot answer makes it fetch the folder: one costs a round trip
 // either way, a search path or a build comes back again and again.
 constexpr std::uint32_t kMissesBeforeListing = 2;
+// Such programs go on to the folders beside it and below (git status, a build): the first lookup
+// there is enough, and others are listed with it, as many more as there were such folders, each
+// with some of what is below.
+constexpr std::uint32_t kSiblingsAhead = 24;
+constexpr std::uint32_t kBelowBytes = 16 * 1024;
+// So far ahead goes nothing large: some 1,000 entries. By the size that its file system gives a
+// folder, which grows with its entries on all of them.
+constexpr std::uint64_t kSmallFolderBytes = 32 * 1024;
+
+// Folders near by that were listed because names in them were asked for one by one.
+std::uint32_t listed_near_by(NodeCache& nodes, const Node& folder) {
+  constexpr int kLevels = 2;  // beside it, and beside the one it is in
+  std::uint32_t count = 0;
+  const Node* node = &folder;
+  for (int level = 0; level < kLevels && node->id != kRootNode; ++level) {
+    node = nodes.find(node->parent);
+    if (node == nullptr || node->folder == nullptr) break;
+    count += node->folder->listed_for_misses;
+  }
+  return count;
+}
 
 }  // namespace
 
@@ -32,10 +55,23 @@ FileSystem::Cached FileSystem::lookup_cached(NodeId parent_id, const std::string
     const auto kept = state->is_shared ? std::chrono::seconds(0) : options_.sole_ttl;
     return {.is_known = true, .entry = EntryOut{.node = kNoNode, .entry_ttl = kept}};
   }
+  return missed(*state, *parent);
+}
+
+FileSystem::Cached FileSystem::missed(ClientState& state, Node& node) {
+  Folder& folder = *node.folder;
   ++folder.misses;
-  const bool should_list =
-      !folder.is_complete && !folder.is_listing && folder.misses == kMissesBeforeListing;
-  return {.should_list = should_list};
+  if (folder.is_complete || folder.is_listing) return {};
+  const bool is_small = node.attributes.size <= kSmallFolderBytes;
+  const std::uint32_t near_by = is_small ? listed_near_by(state.nodes, node) : 0;
+  const bool is_next = near_by > 0 && folder.misses == 1;
+  if (folder.misses != kMissesBeforeListing && !is_next) return {};
+  Node* parent = node.id == kRootNode ? nullptr : state.nodes.find(node.parent);
+  if (parent != nullptr && parent->folder != nullptr) ++parent->folder->listed_for_misses;
+  Cached ahead{.to_list = {node.id}, .bytes_below = near_by > 0 ? kBelowBytes : 0};
+  add_unlisted_siblings(state, node, std::min(near_by, kSiblingsAhead), kSmallFolderBytes,
+                        ahead.to_list);
+  return ahead;
 }
 
 Task<Result<EntryOut>> FileSystem::lookup(NodeId parent, std::string name) {
@@ -43,7 +79,7 @@ Task<Result<EntryOut>> FileSystem::lookup(NodeId parent, std::string name) {
   if (name.size() > kNameBytesMax) co_return fail(Status::kNameTooLong);
   Cached cached = lookup_cached(parent, name);
   if (cached.is_known) co_return std::move(cached.entry);
-  if (cached.should_list) background_.spawn(list_ahead(parent, 0));
+  for (const NodeId id : cached.to_list) background_.spawn(list_ahead(id, cached.bytes_below));
   Result<EntryOut> entry = co_await lookup_at_server(parent, std::move(name));
   trim_names();
   co_return entry;
@@ -58,8 +94,8 @@ Task<Result<EntryOut>> FileSystem::lookup_at_server(NodeId parent_id, std::strin
   if (!reply) {
     const bool is_absent = reply.error().status == Status::kNoSuchFile;
     if (!is_absent) co_return std::unexpected(reply.error());
-    const bool is_known = parent != nullptr && parent->folder != nullptr &&
-                          parent->folder->entries.contains(name);
+    const bool is_known =
+        parent != nullptr && parent->folder != nullptr && parent->folder->entries.contains(name);
     if (is_known && coherence == state->coherence) drop_entry(*state, *parent, name);
     // Not kept by the kernel: only a complete folder knows that a name is absent.
     co_return EntryOut{};

@@ -61,5 +61,21 @@ wait_until both_asked
 kill -CONT "$E2E_SERVER_PID"
 wait "$first" "$second"
 
+begin "Names that are asked for one by one make their folders be listed, not asked for each"
+mkdir -p "$home"/tree/{1,2,3,4,5,6,7,8,9,10}/below
+for folder in "$home"/tree/*; do touch "$folder"/{a,b,c,d,e,f,g,h} "$folder"/below/{a,b,c,d}; done
+unmount_home "$home"
+mount_home alice "$home"
+asked=$(($(calls lookup) + $(calls list)))
+for folder in 1 10 2 3 4 5 6 7 8 9; do
+  for name in a b below/a below/b below/c below/d c d e f g h; do
+    [ -f "$home/tree/$folder/$name" ] || fail "$folder/$name is not there"
+  done
+done
+asked=$(($(calls lookup) + $(calls list) - asked))
+# Of 120 files in 20 folders: 132 requests if nothing of a folder were kept, 40 if each came to be listed
+# by itself.
+[ "$asked" -le 30 ] || fail "$asked requests for 120 files in 20 folders"
+
 unmount_home "$home"
 stop_server
