@@ -274,7 +274,6 @@ Reply Server::handle_token(Session& session, const InFrame& frame) {
   if (!request) return refusal_reply(request.error());
   const Result<TokenReply> reply = handle_token_request(*state_, session.account(), *request);
   if (!reply) return refusal_reply(reply.error());
-  if (request->action == TokenAction::kRevoke) end_sessions_without_access();
   return Reply{.status = Status::kOk, .fields = encode_json(*reply)};
 }
 

@@ -265,6 +265,7 @@ void Session::run_job(const DataJob& job) {
     connection->reply(request, *reply);
   });
   note_reply(*reply);
+  if (job.frame.header.op == Op::kToken) owner_.answered_token();
 }
 
 Reply Session::answer(const InFrame& frame) {

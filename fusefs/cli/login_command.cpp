@@ -1,4 +1,6 @@
 // `homefs login` and `homefs logout`: the password once, a device token from then on.
+#include <spdlog/spdlog.h>
+
 #include <future>
 
 #include "config/token_store.h"
@@ -115,6 +117,8 @@ Result<> revoke(ServerLink& link, const std::string& token_id) {
 
 int run_logout(const ClientPaths& paths, const LoginCommand& command) {
   log_to_stderr(false);
+  spdlog::set_level(
+      spdlog::level::err);  // not that the connection breaks, as it ends with the token
   auto plan = make_connect_plan(paths, command.login, command.target, {.credentials = false});
   if (!plan) return report(plan.error());
   const TokenStore store(paths.tokens_dir());
