@@ -63,13 +63,18 @@ void TransferDisplay::erase() {
 }
 
 void TransferDisplay::draw() {
+  // What fails because of it counts as over, so that the bars would be full.
+  if (is_stopped()) return erase();
   const auto now = std::chrono::steady_clock::now();
   const double seconds = std::chrono::duration<double>(now - drawn_).count();
   BarsView view{.files = monitor_->under_way(), .figures = monitor_->figures()};
   const std::uint64_t bytes = view.figures.bytes_sent;
   const double rate = static_cast<double>(bytes - bytes_before_) / std::max(seconds, 0.001);
-  // Over about two seconds: what a person can follow.
-  rate_ = rate_ == 0 ? rate : rate_ * 0.95 + rate * 0.05;
+  // Over about two seconds: what a person can follow. Before that, since it began.
+  constexpr double kSeconds = 2;
+  const double so_far = std::chrono::duration<double>(now - began_).count();
+  const double share = std::min(1.0, seconds / std::clamp(so_far, 0.001, kSeconds));
+  rate_ += (rate - rate_) * share;
   bytes_before_ = bytes;
   drawn_ = now;
   view.bytes_per_second = rate_;
@@ -99,8 +104,8 @@ void TransferDisplay::on_line(TransferMonitor::Line line, const std::string& pat
   print_error(escaped(path) + ": " + (is_skipped ? "skipped: " : "") + text);
 }
 
-void TransferDisplay::finish(TransferMonitor& monitor, TransferDirection direction,
-                             int exit_status) {
+void TransferDisplay::finish(TransferMonitor& monitor, TransferDirection direction, int exit_status,
+                             const std::string& again) {
   const std::lock_guard lock(mutex_);
   if (has_bars_ && monitor_ != nullptr) draw();
   monitor_ = nullptr;
@@ -117,12 +122,13 @@ void TransferDisplay::finish(TransferMonitor& monitor, TransferDirection directi
     }
     std::printf("%s\n", json.dump().c_str());
   } else if (!options_.is_quiet) {
-    print_sum(figures, direction);
+    print_sum(figures, direction, again);
   }
   (void)std::fflush(stdout);
 }
 
-void TransferDisplay::print_sum(const TransferFigures& figures, TransferDirection direction) const {
+void TransferDisplay::print_sum(const TransferFigures& figures, TransferDirection direction,
+                                const std::string& again) const {
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
   std::string text = std::to_string(figures.files_sent) +
@@ -142,7 +148,7 @@ void TransferDisplay::print_sum(const TransferFigures& figures, TransferDirectio
   add_bytes(figures.bytes_resumed, "saved by going on");
   add_bytes(figures.bytes_copied, "saved by what was there");
   text += " in " + duration_text(seconds);
-  if (is_stopped()) text += "; interrupted: the same command goes on where it stopped";
+  if (is_stopped()) text += "; interrupted: " + escaped(again) + " goes on where it stopped";
   std::printf("%s\n", text.c_str());
 }
 

@@ -126,16 +126,22 @@ void GetRun::fetch_one(const PlanItem& item) {
 void GetRun::add_small(GetFile file) {
   const std::uint64_t size = file.attributes.size;
   if (batch_.size() >= kBatchFiles || batch_bytes_ + size > kBatchBytes) send_batch();
-  monitor_.begin(file.node, file.path, size);
   batch_bytes_ += size;
   batch_.push_back(std::move(file));
 }
 
 void GetRun::send_batch() {
   if (batch_.empty()) return;
-  rate_.take(batch_bytes_);
+  if (!rate_.take(batch_bytes_)) {
+    for (const GetFile& file : batch_) client_.drop(file.node);
+    batch_.clear();
+    return;
+  }
   std::vector<NodeId> nodes;
-  for (const GetFile& file : batch_) nodes.push_back(file.node);
+  for (const GetFile& file : batch_) {
+    monitor_.begin(file.node, file.path, file.attributes.size);
+    nodes.push_back(file.node);
+  }
   batches_.push(
       client_.read_many(std::move(nodes), kSmallFileBytes),
       [this, batch = std::exchange(batch_, {})](Result<std::vector<SmallFileData>> answer) {

@@ -143,7 +143,7 @@ Result<> LargeGet::fetch_chunk(const LocalFile& partial, std::uint64_t offset, s
 }
 
 void LargeGet::fetch_run(const LocalFile& partial, const BlockRun& run) {
-  rate_.take(run.length);
+  if (!rate_.take(run.length)) return note_error({Status::kInterrupted, {}});
   reads_.push(client_.read(file_.node, run.offset, static_cast<std::uint32_t>(run.length)),
               [this, &partial, run](const Result<ReadData>& read) {
                 if (!read) return note_error(read.error());

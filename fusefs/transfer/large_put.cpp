@@ -213,7 +213,7 @@ void LargePut::send_chunk(const Chunk& chunk, std::span<const Md5Digest> have,
 }
 
 void LargePut::send_run(const Chunk& chunk, const BlockRun& run) {
-  rate_.take(run.length);
+  if (!rate_.take(run.length)) return note_error({Status::kInterrupted, {}});
   const std::size_t begin = run.offset - chunk.offset;
   const auto digests =
       std::span(chunk.digests).subspan(begin / kBlockBytes, piece_count(run.offset, run.length));

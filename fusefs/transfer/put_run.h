@@ -19,7 +19,10 @@ namespace homefs {
 class PutRun {
  public:
   PutRun(RemoteClient& client, TransferMonitor& monitor, const TransferOptions& options)
-      : client_(client), monitor_(monitor), options_(options), rate_(options.bytes_per_second) {}
+      : client_(client),
+        monitor_(monitor),
+        options_(options),
+        rate_(options.bytes_per_second, options.is_stopped) {}
 
   /// What the plan says goes into the folder `target`. The trees of the plan must live so long.
   void run(TransferPlan& plan, NodeId target);

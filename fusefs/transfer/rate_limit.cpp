@@ -19,9 +19,17 @@ std::chrono::nanoseconds RateLimit::reserve(std::uint64_t bytes, Time now) {
   return begin - now;
 }
 
-void RateLimit::take(std::uint64_t bytes) {
-  const auto wait = reserve(bytes, std::chrono::steady_clock::now());
-  if (wait.count() > 0) std::this_thread::sleep_for(wait);
+bool RateLimit::take(std::uint64_t bytes) {
+  constexpr std::chrono::nanoseconds kStep = std::chrono::milliseconds(50);  // to the next look
+  const Time now = std::chrono::steady_clock::now();
+  const Time until = now + reserve(bytes, now);
+  const auto has_to_stop = [this] { return is_stopped_ != nullptr && *is_stopped_; };
+  while (!has_to_stop()) {
+    const auto left = until - std::chrono::steady_clock::now();
+    if (left.count() <= 0) return true;
+    std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(left, kStep));
+  }
+  return false;
 }
 
 std::uint32_t RateLimit::request_bytes_max() const {

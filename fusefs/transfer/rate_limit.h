@@ -3,6 +3,7 @@
 // Owner: the command. Executor: thread-safe. Blocks: take().
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 
@@ -14,11 +15,12 @@ class RateLimit {
  public:
   using Time = std::chrono::steady_clock::time_point;
 
-  /// 0: without a limit.
-  explicit RateLimit(std::uint64_t bytes_per_second) : rate_(bytes_per_second) {}
+  /// 0: without a limit. `is_stopped`: nothing is sent from then on; or null.
+  explicit RateLimit(std::uint64_t bytes_per_second, const std::atomic<bool>* is_stopped = nullptr)
+      : rate_(bytes_per_second), is_stopped_(is_stopped) {}
 
-  /// Waits until `bytes` more may be sent.
-  void take(std::uint64_t bytes);
+  /// Waits until `bytes` more may be sent. False: they may not be, the end was asked for.
+  [[nodiscard]] bool take(std::uint64_t bytes);
   /// The same without the waiting: how long it would be.
   [[nodiscard]] std::chrono::nanoseconds reserve(std::uint64_t bytes, Time now);
 
@@ -27,6 +29,7 @@ class RateLimit {
 
  private:
   const std::uint64_t rate_;
+  const std::atomic<bool>* const is_stopped_;
   Guarded<Time> free_at_;
 };
 

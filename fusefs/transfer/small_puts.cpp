@@ -42,7 +42,7 @@ void SmallPuts::add(PutFile file) {
   if (const Result<> read = read_file(put); !read) {
     return monitor_.failed(put.file.path, read.error());
   }
-  rate_.take(bytes_of(put));
+  if (!rate_.take(bytes_of(put))) return;
   begin(std::move(put));
   while (writing_.size() > kAheadMax || bytes_writing_ > kBytesAheadMax) publish_first();
 }
