@@ -78,7 +78,7 @@ class VerifyCommand final : public RemoteCommand {
       const TreeEntry* there = pair.there.find(here.name);
       const std::string path = pair.path + here.name;
       if (there == nullptr) {
-        tell("missing there", path);
+        tell_missing("missing there", here, path);
       } else {
         compare_entries(context, compare, {here, *there, pair.local / here.name, path},
                         pair.there.node);
@@ -86,7 +86,7 @@ class VerifyCommand final : public RemoteCommand {
     }
     for (const TreeEntry& there : pair.there.children) {
       if (is_partial_name(there.name) || pair.here.find(there.name) != nullptr) continue;
-      tell("missing here", pair.path + there.name);
+      tell_missing("missing here", there, pair.path + there.name);
     }
   }
 
@@ -129,6 +129,12 @@ class VerifyCommand final : public RemoteCommand {
     }
   }
 
+  // What put and get never move is not missing.
+  void tell_missing(const char* what, const TreeEntry& entry, const std::string& path) {
+    if (entry.is_folder() || entry.is_file() || entry.is_symlink()) return tell(what, path);
+    ++skipped_;
+  }
+
   void problem_with(RemoteContext& context, const WalkProblem& problem) {
     ++problems_;
     (void)context.failed(problem.error, problem.path);
@@ -138,11 +144,15 @@ class VerifyCommand final : public RemoteCommand {
     if (flags_.is_json) {
       const nlohmann::ordered_json json = {{"compared", compared_},
                                            {"bytes", bytes_},
+                                           {"skipped", skipped_},
                                            {"problems", problems_},
                                            {"differences", json_}};
       std::printf("%s\n", json.dump().c_str());
     } else if (!flags_.is_quiet && differences_ == 0 && problems_ == 0) {
-      std::printf("%llu files are equal\n", static_cast<unsigned long long>(compared_));
+      const std::string skipped =
+          skipped_ == 0 ? ""
+                        : ", " + std::to_string(skipped_) + " devices, pipes or sockets skipped";
+      std::printf("%s files are equal%s\n", std::to_string(compared_).c_str(), skipped.c_str());
     }
   }
 
@@ -152,6 +162,7 @@ class VerifyCommand final : public RemoteCommand {
   PathFilter filter_;
   std::uint64_t compared_ = 0;
   std::uint64_t bytes_ = 0;
+  std::uint64_t skipped_ = 0;
   std::uint64_t differences_ = 0;
   std::uint64_t problems_ = 0;
   nlohmann::ordered_json json_ = nlohmann::ordered_json::array();
