@@ -29,16 +29,22 @@ class GetCommand final : public TransferCommand {
 
  private:
   Result<> look(RemoteContext& context, Trees& trees, TransferMonitor& monitor) override {
+    std::vector<Source> sources;
     for (const std::string& text : paths_) {
-      if (const Result<> added = add_source(context, text, trees.source, monitor); !added) {
-        monitor.failed(text, added.error());
+      auto source = read_source(context, text, monitor);
+      if (!source) {
+        monitor.failed(text, source.error());
+      } else if (source->entry.is_folder() || filter_.accepts(source->entry.name, false)) {
+        sources.push_back(*std::move(source));
       }
     }
-    trees.source.sort_children();
-    if (trees.source.children.empty()) return {};
-    auto folder = find_folder(trees.source);
-    if (!folder) return std::unexpected(folder.error());
-    folder_ = *std::move(folder);
+    if (sources.empty()) return {};
+    auto place = find_place();
+    if (!place) return std::unexpected(place.error());
+    folder_ = std::move(place->folder);
+    auto source = join(std::move(sources), place->name);
+    if (!source) return std::unexpected(source.error());
+    trees.source = *std::move(source);
     look_at_target(trees, monitor);
     return {};
   }
@@ -48,9 +54,8 @@ class GetCommand final : public TransferCommand {
     GetRun(context.client(), monitor, options).run(plan, folder_);
   }
 
-  // `source` gets what `text` names as a child, or as its children.
-  Result<> add_source(RemoteContext& context, const std::string& text, TreeEntry& source,
-                      TransferMonitor& monitor) {
+  Result<Source> read_source(RemoteContext& context, const std::string& text,
+                             TransferMonitor& monitor) {
     const auto path = context.path(text);
     if (!path) return std::unexpected(path.error());
     auto node = context.client().resolve(*path);
@@ -64,23 +69,17 @@ class GetCommand final : public TransferCommand {
         monitor.failed(text + "/" + problem.path, problem.error);
       }
       entry = std::move(walked->root);
+      entry.node = node->id;
     }
-    if (!path->is_root()) {
-      entry.name = path->name();
-      if (source.find_unsorted(entry.name) != nullptr) {
-        return fail(Status::kInvalid, "two of the sources have this name");
+    if (!path->is_root()) entry.name = path->name();
+    const bool is_contents = entry.is_folder() && (path->is_root() || names_contents(text));
+    if (is_contents) {
+      for (TreeEntry& child : entry.children) {
+        if (child.node != kNoNode) continue;
+        child.node = context.client().number_for({node->id, child.name}, child.attributes);
       }
-      source.children.push_back(std::move(entry));
-      return {};
     }
-    is_merging_ = true;  // the home itself: what is in it
-    for (TreeEntry& child : entry.children) {
-      if (child.node == kNoNode) {
-        child.node = context.client().number_for({kRootNode, child.name}, child.attributes);
-      }
-      source.children.push_back(std::move(child));
-    }
-    return {};
+    return Source{std::move(entry), is_contents};
   }
 
   [[nodiscard]] Result<WalkedTree> walk(RemoteContext& context, const RemoteNode& node) const {
@@ -88,20 +87,25 @@ class GetCommand final : public TransferCommand {
     return walk_remote(context.client(), node, options);
   }
 
-  // The local folder that takes all in; the one source may get another name.
-  Result<std::filesystem::path> find_folder(TreeEntry& source) const {
+  struct Place {
+    std::filesystem::path folder;
+    std::string name;  // for the only source; empty: each keeps its own
+  };
+
+  // Where the target is on the local disk.
+  [[nodiscard]] Result<Place> find_place() const {
     const std::filesystem::path path(target_text_);
     std::error_code error;
-    if (std::filesystem::is_directory(path, error)) return path;
-    const bool needs_folder =
-        source.children.size() > 1 || is_merging_ || target_text_.ends_with('/');
-    if (needs_folder) return fail(Status::kNotDirectory, target_text_);
+    if (std::filesystem::is_directory(path, error)) return Place{path, {}};
+    if (needs_folder() || target_text_.ends_with('/')) {
+      const bool is_there = std::filesystem::exists(path, error);
+      return fail(is_there ? Status::kNotDirectory : Status::kNoSuchDirectory, target_text_);
+    }
     const auto parent = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
     if (!std::filesystem::is_directory(parent, error)) {
       return fail(Status::kNoSuchDirectory, parent.string());
     }
-    source.children.front().name = path.filename().string();
-    return parent;
+    return Place{parent, path.filename().string()};
   }
 
   void look_at_target(Trees& trees, TransferMonitor& monitor) const {

@@ -1,7 +1,6 @@
 // `homefs put`: files and trees to the server, verified, resumed where they broke off.
 #include <filesystem>
 
-#include "fusefs/cli/list_format.h"
 #include "fusefs/cli/transfer_command.h"
 #include "fusefs/remote/destination.h"
 #include "fusefs/remote/pipeline.h"
@@ -31,15 +30,15 @@ class PutCommand final : public TransferCommand {
 
  private:
   Result<> look(RemoteContext& context, Trees& trees, TransferMonitor& monitor) override {
-    collect(trees.source, monitor);
-    if (const Result<> checked = check_names(trees.source); !checked) return checked;
-    if (trees.source.children.empty()) return {};
+    std::vector<Source> sources = collect(monitor);
+    if (sources.empty()) return {};
     const auto path = context.path(target_text_);
     if (!path) return std::unexpected(path.error());
-    const bool is_for_many = trees.source.children.size() > 1 || is_merging_;
-    const auto destination = find_destination(context.client(), *path, is_for_many);
+    const auto destination = find_destination(context.client(), *path, needs_folder());
     if (!destination) return std::unexpected(destination.error());
-    if (!destination->name.empty()) trees.source.children.front().name = destination->name;
+    auto source = join(std::move(sources), destination->name);
+    if (!source) return std::unexpected(source.error());
+    trees.source = *std::move(source);
     folder_ = destination->folder.id;
     return look_at_target(context.client(), trees);
   }
@@ -49,8 +48,8 @@ class PutCommand final : public TransferCommand {
     PutRun(context.client(), monitor, options).run(plan, folder_);
   }
 
-  // The sources as children of one folder, whose names are those they will have.
-  void collect(TreeEntry& all, TransferMonitor& monitor) {
+  std::vector<Source> collect(TransferMonitor& monitor) {
+    std::vector<Source> sources;
     for (const std::string& text : paths_) {
       auto entry = read_source(text, monitor);
       if (!entry) {
@@ -58,26 +57,20 @@ class PutCommand final : public TransferCommand {
         continue;
       }
       const std::filesystem::path path(text);
-      const std::string name = name_of(path);
-      if (!name.empty()) {
-        entry->name = name;
-        all.children.push_back(*std::move(entry));
-        continue;
+      const bool is_contents = entry->is_folder() && names_contents(text);
+      entry->name = name_of(path);
+      if (!entry->is_folder() && !filter_.accepts(entry->name, /*is_folder=*/false)) continue;
+      if (is_contents) {
+        for (TreeEntry& child : entry->children) child.origin = (path / child.name).string();
       }
-      is_merging_ = true;  // ".", "..", "/": what is in it
-      for (TreeEntry& child : entry->children) {
-        child.origin = (path / child.name).string();
-        all.children.push_back(std::move(child));
-      }
+      sources.push_back({*std::move(entry), is_contents});
     }
-    all.sort_children();
+    return sources;
   }
 
   static std::string name_of(const std::filesystem::path& path) {
-    std::filesystem::path normal = path.lexically_normal();
-    if (!normal.has_filename()) normal = normal.parent_path();
-    const std::string name = normal.filename().string();
-    return name == "." || name == ".." ? std::string() : name;
+    const std::filesystem::path normal = path.lexically_normal();
+    return (normal.has_filename() ? normal : normal.parent_path()).filename().string();
   }
 
   Result<TreeEntry> read_source(const std::string& text, TransferMonitor& monitor) {
@@ -92,16 +85,6 @@ class PutCommand final : public TransferCommand {
       monitor.failed(text + "/" + problem.path, problem.error);
     }
     return std::move(walked->root);
-  }
-
-  static Result<> check_names(const TreeEntry& source) {
-    for (std::size_t i = 1; i < source.children.size(); ++i) {
-      if (source.children[i].name == source.children[i - 1].name) {
-        return fail(Status::kInvalid,
-                    "two of the sources are called " + homefs::quoted(source.children[i].name));
-      }
-    }
-    return {};
   }
 
   // What of the sources is in the folder already.

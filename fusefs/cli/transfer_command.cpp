@@ -1,6 +1,8 @@
 #include "fusefs/cli/transfer_command.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <iterator>
 
 #include "fusefs/cli/list_format.h"
 #include "fusefs/cli/terminal.h"
@@ -63,6 +65,33 @@ int TransferCommand::run(RemoteContext& context) {
   return end(context, display, monitor, done);
 }
 
+bool TransferCommand::names_contents(std::string_view path) {
+  const std::string_view last = path.substr(path.find_last_of('/') + 1);
+  return last == "." || last == ".." || path.find_first_not_of('/') == std::string_view::npos;
+}
+
+Result<TreeEntry> TransferCommand::join(std::vector<Source> sources, const std::string& new_name) {
+  TreeEntry all;
+  for (Source& source : sources) {
+    if (source.is_contents && new_name.empty()) {
+      std::ranges::move(source.entry.children, std::back_inserter(all.children));
+      continue;
+    }
+    if (!new_name.empty()) {
+      // The folder is there then, and takes in what is named: so would a folder of that name.
+      const std::string& named = paths_.front();
+      const bool takes_in = source.entry.is_folder() && !source.is_contents;
+      if (takes_in) again_ = "the same command with " + named + "/. for " + named;
+      source.entry.name = new_name;
+    }
+    all.children.push_back(std::move(source.entry));
+  }
+  all.sort_children();
+  const auto twice = std::ranges::adjacent_find(all.children, {}, &TreeEntry::name);
+  if (twice == all.children.end()) return all;
+  return fail(Status::kInvalid, "two of the sources are called " + homefs::quoted(twice->name));
+}
+
 Result<> TransferCommand::transfer(RemoteContext& context, const TransferOptions& options,
                                    TransferDisplay& display, TransferMonitor& monitor) {
   Trees trees;
@@ -93,7 +122,7 @@ int TransferCommand::end(RemoteContext& context, TransferDisplay& display, Trans
     context.last_status = Status::kIoError;
   }
   if (display.is_stopped()) status = number_of(ExitStatus::kInterrupted);
-  display.finish(monitor, direction_, status);
+  display.finish(monitor, direction_, status, again_);
   context.session.side_log().flush();
   return status;
 }

@@ -22,6 +22,11 @@ class TransferCommand : public RemoteCommand {
   [[nodiscard]] bool watches_for_end() const final { return true; }
 
  protected:
+  /// One of the sources as it was named.
+  struct Source {
+    TreeEntry entry;
+    bool is_contents = false;  ///< "x/.", "..", "/": what is in it, unless it gets a new name
+  };
   struct Trees {
     TreeEntry source;  ///< what is moved, as children with the names that they will have
     TreeEntry target;  ///< what of that is there already
@@ -35,11 +40,18 @@ class TransferCommand : public RemoteCommand {
   virtual void carry_out(RemoteContext& context, TransferPlan& plan, TransferMonitor& monitor,
                          const TransferOptions& options) = 0;
 
+  /// Whether only an existing folder can take all in.
+  [[nodiscard]] bool needs_folder() const { return paths_.size() > 1; }
+  /// Whether `path` stands for what is in the folder, as with cp(1).
+  [[nodiscard]] static bool names_contents(std::string_view path);
+  /// The sources as children of one folder, in the order of their names there. `new_name` is for
+  /// the only one; empty: each keeps its own. Errors: kInvalid, two have one name.
+  Result<TreeEntry> join(std::vector<Source> sources, const std::string& new_name);
+
   std::vector<std::string> paths_;  ///< the sources, from run() on without the target
   std::string target_text_;         ///< from run() on
   TransferFlags flags_;
-  PathFilter filter_;        ///< from run() on
-  bool is_merging_ = false;  ///< a source is a folder without a name: what is in it is moved
+  PathFilter filter_;  ///< from run() on
 
  private:
   Result<> transfer(RemoteContext& context, const TransferOptions& options,
@@ -48,6 +60,8 @@ class TransferCommand : public RemoteCommand {
           const Result<>& done);
 
   const TransferDirection direction_;
+  // How to go on after an interruption.
+  std::string again_ = "the same command";
 };
 
 }  // namespace homefs

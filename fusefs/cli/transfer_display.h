@@ -36,7 +36,8 @@ class TransferDisplay {
   /// Draws `monitor` from now on, on a terminal.
   void start(TransferMonitor& monitor);
   /// Draws no more, and prints the sum.
-  void finish(TransferMonitor& monitor, TransferDirection direction, int exit_status);
+  void finish(TransferMonitor& monitor, TransferDirection direction, int exit_status,
+              const std::string& again);
 
   [[nodiscard]] const std::atomic<bool>& is_stopped() const { return watch_.has_ended(); }
 
@@ -45,7 +46,8 @@ class TransferDisplay {
   void run(const std::stop_token& stop);
   void draw();
   void erase();
-  void print_sum(const TransferFigures& figures, TransferDirection direction) const;
+  void print_sum(const TransferFigures& figures, TransferDirection direction,
+                 const std::string& again) const;
 
   const Options options_;
   const bool has_bars_;

@@ -120,7 +120,37 @@ assert_eq "$(names got)" "file other renamed "
 "$HOMEFS_BIN" put -q --password-file secrets/alice file "alice@127.0.0.1:$E2E_PORT/dir/by-target"
 cmp file "$home/dir/by-target"
 
+begin "Several sources need a folder, also where only one of them is there"
+echo mine >mine
+a put -q mine /dir/theirs
+assert_fails "no such directory" a put nothing file /dir/new
+assert_fails "not a directory" a put nothing file /dir/theirs
+assert_eq "$(cat "$home/dir/theirs")" mine
+assert_missing "$home/dir/new"
+assert_fails "not a directory" a get /dir/nothing /dir/file mine
+assert_eq "$(cat mine)" mine
+assert_fails "no such directory" a get /dir/file no-folder/
+
+begin "FOLDER/. is what is in it, each time"
+mkdir -p within/below
+echo 1 >within/1
+for _ in 1 2; do
+  a put -q -r within/. /contents
+  assert_eq "$(names "$home/contents")" "1 below "
+done
+for target in out out; do
+  a get -q -r /contents/. "$target"
+  assert_eq "$(names out)" "1 below "
+done
+a get -q -r / home-of-alice
+diff -r --no-dereference "$home" home-of-alice || fail "not all of the home was got"
+rm -r home-of-alice
+
 begin "--include, --exclude and --dry-run"
+touch left.o kept.c
+a put -q --exclude '*.o' left.o kept.c /dir
+assert_missing "$home/dir/left.o"
+assert_exists "$home/dir/kept.c"
 mkdir -p some/a some/b
 touch some/a/{x.c,x.h,y.o} some/b/{z.c,core}
 assert_contains "$(a put -r -n some /)" "some/a/x.c"
@@ -191,6 +221,28 @@ result=$(a put --json huge /second)
 [ "$(jq .bytes_resumed <<<"$result")" -gt 0 ] || fail "nothing resumed: $result"
 cmp huge "$home/second"
 
+begin "Ctrl-C does not wait for its turn under --limit, and says how a folder goes on"
+mkdir -p slow
+for i in {1..300}; do head -c 4000 /dev/urandom >"slow/$i"; done
+"$HOMEFS_BIN" put -r "${login[@]}" --limit 400K slow /slowly >interrupted.txt &
+pid=$!
+wait_until test -d "$home/slowly"
+kill -INT "$pid"
+wait "$pid" || true
+assert_contains "$(cat interrupted.txt)" "with slow/. for slow goes on"
+a put -q -r slow/. /slowly
+assert_same slow "$home/slowly"
+"$HOMEFS_BIN" get -r "${login[@]}" --limit 100K /slowly fetched >interrupted.txt &
+pid=$!
+wait_until test -d fetched
+sleep 0.5
+kill -INT "$pid"
+took=$(seconds eval 'wait "$pid" || true')
+[ "${took%.*}" -lt 3 ] || fail "it went on for $took s"
+assert_lacks "$(cat interrupted.txt)" failed
+a get -q -r /slowly/. fetched
+assert_same slow fetched
+
 begin "A file that changes while it is put arrives as it is at last"
 head -c 12000000 /dev/urandom >growing
 "$HOMEFS_BIN" put "${login[@]}" -q --limit 4M growing / &
@@ -260,6 +312,9 @@ assert_eq "$status" 8
 assert_contains "$said" "skipped"
 assert_eq "$(cat "$home/mixed/fine")" fine
 assert_eq "$(status_of a put nothing /)" 1
+rm -r "$home/mixed/file"
+rm mixed/file
+assert_contains "$(a verify mixed /mixed)" "skipped"
 
 begin "The side log tells of it, as of a mount"
 log=$(cat "$XDG_STATE_HOME"/homefs/*/transfers.jsonl)

@@ -75,6 +75,10 @@ assert_contains() {
   [[ $1 == *"$2"* ]] || fail "${3:-text is missing}: '$2' is not in '$1'"
 }
 
+assert_lacks() {
+  [[ $1 != *"$2"* ]] || fail "${3:-text is there}: '$2' is in '$1'"
+}
+
 assert_exists() {
   [ -e "$1" ] || [ -L "$1" ] || fail "$1 is not there"
 }
