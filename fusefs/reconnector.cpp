@@ -3,10 +3,23 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <chrono>
 #include <random>
 #include <utility>
 
 namespace homefs {
+namespace {
+
+// The password or token is not taken any more: it does not become right by asking often, but the
+// account may be switched on again.
+constexpr Backoff kRefused{std::chrono::seconds(60), std::chrono::seconds(60)};
+
+bool is_refusal(Status status) {
+  return status == Status::kLoginRefused || status == Status::kUnknownUser ||
+         status == Status::kAccountDisabled || status == Status::kLockedOut;
+}
+
+}  // namespace
 
 std::chrono::milliseconds backoff_delay(const Backoff& backoff, int failures, double random) {
   if (failures <= 0) return std::chrono::milliseconds(0);
@@ -51,10 +64,12 @@ void Reconnector::run() {
   (void)::pthread_setname_np(::pthread_self(), "homefs-link");  // a name is a comfort, no more
   std::minstd_rand generator{std::random_device{}()};
   std::uniform_real_distribution<double> uniform(0.0, 1.0);
+  bool was_refused = false;
   std::unique_lock lock(mutex_);
   for (;;) {
     changed_.wait(lock, [this] { return is_wanted_ || is_stopped_; });
-    const auto delay = backoff_delay(backoff_, failures_, uniform(generator));
+    const auto delay =
+        backoff_delay(was_refused ? kRefused : backoff_, failures_, uniform(generator));
     (void)changed_.wait_for(lock, delay, [this] { return is_hurried_ || is_stopped_; });
     if (is_stopped_) return;
     is_wanted_ = false;
@@ -65,6 +80,7 @@ void Reconnector::run() {
     // Also a success counts until the connection has held: a server that accepts and then breaks
     // must not be asked ten times a second.
     ++failures_;
+    was_refused = !connected && is_refusal(connected.error().status);
     if (!connected) is_wanted_ = true;
   }
 }

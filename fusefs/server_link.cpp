@@ -211,7 +211,9 @@ Result<> ServerLink::connect_control() {
     if (dialed.error().status == Status::kInterrupted) return std::unexpected(dialed.error());
     spdlog::warn("no connection, trying again: server={}:{} why=\"{}\"", options_.server.host,
                  options_.server.port, dialed.error().message());
-    counters_.note_trouble(dialed.error().message());
+    counters_.note_trouble(dialed.error().status == Status::kLoginRefused
+                               ? "the login is refused: \"homefs login\", then mount anew"
+                               : dialed.error().message());
     return std::unexpected(dialed.error());
   }
   spdlog::info("connected again: server={}:{} same_session={}", options_.server.host,

@@ -22,6 +22,9 @@ LoginAnswer answer_with(std::vector<std::byte> body) {
   return {.reply = Reply{.status = Status::kOk, .fields = std::move(body)}};
 }
 
+// Before the refusal of a token: whoever tries again and again is kept from it.
+constexpr std::chrono::milliseconds kTokenRefusalDelay{1000};
+
 std::int64_t now_seconds() { return static_cast<std::int64_t>(std::time(nullptr)); }
 
 }  // namespace
@@ -88,17 +91,11 @@ void LoginDialog::on_auth_start(const InFrame& frame, Done done) {
     return done(refusal({Status::kProtocolError, "two different names"}));
   }
   scram_ = std::move(*scram);
-  // A token's failures are its own: one that was revoked, and is tried again and again by a device
-  // somewhere, must not lock its user out.
   candidate_ = {};
   candidate_.user = request->user;
   candidate_.token_id = request->token_id;
-  candidate_.throttle_key =
-      request->token_id.empty() ? request->user : "token/" + request->token_id;
-  if (const auto wait = parts_.throttle.locked_out_for(candidate_.throttle_key, address_,
-                                                       LoginThrottle::Clock::now())) {
-    return done(refusal({Status::kLockedOut, "too many failed logins, try again later"},
-                        static_cast<std::uint32_t>(wait->count())));
+  if (const auto wait = locked_out_for()) {
+    return done(refusal({Status::kLockedOut, ""}, static_cast<std::uint32_t>(wait->count())));
   }
   if (Result<void> found = find_candidate(*request); !found) return done(refusal(found.error()));
   const Result<std::optional<ScramVerifier>> verifier = find_verifier();
@@ -111,9 +108,18 @@ void LoginDialog::on_auth_start(const InFrame& frame, Done done) {
   candidate_.account.reset();
   const std::uint32_t iterations =
       candidate_.token_id.empty() ? parts_.settings.lock()->scram_iterations : kTokenIterations;
-  challenge(fake_account(parts_.secret, candidate_.throttle_key, iterations,
+  const std::string seed =
+      candidate_.token_id.empty() ? candidate_.user : "token/" + candidate_.token_id;
+  challenge(fake_account(parts_.secret, seed, iterations,
                          /*prehashed_per_256=*/0),
             std::move(done));
+}
+
+/// The secret of a token cannot be guessed, so its failures lock nobody out: neither the user nor
+/// all who share the address of a device that goes on with one that was revoked.
+std::optional<std::chrono::seconds> LoginDialog::locked_out_for() const {
+  if (!candidate_.token_id.empty()) return {};
+  return parts_.throttle.locked_out_for(candidate_.user, address_, LoginThrottle::Clock::now());
 }
 
 /// Looks the account up. An error is the server's own: accounts.ini cannot be read at all.
@@ -178,10 +184,10 @@ void LoginDialog::on_auth_finish(const InFrame& frame, Done done) {
   Result<std::string> proven = scram_->finish(request->scram);
   if (!proven) return done(refuse_login(proven.error()));
   if (!candidate_.account) return done(refuse_login({Status::kLoginRefused, ""}));
-  parts_.throttle.count_success(candidate_.throttle_key);
+  if (candidate_.token_id.empty()) parts_.throttle.count_success(candidate_.user);
   if (candidate_.account->disabled) {
     log_info("login-refused", {{"user", candidate_.user}, {"peer", peer_}, {"why", "disabled"}});
-    return done(refusal({Status::kAccountDisabled, "the account is switched off"}));
+    return done(refusal({Status::kAccountDisabled, ""}));
   }
   upgrade_password(*request);
   if (!candidate_.token_id.empty()) {
@@ -214,8 +220,10 @@ void LoginDialog::on_auth_finish(const InFrame& frame, Done done) {
 LoginAnswer LoginDialog::refuse_login(const Error& why) {
   if (why.status != Status::kLoginRefused) return refusal(why);
   const auto delay =
-      parts_.throttle.count_failure(candidate_.throttle_key, address_, LoginThrottle::Clock::now());
-  // At most as many as the throttle lets through.
+      candidate_.token_id.empty()
+          ? parts_.throttle.count_failure(candidate_.user, address_, LoginThrottle::Clock::now())
+          : kTokenRefusalDelay;
+  // At most as many as the throttle, or the delay of each connection, lets through.
   log_info("login-refused", {{"user", candidate_.user}, {"peer", peer_}});
   const bool tells = parts_.settings.lock()->reveals_unknown_users && !candidate_.is_known_user;
   LoginAnswer answer = refusal({tells ? Status::kUnknownUser : Status::kLoginRefused, ""});

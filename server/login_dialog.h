@@ -82,7 +82,6 @@ class LoginDialog {
     std::optional<Account> account;  ///< none: no such account, or no such token of it
     std::string user;
     std::string token_id;
-    std::string throttle_key;
     bool is_known_user = false;
   };
 
@@ -91,6 +90,7 @@ class LoginDialog {
   void on_auth_finish(const InFrame& frame, Done done);
   void on_resume(const InFrame& frame, Done done);
 
+  [[nodiscard]] std::optional<std::chrono::seconds> locked_out_for() const;
   Result<void> find_candidate(const AuthStart& request);
   Result<std::optional<ScramVerifier>> find_verifier();
   void challenge(ScramAccount account, Done done);

@@ -44,6 +44,22 @@ login
 assert_eq "$(cat "$home/file")" text
 unmount_home "$home"
 
+begin "Whoever goes on with a token that was revoked locks out nobody"
+change_server_config '.login.failures_before_lockout = 2'
+stop_server
+start_server
+login
+token=$(tokens alice | grep -o '[0-9a-f]\{16\}' | head -n 1)
+cp -r "$XDG_STATE_HOME" "$E2E_DIR/state.kept"
+cp -r "$XDG_CONFIG_HOME" "$E2E_DIR/config.kept"
+"$HOMEFSD_BIN" --config "$E2E_DIR/server/homefsd.json" token revoke alice "$token"
+for _ in 1 2 3 4; do
+  assert_fails "refuses alice" env "XDG_CONFIG_HOME=$E2E_DIR/config.kept" "XDG_STATE_HOME=$E2E_DIR/state.kept" \
+    "$HOMEFS_BIN" ls "$target/"
+done
+assert_eq "$("$HOMEFS_BIN" ls --password-file "$E2E_DIR/secrets/alice" "$target/")" file
+"$HOMEFS_BIN" logout "$target"
+
 begin "logout without the server keeps nothing here, and says what is left to do"
 login
 stop_server
