@@ -11,6 +11,7 @@
 
 #include "fusefs/cli/command.h"
 #include "fusefs/cli/mount_settings.h"
+#include "fusefs/cli/mountpoint.h"
 #include "fusefs/cli/server_pins.h"
 #include "fusefs/cli/terminal.h"
 #include "fusefs/control_socket.h"
@@ -63,13 +64,9 @@ void settle_flags(const MountSettings& settings, LoginFlags& login) {
 
 std::expected<std::filesystem::path, Failure> mountpoint_of(const ClientPaths& paths,
                                                             const std::string& text) {
-  std::error_code error;
-  const auto absolute = std::filesystem::absolute(paths.expand(text), error);
-  if (error) return std::unexpected(bad_usage(text + ": " + error.message()));
-  // The last part may be a mount that hangs: nothing here looks at it.
-  auto normal = absolute.lexically_normal();
-  if (!normal.has_filename()) normal = normal.parent_path();
-  return normal;
+  auto resolved = resolve_mountpoint(paths, text);
+  if (!resolved) return std::unexpected(bad_usage(resolved.error().message()));
+  return *std::move(resolved);
 }
 
 std::expected<MountPlan, Failure> plan_mount(const ClientPaths& paths,
@@ -187,6 +184,9 @@ Failure serve_mount(const ClientPaths& paths, MountPlan& plan, Background& backg
   auto connect = make_connect_plan(paths, plan.login, plan.target_text, {.credentials = true});
   if (!connect) return failure_of(connect.error());
   remove_dead_mounts(plan.settings.mount.mountpoint);
+  if (const auto checked = check_mountpoint(plan.settings.mount.mountpoint); !checked) {
+    return {number_of(ExitStatus::kMountFailed), text_for_person(checked.error())};
+  }
   auto state = connect->profile ? StateLock::acquire(paths, connect->state_name)
                                 : StateLock::acquire_any(paths, connect->state_name);
   if (!state) return failure_of(state.error());

@@ -1,5 +1,6 @@
 // `homefs profile`: servers, users and options under a name.
 #include <cstdio>
+#include <filesystem>
 
 #include "config/config_error.h"
 #include "config/profile.h"
@@ -32,6 +33,14 @@ void add_options(const std::string& list, Profile& profile) {
   }
 }
 
+// A profile is used from any folder; "~" stays as it is.
+std::string absolute(const std::string& path) {
+  if (path.empty() || path.starts_with('~')) return path;
+  std::error_code error;
+  const auto whole = std::filesystem::absolute(path, error).lexically_normal();
+  return error ? path : whole.string();
+}
+
 int add_profile(const ClientPaths& paths, const ProfileCommand& command) {
   if (const auto checked = check_profile_name(command.name); !checked) {
     return report(checked.error());
@@ -40,9 +49,9 @@ int add_profile(const ClientPaths& paths, const ProfileCommand& command) {
   if (!target) return report(target.error());
   Profile profile{.name = command.name,
                   .target = std::move(*target),
-                  .mountpoint = command.mountpoint,
+                  .mountpoint = absolute(command.mountpoint),
                   .token = {},
-                  .password_file = command.password_file,
+                  .password_file = absolute(command.password_file),
                   .options = {}};
   MountSettings unused;
   for (const std::string& list : command.option_lists) {

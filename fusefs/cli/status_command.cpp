@@ -1,10 +1,13 @@
 // `homefs status`: how each mount of the user stands, from their control sockets.
+#include <unistd.h>
+
 #include <cstdio>
 #include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "config/size.h"
 #include "fusefs/cli/command.h"
+#include "fusefs/cli/mountpoint.h"
 #include "fusefs/cli/running_mounts.h"
 #include "protocol/name.h"
 
@@ -81,6 +84,12 @@ void print_mount(const RunningMount& mount) {
   print_troubles(link);
 }
 
+// Its daemon was killed, or is of another version.
+void print_dead_mount(const std::filesystem::path& folder) {
+  std::printf("%s: no daemon answers for it; mount again, or take it away with \"homefs umount\"\n",
+              homefs::quoted(folder.string()).c_str());
+}
+
 int run_status(const ClientPaths& paths, const StatusCommand& command) {
   const auto mounts = running_mounts(paths);
   if (!mounts) return report(mounts.error());
@@ -90,7 +99,13 @@ int run_status(const ClientPaths& paths, const StatusCommand& command) {
     std::printf("%s\n", list.dump(2).c_str());
     return number_of(ExitStatus::kOk);
   }
-  if (mounts->empty()) std::puts("Nothing is mounted.");
+  bool is_any_mounted = !mounts->empty();
+  for (const auto& folder : mounted_homes(::getuid())) {
+    if (find_mount(*mounts, folder) != nullptr) continue;
+    is_any_mounted = true;
+    print_dead_mount(folder);
+  }
+  if (!is_any_mounted) std::puts("Nothing is mounted.");
   try {
     for (const RunningMount& mount : *mounts) print_mount(mount);
   } catch (const Json::exception&) {

@@ -9,12 +9,12 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "config/size.h"
 #include "fusefs/cli/command.h"
+#include "fusefs/cli/mountpoint.h"
 #include "fusefs/cli/running_mounts.h"
 #include "fusefs/cli/terminal.h"
 #include "fusefs/control_socket.h"
@@ -81,34 +81,6 @@ Outcome unmount(const std::filesystem::path& mountpoint, bool is_lazy) {
   command.emplace_back("--");
   command.push_back(mountpoint.string());
   return run_program(command);
-}
-
-// "\040" and the like, as the kernel writes names into its tables.
-std::string unescaped(const std::string& field) {
-  std::string text;
-  for (std::size_t i = 0; i < field.size(); ++i) {
-    if (field[i] == '\\' && i + 3 < field.size()) {
-      text += static_cast<char>(std::stoi(field.substr(i + 1, 3), nullptr, 8));
-      i += 3;
-    } else {
-      text += field[i];
-    }
-  }
-  return text;
-}
-
-// Asks the kernel's table: a mount that hangs would hang a stat().
-bool is_mounted(const std::filesystem::path& mountpoint) {
-  std::ifstream table("/proc/self/mountinfo");
-  for (std::string line; std::getline(table, line);) {
-    std::istringstream fields(line);
-    std::string field;
-    for (int i = 0; i < 5; ++i) fields >> field;
-    if (unescaped(field) == mountpoint.string() && line.find(" fuse.homefs ") != line.npos) {
-      return true;
-    }
-  }
-  return false;
 }
 
 std::uint64_t unsent_bytes(const nlohmann::json& status) {
@@ -190,15 +162,13 @@ int force_umount(const RunningMount* mount, const std::filesystem::path& mountpo
 }
 
 int run_umount(const ClientPaths& paths, const UmountCommand& command) {
-  std::error_code error;
-  auto mountpoint =
-      std::filesystem::absolute(paths.expand(command.mountpoint), error).lexically_normal();
-  if (error) return report(ExitStatus::kUsage, command.mountpoint + ": " + error.message());
-  if (!mountpoint.has_filename()) mountpoint = mountpoint.parent_path();
+  const auto resolved = resolve_mountpoint(paths, command.mountpoint);
+  if (!resolved) return report(ExitStatus::kUsage, resolved.error().message());
+  const std::filesystem::path& mountpoint = *resolved;
   const auto mounts = running_mounts(paths);
   const RunningMount* mount = mounts ? find_mount(*mounts, mountpoint) : nullptr;
   const std::string name = homefs::quoted(mountpoint.string());
-  if (mount == nullptr && !is_mounted(mountpoint)) {
+  if (mount == nullptr && !is_home_mounted(mountpoint)) {
     return report(ExitStatus::kMountFailed, name + " is not a mount of homefs");
   }
   if (command.is_forced) return force_umount(mount, mountpoint);
