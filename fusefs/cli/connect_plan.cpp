@@ -63,7 +63,7 @@ Result<Target> target_of(const LoginFlags& flags, const std::string& target_text
 }
 
 Result<> take_password(const Result<std::string>& password, Credentials& credentials) {
-  if (!password) return std::unexpected(password.error());
+  if (!password) return fail(Status::kNotLoggedIn, "no password: " + password.error().message());
   credentials.password = *password;
   return {};
 }
@@ -107,9 +107,9 @@ Result<> find_credentials(const ClientPaths& paths, const LoginFlags& flags, Con
       return take_password(read_secret_file(file), credentials);
   }
   if (!has_terminal()) {
-    return fail(Status::kLoginRefused, "no password for " + plan.target.user +
-                                           ": run \"homefs login " + plan.target.text() +
-                                           "\" once, or give --password-file FILE");
+    return fail(Status::kNotLoggedIn, "no password for " + plan.target.user +
+                                          ": run \"homefs login " + plan.target.text() +
+                                          "\" once, or give --password-file FILE");
   }
   return take_password(ask_password(plan.target.user + "@" + plan.target.host + "'s password: "),
                        credentials);

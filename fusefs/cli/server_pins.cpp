@@ -5,6 +5,7 @@
 
 #include "config/config_error.h"
 #include "config/known_servers.h"
+#include "fusefs/cli/exit_status.h"
 #include "fusefs/cli/terminal.h"
 #include "protocol/base64.h"
 
@@ -70,19 +71,26 @@ std::string explain_connect_error(const Error& error, const Target& target,
       return "THE KEY OF " + server + " HAS CHANGED (" + error.context +
              "): somebody may be listening in. Ask its administrator; if the change is right, "
              "remove the server's line from " +
-             paths.known_servers_file().string() + " and log in again";
+             paths.known_servers_file().string() + " (or correct --pin) and log in again";
     case Status::kLoginRefused:
     case Status::kUnknownUser:
       return server + " refuses " + target.user + ": " + error.message() +
              "; check the name and the password, or run \"" + login + "\" for a new token";
+    case Status::kNotLoggedIn:
+      return text_for_person(error);
     case Status::kAccountDisabled:
-    case Status::kLockedOut:
       return server + " refuses " + target.user + ": " + error.message();
+    case Status::kLockedOut:
+      return server + " refuses " + target.user + " after too many failed logins; try " +
+             (error.context.empty() ? "again later" : error.context);
     case Status::kTooManySessions:
       return server + " takes no more sessions: " + error.message() + "; try again later";
     case Status::kVersionMismatch:
       return server + ": " + error.message() + "; update the older of the two";
     default:
+      if (exit_status_of(error) != ExitStatus::kNoConnection) {
+        return server + ": " + text_for_person(error);
+      }
       return "no connection to " + server + ": " + text_for_person(error) +
              "; check the name, the port and the network";
   }

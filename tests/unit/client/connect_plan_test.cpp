@@ -98,7 +98,7 @@ TEST_F(ConnectPlanTest, TakesThePasswordThatSystemdHandsOver) {
 
 TEST_F(ConnectPlanTest, RefusesAPasswordFileThatEverybodyCanRead) {
   const auto made = plan({.password_file = secret("x", 0644)}, "alice@files");
-  EXPECT_EQ(made.error().status, Status::kAccessDenied);
+  EXPECT_EQ(made.error().status, Status::kNotLoggedIn);
 }
 
 TEST_F(ConnectPlanTest, KnowsTheServersThatWerePinned) {
