@@ -72,6 +72,8 @@ struct ClientState {
   UnsyncedChanges unsynced;
   GrantAccount grant;
   StatfsReply statfs;
+  /// Questions for it, by the link's number, oldest first: also such as have been answered.
+  std::deque<std::pair<std::uint64_t, std::chrono::steady_clock::time_point>> statfs_asked;
   bool is_shared = false;            ///< another session has the home too
   std::uint64_t coherence = 0;       ///< grows with every change that another session made
   std::uint64_t folder_changes = 0;  ///< grows with every change of a cached folder's entries

@@ -114,7 +114,12 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   Task<Result<SharedBuffer>> listxattr(NodeId node);
   Task<Result<>> removexattr(NodeId node, std::string name);
   /// Never asks the server while the home has a quota; else the disk's figures of a while ago.
-  StatfsReply statfs();
+  /// Asks the server, as other sessions use the home too; out of memory where it is away, or does
+  /// not answer for kStatfsPatience and a tick.
+  Task<StatfsReply> statfs();
+  /// Ends the wait of those. To be called by a ticker, every kHoldingTime or so.
+  void end_late_statfs();
+  static constexpr std::chrono::milliseconds kStatfsPatience{1000};
 
   // Folders (file_system_folders.cpp).
   Task<Result<FolderOut>> open_folder(NodeId node);

@@ -200,12 +200,41 @@ Task<Result<std::string>> FileSystem::readlink(NodeId id) {
   co_return std::move(reply->target);
 }
 
-StatfsReply FileSystem::statfs() {
+Task<StatfsReply> FileSystem::statfs() {
+  Result<StatfsReply> told = fail(Status::kDisconnected);
+  if (link_->is_connected()) {
+    Completion<Result<InFrame>> answer([this](Link::Done done) {
+      Call call = make_call(Op::kStatfs, {kRootNode}, NodeRequest{kRootNode});
+      const std::uint64_t number = link_->send(std::move(call), std::move(done));
+      state_.lock()->statfs_asked.emplace_back(number, std::chrono::steady_clock::now());
+    });
+    const Result<InFrame> frame = co_await answer;
+    if (frame) told = message_of<StatfsReply>(*frame);
+  }
   auto state = state_.lock();
+  if (told) {
+    state->statfs = *told;
+    state->grant.update(told->grant);
+  }
   StatfsReply reply = state->statfs;
   reply.grant = state->grant.last();
   reply.grant.used += state->grant.unacknowledged();
-  return reply;
+  co_return reply;
+}
+
+void FileSystem::end_late_statfs() {
+  const auto limit = std::chrono::steady_clock::now() - kStatfsPatience;
+  while (true) {
+    std::uint64_t number = 0;
+    {
+      auto state = state_.lock();
+      auto& asked = state->statfs_asked;
+      if (asked.empty() || asked.front().second > limit) return;
+      number = asked.front().first;
+      asked.pop_front();
+    }
+    link_->interrupt(number);  // nothing happens when it was answered
+  }
 }
 
 }  // namespace homefs

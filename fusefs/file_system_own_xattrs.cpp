@@ -22,7 +22,7 @@ SharedBuffer buffer_of(std::string_view text) {
 
 Task<Result<SharedBuffer>> FileSystem::own_xattr(NodeId id, std::string name) {
   if (name == "user.homefs.md5") co_return co_await md5_xattr(id);
-  const StatfsReply home = statfs();
+  const StatfsReply home = co_await statfs();
   const std::array<std::pair<std::string_view, std::uint64_t>, 4> figures{{
       {"user.homefs.quota.max_bytes", home.grant.limit},
       {"user.homefs.quota.used_bytes", home.grant.used},

@@ -21,8 +21,6 @@
 namespace homefs {
 namespace {
 
-// What programs are told to read and write at a time: two of the kernel's read-ahead windows.
-constexpr blksize_t kIoBytes = 256 * 1024;
 // FATTR_KILL_SUIDGID of the kernel; libfuse 3.14.0 passes the bit on under another name.
 constexpr int kFattrKillSuidgid = 1 << 11;
 
@@ -195,27 +193,8 @@ void on_setattr(fuse_req_t request, fuse_ino_t node, struct stat* to, int which,
 }
 
 void on_statfs(fuse_req_t request, fuse_ino_t) {
-  // The home's quota is the size of the file system, as df(1) shows it.
-  constexpr std::uint64_t kUnitBytes = 4096;
-  constexpr std::uint64_t kFilesUnlimited = std::uint64_t{1} << 32;
-  const StatfsReply home = files_of(request).statfs();
-  const bool is_limited = home.grant.limit != 0;
-  const std::uint64_t left =
-      home.grant.limit > home.grant.used ? home.grant.limit - home.grant.used : 0;
-  const std::uint64_t size = is_limited ? home.grant.limit : home.disk_bytes;
-  const std::uint64_t free = is_limited ? left : home.disk_bytes_free;
-  const std::uint64_t files = home.files_max != 0 ? home.files_max : kFilesUnlimited;
-  struct statvfs out{};
-  out.f_bsize = kIoBytes;
-  out.f_frsize = kUnitBytes;
-  out.f_blocks = size / kUnitBytes;
-  out.f_bfree = free / kUnitBytes;
-  out.f_bavail = free / kUnitBytes;
-  out.f_files = files;
-  out.f_ffree = files - std::min(files, home.files_used);
-  out.f_favail = out.f_ffree;
-  out.f_namemax = kNameBytesMax;
-  fuse_reply_statfs(request, &out);
+  FuseOps& ops = ops_of(request);
+  ops.spawn(reply_statfs(request, ops.files().statfs()));
 }
 
 // ---- Files ------------------------------------------------------------------------------------

@@ -20,6 +20,9 @@ struct fuse_req;
 
 namespace homefs {
 
+// What programs are told to read and write at a time: two of the kernel's read-ahead windows.
+inline constexpr blksize_t kIoBytes = 256 * 1024;
+
 class FuseSession;
 
 struct FuseOpsOptions {

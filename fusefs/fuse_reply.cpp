@@ -8,6 +8,7 @@
 #include <array>
 
 #include "fusefs/fuse_waiting.h"
+#include "protocol/limits.h"
 
 namespace homefs {
 namespace {
@@ -174,6 +175,31 @@ Task<> reply_xattr(FuseRequest request, std::size_t size, Task<Result<SharedBuff
     const auto bytes = (*value)->bytes();
     fuse_reply_buf(request, reinterpret_cast<const char*>(bytes.data()), bytes.size());
   }
+}
+
+Task<> reply_statfs(FuseRequest request, Task<StatfsReply> work) {
+  constexpr std::uint64_t kUnitBytes = 4096;
+  constexpr std::uint64_t kFilesUnlimited = std::uint64_t{1} << 32;
+  Waiting waiting(request);
+  const StatfsReply home = co_await std::move(work);
+  if (!waiting.take()) co_return;
+  const bool is_limited = home.grant.limit != 0;
+  const std::uint64_t left =
+      home.grant.limit > home.grant.used ? home.grant.limit - home.grant.used : 0;
+  const std::uint64_t size = is_limited ? home.grant.limit : home.disk_bytes;
+  const std::uint64_t free = is_limited ? left : home.disk_bytes_free;
+  const std::uint64_t files = home.files_max != 0 ? home.files_max : kFilesUnlimited;
+  struct statvfs out{};
+  out.f_bsize = kIoBytes;
+  out.f_frsize = kUnitBytes;
+  out.f_blocks = size / kUnitBytes;
+  out.f_bfree = free / kUnitBytes;
+  out.f_bavail = free / kUnitBytes;
+  out.f_files = files;
+  out.f_ffree = files - std::min(files, home.files_used);
+  out.f_favail = out.f_ffree;
+  out.f_namemax = kNameBytesMax;
+  fuse_reply_statfs(request, &out);
 }
 
 Task<> reply_count(FuseRequest request, Task<Result<std::uint64_t>> work) {

@@ -24,6 +24,8 @@ Task<> reply_folder(FuseOps& ops, FuseRequest request, Task<Result<FolderOut>> w
 Task<> reply_data(FuseRequest request, Task<Result<std::vector<Slice>>> work);
 /// An extended attribute's value or list; `size` 0 asks for its length alone.
 Task<> reply_xattr(FuseRequest request, std::size_t size, Task<Result<SharedBuffer>> work);
+/// The home's quota is the size of the file system, as df(1) shows it.
+Task<> reply_statfs(FuseRequest request, Task<StatfsReply> work);
 Task<> reply_count(FuseRequest request, Task<Result<std::uint64_t>> work);
 Task<> reply_offset(FuseRequest request, Task<Result<std::uint64_t>> work);
 void reply_error(FuseRequest request, const Error& error);

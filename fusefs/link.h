@@ -99,6 +99,9 @@ class Link {
   /// Grows when the server has lost our session, and with it what it held for us.
   [[nodiscard]] virtual std::uint64_t session_number() { return 1; }
 
+  /// Whether an answer can be hoped for soon.
+  [[nodiscard]] virtual bool is_connected() { return true; }
+
   /// The same as send() for a coroutine.
   Completion<Result<InFrame>> call(Call call);
 };

@@ -161,6 +161,7 @@ Result<int> run_mount(const MountOptions& options, const MountParts& parts,
     const Ticker sending(parts.io.executor(), FileSystem::kHoldingTime, [&files](bool) {
       files.send_held_writes();
       files.send_waiting_forgets();
+      files.end_late_statfs();
     });
     result = serve(options, files, notifier, parts, std::move(on_ready));
   }

@@ -75,6 +75,7 @@ class ServerLink final : public Link, private ConnectionOwner {
   std::uint64_t send(Call call, Done done) override;
   void interrupt(std::uint64_t call_number) override;
   void note_damaged_block(NodeId node, std::uint64_t offset, int attempt) override;
+  bool is_connected() override;
   std::uint64_t session_number() override { return state_.lock()->window.session_number(); }
 
   /// The server's key as it was shown last, "SHA256:...": also after kServerKeyUnknown.
@@ -157,7 +158,6 @@ class ServerLink final : public Link, private ConnectionOwner {
   // Keeping alive (link_tend.cpp).
   void start_tending(const ConnectionPtr& connection);
   void on_tick(bool was_suspended);
-  [[nodiscard]] bool is_connected();
   [[nodiscard]] std::chrono::milliseconds keepalive();
   void tend(const ConnectionPtr& connection, bool is_in_doubt, std::chrono::milliseconds keepalive);
   void fail_expired(SteadyTime limit);

@@ -36,6 +36,21 @@ begin "After rm there is room again, and df says so"
 rm "$alice/most" "$alice/rest"
 assert_eq "$(df --output=avail -B1 "$alice" | tail -n 1 | tr -d ' ')" "$quota"
 
+begin "df, and the attributes of the home, are true also of what others do there"
+available() { df --output=avail -B1 "$alice" | tail -n 1 | tr -d ' '; }
+files() { df --output=iused "$alice" | tail -n 1 | tr -d ' '; }
+before=$(files)
+head -c 1000000 /dev/zero >"$E2E_DIR/another"
+client alice put -q "$E2E_DIR/another" /another
+assert_eq "$(available)" $(((quota - 1000000) / 4096 * 4096))
+assert_eq "$(getfattr --only-values -n user.homefs.quota.used_bytes "$alice")" 1000000
+touch "$alice"/{1..20}
+assert_eq "$(files)" $((before + 21))
+client alice rm /another
+assert_eq "$(available)" "$quota"
+rm "$alice"/{1..20}
+assert_eq "$(files)" "$before"
+
 begin "Concurrent writers never pass the quota by a byte"
 writers=()
 for i in 1 2 3 4; do

@@ -90,11 +90,14 @@ class Rig {
     tasks_.wait_idle();  // the promise must outlive the coroutine that holds it
     return result;
   }
+  StatfsReply statfs() { return *wait(statfs_task()); }
   FileSystem& files() { return *files_; }
   DirectLink& link() { return *link_; }
   [[nodiscard]] std::filesystem::path local() const { return folder_ / "local"; }
 
  private:
+  Task<Result<StatfsReply>> statfs_task() { co_return co_await files_->statfs(); }
+
   std::filesystem::path folder_;
   std::shared_ptr<Home> home_;
   std::unique_ptr<SessionHome> session_;
@@ -483,7 +486,7 @@ TEST(FileSystemModel, WritesUpToTheQuotaAndNotAByteFurther) {
   EXPECT_EQ(result, EDQUOT);
   EXPECT_EQ(written, 30);
   for (int i = 0; i < written; ++i) EXPECT_EQ(*client.read("f" + std::to_string(i)), text);
-  EXPECT_EQ(rig.files().statfs().grant.used, kQuota);
+  EXPECT_EQ(rig.statfs().grant.used, kQuota);
   EXPECT_EQ(client.remove("f0", false), 0);
   EXPECT_EQ(client.write("again", 0, text, false), 0);
 }
