@@ -84,16 +84,22 @@ int list_profiles(const ClientPaths& paths) {
   return number_of(ExitStatus::kOk);
 }
 
+int no_profile(const std::string& name, const Error& error) {
+  if (error.status != Status::kNoSuchFile) return report(error);
+  return report(ExitStatus::kFailed,
+                "there is no profile " + shown(name) + " (\"homefs profile list\" shows them)");
+}
+
 int show_profile(const ClientPaths& paths, const std::string& name) {
   const auto profile = ProfileStore(paths.profiles_dir()).load(name);
-  if (!profile) return report(profile.error());
+  if (!profile) return no_profile(name, profile.error());
   std::fputs(profile->text().c_str(), stdout);
   return number_of(ExitStatus::kOk);
 }
 
 int remove_profile(const ClientPaths& paths, const std::string& name) {
   const auto removed = ProfileStore(paths.profiles_dir()).remove(name);
-  return removed ? number_of(ExitStatus::kOk) : report(removed.error());
+  return removed ? number_of(ExitStatus::kOk) : no_profile(name, removed.error());
 }
 
 }  // namespace

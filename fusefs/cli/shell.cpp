@@ -216,12 +216,13 @@ int Shell::help(const std::vector<std::string>& arguments) {
     std::printf("%s", app.help().c_str());
     return 0;
   }
+  bool is_known = arguments.empty();
   for (const LocalCommand& command : local_commands()) {
-    if (arguments.empty() || arguments[0] == command.name) {
-      std::printf("%-8s %s\n", command.name, command.description);
-    }
+    if (!arguments.empty() && arguments[0] != command.name) continue;
+    is_known = true;
+    std::printf("%-8s %s\n", command.name, command.description);
   }
-  return 0;
+  return is_known ? 0 : usage("there is no command " + shown(arguments[0]));
 }
 
 }  // namespace homefs

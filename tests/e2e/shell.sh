@@ -69,6 +69,9 @@ assert_eq "$status" 0 "$output"
 assert_contains "$output" "equal"
 assert_contains "$output" "--recursive"
 assert_contains "$output" "one.txt"
+sh 'help nonsense'
+assert_eq "$status" 2
+assert_contains "$output" "no command"
 
 begin "At a terminal: a prompt, completion, history; Ctrl-C at the prompt, and of what is under way"
 head -c 20000000 /dev/urandom >big
