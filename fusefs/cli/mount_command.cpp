@@ -276,11 +276,19 @@ int run_mount_command(const ClientPaths& paths, const MountCommand& command) {
   return carry_out(paths, *plan);
 }
 
+// Two positionals of which the first may be missing: CLI11 shows them as one, "target(0x)".
+class MountFormatter final : public CLI::Formatter {
+  std::string make_option_usage(const CLI::Option*) const override { return "[TARGET] FOLDER"; }
+};
+
 }  // namespace
 
 void add_mount_command(CLI::App& app, CommandContext& context) {
   const auto command = std::make_shared<MountCommand>();
   CLI::App* mount = app.add_subcommand("mount", "mount a home as a folder");
+  const auto formatter = std::make_shared<MountFormatter>();
+  formatter->column_width(34);
+  mount->formatter(formatter);
   mount->add_option("target", command->positionals, "[USER@]HOST[:PORT][/SUBDIR] and the folder")
       ->type_name("[TARGET] FOLDER")
       ->expected(0, 2);

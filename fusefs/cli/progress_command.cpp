@@ -98,7 +98,7 @@ void add_progress_command(CLI::App& app, CommandContext& context) {
   const auto command = std::make_shared<ProgressCommand>();
   CLI::App* progress = app.add_subcommand("progress", "show what is being transferred");
   progress->add_flag("-f,--follow", command->is_following, "go on until Ctrl-C");
-  progress->add_flag("--json", command->is_json, "as JSON, a line each time");
+  progress->add_flag("--json", command->is_json, "as JSON; with -f a line each time");
   progress->add_option("--profile", command->profile, "of one profile only")->type_name("NAME");
   progress->callback(
       [&context, command] { context.exit_status = run_progress(context.paths, *command); });
