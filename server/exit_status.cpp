@@ -4,6 +4,27 @@
 #include <cstdio>
 
 namespace homefs {
+namespace {
+
+// Where the context says all; what the disk refuses has the path there, and the reason is missing.
+bool is_sentence(const Error& error) {
+  if (error.context.empty()) return false;
+  switch (error.status) {
+    case Status::kConfigError:
+    case Status::kInvalid:
+    case Status::kBusy:
+    case Status::kUnknownUser:
+    case Status::kExists:
+    case Status::kLoginRefused:
+    case Status::kTooManyOpen:
+    case Status::kNotPermitted:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
 
 ExitStatus exit_status_of(const Error& error) {
   switch (error.status) {
@@ -13,7 +34,7 @@ ExitStatus exit_status_of(const Error& error) {
       return ExitStatus::kUsage;
     case Status::kBusy:
       return ExitStatus::kAlreadyRunning;
-    case Status::kNoSuchFile:
+    case Status::kUnknownUser:
       return ExitStatus::kNoSuchAccount;
     case Status::kExists:
       return ExitStatus::kAccountExists;
@@ -26,7 +47,7 @@ ExitStatus exit_status_of(const Error& error) {
 }
 
 ExitStatus print_failure(const Error& error) {
-  std::string line = error.context.empty() ? error.message() : error.context;
+  std::string line = is_sentence(error) ? error.context : error.message();
   std::ranges::replace(line, '\n', ' ');
   (void)std::fprintf(stderr, "homefsd: %s\n", line.c_str());  // no other place to tell it
   return exit_status_of(error);

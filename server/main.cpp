@@ -55,6 +55,11 @@ void add_password_option(CLI::App* app, bool& flag) {
                 "Take the password from the first line of standard input, instead of asking");
 }
 
+// CLI11 would take -1 for the largest of the unsigned numbers.
+std::string not_negative(const std::string& text) {
+  return text.starts_with('-') ? "cannot be negative" : "";
+}
+
 void add_user_commands(CLI::App& app, CommandLine& line) {
   CLI::App* user = app.add_subcommand("user", "Accounts");
   user->require_subcommand(1);
@@ -64,7 +69,8 @@ void add_user_commands(CLI::App& app, CommandLine& line) {
                               });
   add->add_option("NAME", line.add.name, "The account: a-z, A-Z, 0-9, '.', '_', '-'")->required();
   add->add_option("--quota", line.add.quota, "Bytes it may use, such as 10GiB; 0 = unlimited");
-  add->add_option("--files", line.add.files_max, "Files it may have; 0 = unlimited");
+  add->add_option("--files", line.add.files_max, "Files it may have; 0 = unlimited")
+      ->check(not_negative);
   add->add_option("--display-name", line.add.display_name, "The user's name, for people");
   add->add_flag("--preserve-owners", line.add.preserve_owners,
                 "Keep numeric owners and devices, for mounts with idmap=none");
@@ -83,7 +89,8 @@ void add_user_commands(CLI::App& app, CommandLine& line) {
                   });
   add_name(quota, line);
   quota->add_option("SIZE", line.quota, "Such as 10GiB; 0 = unlimited")->required();
-  quota->add_option("--files", line.files_max, "Files it may have; 0 = unlimited");
+  quota->add_option("--files", line.files_max, "Files it may have; 0 = unlimited")
+      ->check(not_negative);
   add_name(add_command(*user, line, "disable", "Let nobody log in, and end what is logged in",
                        [](const ServerConfig& config, const CommandLine& options) {
                          return user_set_disabled(config, options.name, true);
@@ -154,6 +161,9 @@ ExitStatus run(int argc, char** argv) {
   app.add_option("--config", line.config_file, "Instead of /etc/homefs/homefsd.json");
   app.set_version_flag("--version", "homefsd " HOMEFS_VERSION);
   app.require_subcommand(0, 1);
+  app.failure_message([](const CLI::App*, const CLI::Error& error) {
+    return std::string("homefsd: ") + error.what() + " (--help shows how)\n";
+  });
   add_other_commands(app, line);
   add_user_commands(app, line);
   add_token_commands(app, line);

@@ -26,7 +26,7 @@ Result<std::string> new_verifier(const ServerConfig& config, bool from_stdin) {
 }
 
 std::unexpected<Error> no_such_account(const std::string& name) {
-  return fail(Status::kNoSuchFile, "there is no account " + homefs::quoted(name));
+  return fail(Status::kUnknownUser, "there is no account " + homefs::quoted(name));
 }
 
 Result<std::unique_ptr<StateDb>> open_state(const ServerConfig& config) {
@@ -168,7 +168,7 @@ Result<void> token_revoke(const ServerConfig& config, const std::string& account
   if (!state) return std::unexpected(state.error());
   const Result<void> done = (*state)->revoke_token(account, id);
   if (!done && done.error().status == Status::kNoSuchFile) {
-    return fail(Status::kNoSuchFile,
+    return fail(Status::kUnknownUser,
                 homefs::quoted(account) + " has no device token " + homefs::quoted(id));
   }
   return done;

@@ -36,7 +36,7 @@ Result<void> user_remove(const ServerConfig& config, const std::string& name, bo
 
 /// One line a token on stdout: account, id, device, made, last used.
 Result<void> token_list(const ServerConfig& config, const std::string& account);
-/// Errors: kNoSuchFile.
+/// Errors: kUnknownUser.
 Result<void> token_revoke(const ServerConfig& config, const std::string& account,
                           const std::string& id);
 
