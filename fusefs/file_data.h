@@ -13,6 +13,7 @@ struct FileData {
   Timestamp last_write;            ///< our clock at the last write that is not acknowledged
   bool is_streaming_up = false;    ///< the transfer was announced
   bool is_streaming_down = false;  ///< likewise
+  bool was_closed = false;         ///< close(2), since the last write; not all need have closed it
   bool keeps_written = false;      ///< `reads` holds what was written, for after the close
   WriteQueue writes;
   DeferredChange change;

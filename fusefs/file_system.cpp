@@ -38,6 +38,21 @@ void FileSystem::wait_until_sent() {
 void FileSystem::wait_idle() {
   background_.spawn(drain_all());
   background_.wait_idle();
+  end_closed_transfers();
+}
+
+// The kernel does not release all files of a mount that was detached: the last close ends it.
+void FileSystem::end_closed_transfers() {
+  std::vector<std::pair<NodeId, TransferDirection>> ended;
+  {
+    auto state = state_.lock();
+    state->nodes.for_each([&](const Node& node) {
+      if (node.data == nullptr || !node.data->was_closed || node.is_dirty()) return;
+      if (node.data->is_streaming_up) ended.emplace_back(node.id, TransferDirection::kUp);
+      if (node.data->is_streaming_down) ended.emplace_back(node.id, TransferDirection::kDown);
+    });
+  }
+  for (const auto& [node, direction] : ended) transfers_->on_finished(node, direction, {});
 }
 
 FileSystem::Figures FileSystem::figures() {

@@ -223,6 +223,8 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   static void drop_entry(ClientState& state, Node& parent, std::string_view name);
   static void update_parent(ClientState& state, NodeId parent, const Attributes& attributes);
 
+  void end_closed_transfers();
+
   // Lookups and listings.
   struct Cached {
     bool is_known = false;  // the answer is `entry`

@@ -35,6 +35,11 @@ Task<Result<>> FileSystem::set_lock(FileLock lock, std::uint64_t id) {
 
 Task<Result<>> FileSystem::close(NodeId id, std::uint64_t lock_owner) {
   Result<> flushed = co_await flush(id);
+  if (flushed) {
+    auto state = state_.lock();
+    Node* node = state->nodes.find(id);
+    if (node != nullptr && node->data != nullptr) node->data->was_closed = true;
+  }
   const FileLocker closer{id, LockKind::kRecord, lock_owner};
   if (locks_.may_hold(closer)) {
     Result<> dropped = co_await locks_.drop(closer);

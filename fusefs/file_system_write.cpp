@@ -69,6 +69,7 @@ Task<Result<>> FileSystem::write(NodeId id, std::uint64_t offset, Slice data) {
     state->grant.take(growth);
     state->dirty_bytes += count;
     file.last_write = wall_clock_now();
+    file.was_closed = false;
     if (!file.reads.is_empty()) wake = file.reads.clear();
     if (!file.is_streaming_up) {
       file.is_streaming_up = true;

@@ -51,6 +51,20 @@ assert_lacks "$("$HOMEFS_BIN" status)" "no daemon"
 unmount_home "$home"
 assert_eq "$("$HOMEFS_BIN" status)" "Nothing is mounted."
 
+begin "A file that is closed after its mount was detached has arrived, and is not called cut"
+for i in 1 2 3 4 5; do
+  mount_home alice "$home"
+  daemon=$(mount_pid "$home")
+  exec 7>"$home/late$i"
+  head -c 3000000 /dev/urandom >&7
+  "$HOMEFS_BIN" umount -l "$home"
+  exec 7>&-
+  ended() { ! kill -0 "$daemon"; }
+  wait_until ended
+  assert_eq "$(stat -c %s "$E2E_DIR/server/homes/alice/late$i")" 3000000
+done
+assert_lacks "$("$HOMEFS_BIN" progress)" late
+
 begin "A profile means the same from every folder"
 cd "$E2E_DIR"
 "$HOMEFS_BIN" profile add relative "alice@127.0.0.1:$E2E_PORT" alice --password-file secrets/alice
