@@ -1,5 +1,7 @@
 #include "server/lock_log.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -105,10 +107,19 @@ void LockLog::changed(std::span<const SavedLock> changes,
                       const std::function<std::vector<SavedLock>()>& all) {
   if (is_void_ || (file_ && append(changes))) return;
   if (const Result<void> done = write_anew(all()); !done) {
-    // From now on a kill ends the session: it must not come back with other locks than it has.
-    is_void_ = true;
-    if (file_) header().is_void = 1;
+    become_void();
     log_warn("locks-not-durable", {{"why", done.error().message()}});
+  }
+}
+
+/// From now on a restart ends the session: it must not come back with other locks than it has.
+void LockLog::become_void() {
+  is_void_ = true;
+  if (file_) {
+    header().is_void = 1;
+  } else {
+    // No file means no locks, and for one that says otherwise there may be no room.
+    (void)::unlink(record_.c_str());  // nothing is left to try
   }
 }
 

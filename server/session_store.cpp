@@ -68,13 +68,17 @@ Result<SessionStore> SessionStore::open(std::filesystem::path folder) {
   return SessionStore(std::move(folder), boot_id(), was_orderly);
 }
 
+std::filesystem::path SessionStore::file_of(const SessionId& id, const char* suffix) const {
+  return folder_ / (to_hex(id) + suffix);
+}
+
 Result<std::unique_ptr<SessionRecord>> SessionStore::make_record(
     const SessionIdentity& identity) const {
-  return SessionRecord::make(folder_ / (to_hex(identity.id) + kRecordSuffix), boot_, identity);
+  return SessionRecord::make(file_of(identity.id, kRecordSuffix), boot_, identity);
 }
 
 std::unique_ptr<LockLog> SessionStore::make_lock_log(const SessionId& id) const {
-  return std::make_unique<LockLog>(folder_ / (to_hex(id) + kLocksSuffix));
+  return std::make_unique<LockLog>(file_of(id, kLocksSuffix), file_of(id, kRecordSuffix));
 }
 
 Result<SavedSession> SessionStore::load_session(const std::filesystem::path& file) const {

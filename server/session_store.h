@@ -39,6 +39,7 @@ class SessionStore {
  private:
   SessionStore(std::filesystem::path folder, std::string boot, bool was_orderly)
       : folder_(std::move(folder)), boot_(std::move(boot)), was_orderly_(was_orderly) {}
+  [[nodiscard]] std::filesystem::path file_of(const SessionId& id, const char* suffix) const;
   Result<SavedSession> load_session(const std::filesystem::path& file) const;
 
   std::filesystem::path folder_;

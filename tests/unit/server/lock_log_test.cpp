@@ -6,6 +6,7 @@
 #include <fstream>
 #include <random>
 
+#include "server/session_store.h"
 #include "tests/support/server/test_home.h"
 
 namespace homefs {
@@ -31,7 +32,7 @@ class LockLogTest : public testing::Test {
 
   /// What is left after a kill.
   std::vector<SavedLock> kept() const {
-    LockLog log(file_);
+    LockLog log(file_, record_);
     const auto locks = log.load();
     EXPECT_TRUE(locks) << locks.error().message();
     return locks ? *locks : std::vector<SavedLock>();
@@ -39,7 +40,8 @@ class LockLogTest : public testing::Test {
 
   test::ScratchFolder folder_;
   const std::filesystem::path file_ = folder_.path() / "locks";
-  LockLog log_{file_};
+  const std::filesystem::path record_ = folder_.path() / "session";
+  LockLog log_{file_, record_};
   LockTable table_;
 };
 
@@ -80,7 +82,7 @@ TEST_F(LockLogTest, KeepsTheSameThroughAnyChangesAndKills) {
 
 TEST_F(LockLogTest, GoesOnAfterARestart) {
   set(7, LockType::kExclusive, {0, 100});
-  LockLog next(file_);
+  LockLog next(file_, record_);
   const auto locks = next.load();
   ASSERT_TRUE(locks);
   LockTable table;
@@ -109,7 +111,7 @@ TEST_F(LockLogTest, IsRefusedWhenItIsDamaged) {
   std::fstream file(file_, std::ios::in | std::ios::out | std::ios::binary);
   file.seekp(24 + 8);  // the owner in the first entry
   file.put('x').flush();
-  LockLog log(file_);
+  LockLog log(file_, record_);
   EXPECT_FALSE(log.load());
 }
 
@@ -118,8 +120,29 @@ TEST_F(LockLogTest, IsRefusedWhenTheDiskHadNoRoomForIt) {
   // What it is written anew to cannot be made.
   std::filesystem::create_directory(file_.string() + ".new");
   for (std::uint64_t i = 0; i < 2'000; ++i) set(7, LockType::kExclusive, {i, i + 1});
-  LockLog log(file_);
+  LockLog log(file_, record_);
   EXPECT_FALSE(log.load());
+}
+
+TEST_F(LockLogTest, EndsTheSessionAtARestartWhenTheDiskHadNoRoomForItsFirstLock) {
+  const std::filesystem::path sessions = folder_.path() / "sessions";
+  const auto sessions_kept = [&] {
+    auto store = SessionStore::open(sessions);
+    EXPECT_TRUE(store) << store.error().message();
+    return store ? store->load().size() : 0;
+  };
+  auto store = SessionStore::open(sessions);
+  ASSERT_TRUE(store) << store.error().message();
+  const auto record = store->make_record({.account = "alice"});
+  ASSERT_TRUE(record) << record.error().message();
+  const auto log = store->make_lock_log((*record)->identity().id);
+  table_.set_journal(kSession, log.get());
+  EXPECT_EQ(sessions_kept(), 1u);
+  // The file cannot be made.
+  const std::string name(2 * sizeof(SessionId), '0');
+  std::filesystem::create_directory(sessions / (name + ".locks.new"));
+  EXPECT_EQ(set(7, LockType::kExclusive, {0, 100}), LockOutcome::kGranted);
+  EXPECT_EQ(sessions_kept(), 0u) << "it would be there without the lock, which others could get";
 }
 
 }  // namespace
