@@ -59,6 +59,11 @@ void HomeLocks::leave(std::uint64_t session) {
   tell(grants);
 }
 
+void HomeLocks::keep(std::uint64_t session) {
+  const auto state = state_.lock();
+  if (state->members.erase(session) != 0) state->table.set_journal(session, nullptr);
+}
+
 LockOutcome HomeLocks::set(const LockWish& wish) {
   LockGrants grants;
   LockOutcome outcome = LockOutcome::kNoLocks;

@@ -33,6 +33,9 @@ class HomeLocks {
   void listen(std::uint64_t session, Listener listener);
   /// Its locks are given free, and it gets none any more. Idempotent.
   void leave(std::uint64_t session);
+  /// It leaves, and its locks stay as its journal has them: nobody gets them in this run of the
+  /// server, since it has them again in the next one.
+  void keep(std::uint64_t session);
 
   /// As LockTable::set(). kNoLocks for a session that has left.
   LockOutcome set(const LockWish& wish);

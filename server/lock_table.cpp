@@ -321,7 +321,7 @@ void LockTable::cancel(std::uint64_t session, std::uint64_t id, LockGrants& gran
 // ---- Sessions ---------------------------------------------------------------------------------
 
 void LockTable::drop_session(std::uint64_t session, LockGrants& grants) {
-  set_journal(session, nullptr);  // it is kept, or removed, as a whole
+  set_journal(session, nullptr);  // it is removed as a whole
   std::vector<LockedFile> changed;
   for (auto& [key, file] : files_) {
     bool is_changed = false;

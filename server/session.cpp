@@ -151,6 +151,11 @@ void Session::disconnect(const Error& why) {
   for (const ConnectionRef& connection : connections) connection->close_after_flush(why);
 }
 
+void Session::keep_for_next_run() {
+  is_kept_ = true;
+  setup_.files->keep_locks();
+}
+
 void Session::close(const Error& why) {
   std::vector<ConnectionRef> connections;
   {

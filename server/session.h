@@ -124,8 +124,8 @@ class Session final : public CoherenceMember {
   void close(const Error& why);
   /// An event that needs no acknowledgement.
   void tell(Op op, std::vector<std::byte> fields) { outbox_->tell(op, std::move(fields)); }
-  /// From now on its end leaves its files for the next run of the server.
-  void keep_for_next_run() { is_kept_ = true; }
+  /// From now on its end leaves its files and its locks for the next run of the server.
+  void keep_for_next_run();
   /// Whether a request has been received and not been answered.
   [[nodiscard]] bool has_unanswered();
 

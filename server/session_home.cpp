@@ -133,6 +133,8 @@ void SessionHome::listen_for_locks(std::function<void(std::uint64_t)> granted) {
 
 void SessionHome::drop_locks() { home_->locks().leave(state_->locker); }
 
+void SessionHome::keep_locks() { home_->locks().keep(state_->locker); }
+
 GrantState SessionHome::grant_state() { return state_->grant.state(); }
 
 Result<Attributes> SessionHome::root_attributes() { return home_->getattr(state_->root); }

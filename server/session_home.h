@@ -56,6 +56,8 @@ class SessionHome {
   void listen_for_locks(std::function<void(std::uint64_t)> granted);
   /// Gives its locks free; it gets none any more. Idempotent.
   void drop_locks();
+  /// Leaves its locks for the next run of the server; it gets none any more.
+  void keep_locks();
 
   /// The attributes of the session's root folder, for the login's answer.
   Result<Attributes> root_attributes();

@@ -101,7 +101,7 @@ TEST_F(LockLogTest, StaysAsItIsWhenTheSessionLeaves) {
   set(7, LockType::kExclusive, {0, 100});
   LockGrants grants;
   table_.drop_session(kSession, grants);
-  EXPECT_EQ(kept().size(), 1u) << "for the next run; whoever ends the session removes the file";
+  EXPECT_EQ(kept().size(), 1u) << "whoever ends the session removes the file";
   log_.remove();
   EXPECT_TRUE(kept().empty());
 }

@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 
+#include "protocol/codec.h"
 #include "tests/support/server/test_home.h"
 
 namespace homefs {
@@ -19,8 +21,7 @@ class FakeOwner : public SessionOwner {
 
 class SessionRegistryTest : public testing::Test {
  protected:
-  std::shared_ptr<Session> make(std::uint8_t id, const std::string& account = "alice",
-                                const std::string& client_id = "laptop") {
+  SessionSetup setup_of(std::uint8_t id, const std::string& account, const std::string& client_id) {
     SessionSetup setup;
     setup.identity.id[0] = std::byte{id};
     setup.identity.account = account;
@@ -28,6 +29,11 @@ class SessionRegistryTest : public testing::Test {
     setup.record = std::make_unique<MemoryReplayRecord>();
     setup.home = std::make_shared<LiveHome>(
         LiveHome{account, home_.ref(), HomeCoherence::make(io_.get_executor())});
+    return setup;
+  }
+  std::shared_ptr<Session> make(std::uint8_t id, const std::string& account = "alice",
+                                const std::string& client_id = "laptop") {
+    SessionSetup setup = setup_of(id, account, client_id);
     setup.files = std::move(*SessionHome::open(home_.ref()));
     return Session::make(io_.get_executor(), owner_, std::move(setup));
   }
@@ -108,6 +114,52 @@ TEST_F(SessionRegistryTest, GivesTheFilesFreeWhenTheLastOwnerLetsGo) {
   session.reset();
   io_.run();  // it leaves the home
   EXPECT_TRUE(watched.expired());
+}
+
+class KeptSessionTest : public SessionRegistryTest {
+ protected:
+  std::shared_ptr<Session> add_with_log(std::uint8_t id) {
+    SessionSetup setup = setup_of(id, "alice", "laptop");
+    setup.lock_log = std::make_unique<LockLog>(log_of(id), folder_.path() / "session");
+    setup.files = *SessionHome::open(home_.ref(), "", setup.identity.id, setup.lock_log.get());
+    auto session = Session::make(io_.get_executor(), owner_, std::move(setup));
+    EXPECT_TRUE(registry_.add(session));
+    return session;
+  }
+  static Status lock(Session& session, std::uint64_t id) {
+    const LockRequest request{.node = kRootNode,
+                              .type = LockType::kExclusive,
+                              .waits = true,
+                              .owner = 1,
+                              .end = kLockEndMax,
+                              .id = id};
+    const auto fields = encode_request(Introductions{}, request);
+    auto body = std::make_shared<Buffer>(fields.size());
+    std::ranges::copy(fields, body->writable().begin());
+    return session.files().handle({.header = {.op = Op::kLock}, .body = body}).status;
+  }
+  std::size_t locks_kept(std::uint8_t id) const {
+    LockLog log(log_of(id), folder_.path() / "session");
+    const auto locks = log.load();
+    EXPECT_TRUE(locks) << locks.error().message();
+    return locks ? locks->size() : 0;
+  }
+  std::filesystem::path log_of(std::uint8_t id) const {
+    return folder_.path() / std::to_string(id);
+  }
+
+  test::ScratchFolder folder_;
+};
+
+TEST_F(KeptSessionTest, KeepsItsLocksToItselfWhenItEnds) {
+  const auto holder = add_with_log(1);
+  const auto other = add_with_log(2);
+  EXPECT_EQ(lock(*holder, 10), Status::kOk);
+  EXPECT_EQ(lock(*other, 20), Status::kOk);  // queued
+  holder->keep_for_next_run();
+  registry_.end(*holder, {Status::kGoingAway, "the server shuts down"});
+  EXPECT_EQ(locks_kept(1), 1u);
+  EXPECT_EQ(locks_kept(2), 0u) << "both would hold it in the next run";
 }
 
 }  // namespace
