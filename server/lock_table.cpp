@@ -291,6 +291,23 @@ void LockTable::add_waits(const LockOwner& owner, std::vector<LockedFile>& open)
   for (auto wait = first; wait != last; ++wait) open.push_back(wait->second->file);
 }
 
+/// What its owner holds in the file when the grant is taken back.
+LockTable::Pieces LockTable::without(const File& file, const Granted& granted) {
+  const auto held = file.held.find(granted.owner);
+  const Pieces now = held == file.held.end() ? Pieces() : held->second;
+  Pieces pieces = with(now, granted.range, std::nullopt);
+  for (const Piece& before : granted.before) {
+    const LockWish wish{
+        .file = granted.file, .type = before.type, .owner = granted.owner, .range = before.range};
+    // It was exclusive, and others share it by now: there it stays as it is.
+    const bool is_taken = conflicts_with_holder(file, wish);
+    for (const Piece& piece : is_taken ? clipped(now, before.range) : Pieces{before}) {
+      pieces = with(pieces, piece.range, piece);
+    }
+  }
+  return pieces;
+}
+
 void LockTable::cancel(std::uint64_t session, std::uint64_t id, LockGrants& grants) {
   if (id == 0) return;
   for (auto& [key, file] : files_) {
@@ -309,11 +326,7 @@ void LockTable::cancel(std::uint64_t session, std::uint64_t id, LockGrants& gran
   const Granted granted = *found;
   std::erase_if(sessions_[session].granted, [&](const Granted& one) { return one.id == id; });
   File& file = files_[granted.file];
-  const auto held = file.held.find(granted.owner);
-  Pieces pieces = held == file.held.end() ? Pieces() : held->second;
-  pieces = with(pieces, granted.range, std::nullopt);
-  for (const Piece& piece : granted.before) pieces = with(pieces, piece.range, piece);
-  put(file, granted.file, granted.owner, std::move(pieces));
+  put(file, granted.file, granted.owner, without(file, granted));
   grant_queued(granted.file, grants);
   tidy(granted.file);
 }

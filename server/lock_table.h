@@ -105,7 +105,7 @@ class LockTable {
 
   /// A lock request. What it sets free is given on: `grants` tells who has got something.
   LockOutcome set(const LockWish& wish, LockGrants& grants);
-  /// Takes a request back.
+  /// Takes a request back. What others have got since of what it gave up stays as it is.
   void cancel(std::uint64_t session, std::uint64_t id, LockGrants& grants);
   /// The lock that is in the way of `wish`, if any.
   [[nodiscard]] std::optional<HeldLock> find_conflict(const LockWish& wish) const;
@@ -165,6 +165,7 @@ class LockTable {
   [[nodiscard]] const Granted* find_granted(std::uint64_t session, std::uint64_t id) const;
   void note_granted(const LockWish& wish, const Pieces& own);
   void forget_granted(const LockWish& wish);
+  static Pieces without(const File& file, const Granted& granted);
   void put(File& file, const LockedFile& key, const LockOwner& owner, Pieces pieces);
   void tell_journal(const LockedFile& key, const LockOwner& owner, const Pieces& pieces);
   bool grant(File& file, const LockWish& wish, bool is_bounded);

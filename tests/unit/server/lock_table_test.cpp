@@ -229,6 +229,19 @@ TEST_F(LockTableTest, LeavesWhatWasChangedSinceAGrantThatIsCancelled) {
   EXPECT_FALSE(may(2, kShared, {0, 10}));
 }
 
+TEST_F(LockTableTest, TakesNothingBackThatOthersHaveGotSince) {
+  EXPECT_EQ(set(wish(1, kExclusive, {0, 10})), kGranted);
+  EXPECT_EQ(set(wish(1, kExclusive, {20, 30})), kGranted);
+  EXPECT_EQ(set(waiting(1, 10, kShared, {0, 40})), kGranted);
+  EXPECT_EQ(set(wish(2, kShared, {5, 15})), kGranted);
+  cancel(1, 10);
+  EXPECT_TRUE(may(3, kShared, {0, 20})) << "2 would be beside an exclusive one";
+  EXPECT_FALSE(may(3, kExclusive, {0, 5})) << "1 keeps what it has there";
+  EXPECT_TRUE(may(3, kExclusive, {15, 20})) << "1 had nothing there";
+  EXPECT_FALSE(may(3, kShared, {20, 30})) << "1 has it again";
+  EXPECT_TRUE(may(3, kExclusive, {30, 40}));
+}
+
 TEST_F(LockTableTest, GivesEverythingOfASessionThatIsOverFree) {
   EXPECT_EQ(set(wish(1, kExclusive)), kGranted);
   EXPECT_EQ(set(wish(1, kExclusive, {}, kOther)), kGranted);
