@@ -1,6 +1,7 @@
 #include "server/log.h"
 
 #include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/dist_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/sinks/systemd_sink.h>
 #include <spdlog/spdlog.h>
@@ -67,11 +68,18 @@ LogField::LogField(std::string_view field_key, std::uint64_t number)
 
 Result<void> start_log(const LogConfig& config) {
   try {
-    auto logger = std::make_shared<spdlog::logger>("homefsd", make_sink(config));
-    logger->set_pattern(config.to == LogTarget::kJournal ? kJournalPattern : kPattern);
+    // The logger stays for the life of the process: others log while it is told where to.
+    static const auto target = std::make_shared<spdlog::sinks::dist_sink_mt>();
+    static const auto logger = [] {
+      auto made = std::make_shared<spdlog::logger>("homefsd", target);
+      made->flush_on(spdlog::level::info);
+      spdlog::set_default_logger(made);
+      return made;
+    }();
+    const spdlog::sink_ptr sink = make_sink(config);
+    sink->set_pattern(config.to == LogTarget::kJournal ? kJournalPattern : kPattern);
+    target->set_sinks({sink});
     logger->set_level(spdlog_level(config.level));
-    logger->flush_on(spdlog::level::info);
-    spdlog::set_default_logger(std::move(logger));
   } catch (const spdlog::spdlog_ex& error) {
     return fail(Status::kConfigError, std::string("log.file: ") + error.what());
   }
