@@ -117,6 +117,8 @@ void Connection::bind(const FrameHeader& request, LoginAnswer answer) {
 void Connection::finish_bind(const FrameHeader& request, LoginBinding& binding,
                              const Result<Session::Attached>& attached) {
   if (!attached) {
+    // Over before it had joined its home, so that its end came first.
+    if (is_control_) session_->coherence().leave(session_);
     outlet_.release_with(make_reply_frame(request, refusal_reply(attached.error())));
     close_after_flush(attached.error());
     return;
@@ -126,13 +128,18 @@ void Connection::finish_bind(const FrameHeader& request, LoginBinding& binding,
   is_counted_ = true;
   is_bound_.store(true, std::memory_order_release);
   timer_.lock()->cancel();
-  slot_.release();
+  release_slot();
   outlet_.release_with(make_reply_frame(request, binding.make_reply(*attached)));
   if (is_control_) session_->tell_quota();
   // It may have been closed before the session knew of it.
   if (!is_gone_) return;
   uncount();
   session_->detach(*this);
+}
+
+/// The login's end and the close of the connection may come at once, on two threads.
+void Connection::release_slot() {
+  if (holds_slot_.exchange(false)) slot_.release();
 }
 
 void Connection::uncount() {
@@ -209,7 +216,7 @@ void Connection::on_closed(const Error& why) {
   uncount();
   outlet_.close();
   timer_.lock()->cancel();
-  slot_.release();
+  release_slot();
   if (is_bound_) session_->on_connection_closed(*this, why);
 }
 

@@ -83,6 +83,7 @@ class Connection final : public ChannelEvents, public EventSink {
   void finish_bind(const FrameHeader& request, LoginBinding& binding,
                    const Result<Session::Attached>& attached);
   void start_login_deadline();
+  void release_slot();
   void uncount();
   [[nodiscard]] bool begin_request(const FrameHeader& request);
   void end_request(const FrameHeader& request);
@@ -100,6 +101,7 @@ class Connection final : public ChannelEvents, public EventSink {
   std::unique_ptr<LoginDialog> dialog_;
   std::atomic<bool> is_stepping_{false};
   LoginSlots::Slot slot_;
+  std::atomic<bool> holds_slot_{true};        // whoever takes this back releases `slot_`
   Guarded<boost::asio::steady_timer> timer_;  // the deadline of the login
 
   // Set by bind() before the reply that ends the login; then constant.
