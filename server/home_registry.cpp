@@ -1,5 +1,6 @@
 #include "server/home_registry.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -54,13 +55,35 @@ std::shared_ptr<LiveHome> HomeRegistry::find(const std::string& account) {
 }
 
 Result<std::shared_ptr<LiveHome>> HomeRegistry::acquire(const Account& account) {
-  if (auto home = find(account.name)) {
+  auto home = find(account.name);
+  if (home && is_in_place(*home)) {
     (void)apply_limits(account);  // whether they changed does not matter here
     return home;
   }
   const std::lock_guard opening(opening_mutex_);
-  if (auto home = find(account.name)) return home;  // another login was faster
+  home = find(account.name);
+  if (home && is_in_place(*home)) return home;  // another login was faster
+  if (home) {
+    if (Result<void> done = let_go(*home); !done) return std::unexpected(done.error());
+  }
   return open(account);
+}
+
+/// Whether its folder is the one that has the account's name; that is open, so that its number has
+/// not been given to another one.
+bool HomeRegistry::is_in_place(const LiveHome& home) const {
+  struct stat stat{};
+  const std::filesystem::path folder = options_.homes_dir / home.name;
+  return ::stat(folder.c_str(), &stat) == 0 &&
+         InodeNumber{stat.st_ino} == home.files->root()->number();
+}
+
+/// The account was removed with its files, and made anew: sessions of before keep what they have.
+/// Precondition: opening_mutex_ is held.
+Result<void> HomeRegistry::let_go(const LiveHome& home) {
+  entries_.lock()->erase(home.name);
+  home.files->stop();
+  return options_.usage_of(home.name)->save({.is_clean = false});
 }
 
 // Precondition: opening_mutex_ is held.

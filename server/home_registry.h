@@ -88,6 +88,8 @@ class HomeRegistry {
   using Entries = std::unordered_map<std::string, Entry>;
 
   Result<std::shared_ptr<LiveHome>> open(const Account& account);
+  [[nodiscard]] bool is_in_place(const LiveHome& home) const;
+  Result<void> let_go(const LiveHome& home);
 
   const HomeRegistryOptions options_;
   // Held while a home is opened or closed, so that it is never open twice. Taken before entries_.
