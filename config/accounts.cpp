@@ -232,6 +232,14 @@ Result<> AccountsEdit::set_display_name(std::string_view name, std::string_view 
   return document_.set(name, "name", display_name);
 }
 
+std::string AccountsEdit::password(std::string_view name) const {
+  const IniSection* section = document_.find(name);
+  const IniLine* line = section == nullptr ? nullptr : section->find("password");
+  StoredPassword password;
+  const bool is_taken = line != nullptr && take_password(line->value(), password).has_value();
+  return is_taken ? password.text : std::string();
+}
+
 Result<> AccountsEdit::set_password(std::string_view name, std::string_view stored) {
   StoredPassword password;
   if (const Taken taken = take_password(stored, password); !taken) {

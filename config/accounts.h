@@ -96,6 +96,8 @@ class AccountsEdit {
   Result<> set_preserve_owners(std::string_view name, bool preserve);
 
   [[nodiscard]] bool has(std::string_view name) const { return document_.find(name) != nullptr; }
+  /// As StoredPassword has it; empty: none.
+  [[nodiscard]] std::string password(std::string_view name) const;
 
  private:
   Result<> set_flag(std::string_view name, std::string_view key, bool value);

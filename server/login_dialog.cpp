@@ -97,7 +97,7 @@ void LoginDialog::on_auth_start(const InFrame& frame, Done done) {
   if (const auto wait = locked_out_for()) {
     return done(refusal({Status::kLockedOut, ""}, static_cast<std::uint32_t>(wait->count())));
   }
-  if (Result<void> found = find_candidate(*request); !found) return done(refusal(found.error()));
+  if (Result<void> found = find_candidate(); !found) return done(refusal(found.error()));
   const Result<std::optional<ScramVerifier>> verifier = find_verifier();
   if (!verifier) return done(refusal(verifier.error()));
   if (*verifier) return challenge({.verifier = **verifier}, std::move(done));
@@ -123,34 +123,53 @@ std::optional<std::chrono::seconds> LoginDialog::locked_out_for() const {
 }
 
 /// Looks the account up. An error is the server's own: accounts.ini cannot be read at all.
-Result<void> LoginDialog::find_candidate(const AuthStart& request) {
+Result<void> LoginDialog::find_candidate() {
   const Result<std::shared_ptr<const Accounts>> accounts = parts_.accounts.current();
   if (!accounts && accounts.error().status == Status::kNoSuchFile) return {};  // nobody yet
   if (!accounts) {
     log_error("accounts", {{"error", accounts.error().message()}});
     return fail(Status::kIoError, "the server cannot read its accounts");
   }
-  const Account* account = (*accounts)->find(request.user);
+  const Account* account = (*accounts)->find(candidate_.user);
   candidate_.is_known_user = account != nullptr;
+  candidate_.account.reset();
   if (account != nullptr) candidate_.account = *account;
   return {};
 }
 
+/// The account, its password or its token may be others than when the secret was asked for, up to
+/// the deadline of a login before. Errors: kLoginRefused.
+Result<void> LoginDialog::check_again() {
+  if (Result<void> found = find_candidate(); !found) return found;
+  const Result<std::string> secret = secret_of_candidate();
+  if (!secret) return std::unexpected(secret.error());
+  if (!candidate_.account || *secret != candidate_.secret) return fail(Status::kLoginRefused);
+  return {};
+}
+
+/// What the account, or the token, has in its place; empty: nothing.
+Result<std::string> LoginDialog::secret_of_candidate() {
+  if (candidate_.token_id.empty()) {
+    return candidate_.account ? candidate_.account->password.text : std::string();
+  }
+  const Result<std::optional<DeviceToken>> token = parts_.state.find_token(candidate_.token_id);
+  if (!token) {
+    log_error("state-database", {{"error", token.error().message()}});
+    return fail(Status::kIoError, "the server cannot read its device tokens");
+  }
+  return *token && (*token)->account == candidate_.user ? (*token)->verifier : std::string();
+}
+
 /// What proves the candidate's secret, if there is such a thing in the form of SCRAM.
 Result<std::optional<ScramVerifier>> LoginDialog::find_verifier() {
-  std::string text;
-  if (!candidate_.token_id.empty()) {
-    const Result<std::optional<DeviceToken>> token = parts_.state.find_token(candidate_.token_id);
-    if (!token) {
-      log_error("state-database", {{"error", token.error().message()}});
-      return fail(Status::kIoError, "the server cannot read its device tokens");
-    }
-    if (*token && (*token)->account == candidate_.user) text = (*token)->verifier;
-  } else if (candidate_.account && candidate_.account->password.kind == PasswordKind::kScram) {
-    text = candidate_.account->password.text;
-  }
-  if (text.empty() || !candidate_.account) return std::nullopt;
-  Result<ScramVerifier> verifier = ScramVerifier::parse(text);
+  Result<std::string> secret = secret_of_candidate();
+  if (!secret) return std::unexpected(secret.error());
+  candidate_.secret = std::move(*secret);
+  const bool is_scram =
+      !candidate_.token_id.empty() ||
+      (candidate_.account && candidate_.account->password.kind == PasswordKind::kScram);
+  if (candidate_.secret.empty() || !candidate_.account || !is_scram) return std::nullopt;
+  Result<ScramVerifier> verifier = ScramVerifier::parse(candidate_.secret);
   if (verifier) return std::move(*verifier);
   log_warn("unusable-verifier", {{"user", candidate_.user}, {"error", verifier.error().message()}});
   return std::nullopt;
@@ -184,6 +203,7 @@ void LoginDialog::on_auth_finish(const InFrame& frame, Done done) {
   Result<std::string> proven = scram_->finish(request->scram);
   if (!proven) return done(refuse_login(proven.error()));
   if (!candidate_.account) return done(refuse_login({Status::kLoginRefused, ""}));
+  if (Result<void> checked = check_again(); !checked) return done(refuse_login(checked.error()));
   if (candidate_.token_id.empty()) parts_.throttle.count_success(candidate_.user);
   if (candidate_.account->disabled) {
     log_info("login-refused", {{"user", candidate_.user}, {"peer", peer_}, {"why", "disabled"}});
@@ -244,6 +264,9 @@ void LoginDialog::upgrade_password(const AuthFinish& request) {
     return;
   }
   const Result<> done = parts_.accounts.edit([&](AccountsEdit& edit) -> Result<> {
+    if (edit.password(account.name) != account.password.text) {
+      return fail(Status::kInvalid, "it was set anew meanwhile");
+    }
     return edit.set_password(account.name, verifier->to_string());
   });
   if (!done) {

@@ -82,6 +82,7 @@ class LoginDialog {
     std::optional<Account> account;  ///< none: no such account, or no such token of it
     std::string user;
     std::string token_id;
+    std::string secret;  ///< what was challenged, as it is stored: secret_of_candidate()
     bool is_known_user = false;
   };
 
@@ -91,7 +92,9 @@ class LoginDialog {
   void on_resume(const InFrame& frame, Done done);
 
   [[nodiscard]] std::optional<std::chrono::seconds> locked_out_for() const;
-  Result<void> find_candidate(const AuthStart& request);
+  Result<void> find_candidate();
+  Result<void> check_again();
+  Result<std::string> secret_of_candidate();
   Result<std::optional<ScramVerifier>> find_verifier();
   void challenge(ScramAccount account, Done done);
   void challenge_legacy(const Account& account, Done done);

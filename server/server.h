@@ -68,7 +68,7 @@ class Server final : public SessionOwner {
   void end_session(Session& session, Error why) override;
   void note_change(Op op, Status status) override { change_counts_.add(op, status); }
   Reply handle_token(Session& session, const InFrame& request) override;
-  void answered_token() override { end_sessions_without_access(); }
+  void answered_revocation() override { end_sessions_without_access(); }
 
  private:
   struct Made;

@@ -45,8 +45,8 @@ class SessionOwner {
   virtual void note_change(Op op, Status status) = 0;
   /// Answers a request about device tokens. Blocks: on the database.
   virtual Reply handle_token(Session& session, const InFrame& request) = 0;
-  /// That answer was sent: a session whose token was revoked ends, be it the asking one.
-  virtual void answered_token() = 0;
+  /// A token was revoked, and that was answered: its sessions end, be it the asking one.
+  virtual void answered_revocation() = 0;
 };
 
 struct SessionLimits {

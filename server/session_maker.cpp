@@ -130,7 +130,25 @@ Result<std::shared_ptr<Session>> SessionMaker::make_session(std::shared_ptr<Live
     session->close(added.error());
     return std::unexpected(added.error());
   }
+  // From here on whoever takes the access away ends the session. It may have been before.
+  if (const Result<void> allowed = check_access(session->identity()); !allowed) {
+    parts_.sessions.end(*session, allowed.error());
+    return std::unexpected(allowed.error());
+  }
   return session;
+}
+
+/// By what the accounts and tokens are now; the quota of now is in force then.
+Result<void> SessionMaker::check_access(const SessionIdentity& identity) {
+  const Result<std::shared_ptr<const Accounts>> accounts = parts_.accounts.current();
+  if (!accounts) return std::unexpected(accounts.error());
+  const Account* account = (*accounts)->find(identity.account);
+  const auto has = has_access(identity);
+  if (!has) return std::unexpected(has.error());
+  if (account == nullptr || !*has) return fail(Status::kLoginRefused);
+  if (account->disabled) return fail(Status::kAccountDisabled);
+  (void)parts_.homes.apply_limits(*account);  // whether they have changed does not matter
+  return {};
 }
 
 std::optional<SessionSecret> SessionMaker::saved_secret(const SessionId& id) {

@@ -81,6 +81,7 @@ class SessionMaker {
 
  private:
   void add_files(SessionSetup& setup) const;
+  Result<void> check_access(const SessionIdentity& identity);
   Result<std::shared_ptr<Session>> make_session(std::shared_ptr<LiveHome> home, SessionSetup setup);
   void reserve_locks(const std::string& account, LiveHome& home);
   void drop(const std::vector<SavedSessionRef>& sessions);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "protocol/codec.h"
+#include "protocol/login_messages.h"
 #include "server/connection.h"
 #include "server/crash_point.h"
 #include "server/refusal.h"
@@ -21,6 +22,12 @@ constexpr int kChangesPerTurn = 32;
 // needs to wake up. On the control connection, so that bulk data keeps the disk busy beside itself.
 bool is_brief(const DataJob& job) {
   return job.frame.header.op == Op::kWrite && job.frame.header.body_bytes <= 64 * 1024;
+}
+
+bool is_revocation(const InFrame& frame) {
+  if (frame.header.op != Op::kToken) return false;
+  const Result<TokenRequest> request = decode_json<TokenRequest>(frame.bytes());
+  return request && request->action == TokenAction::kRevoke;
 }
 
 }  // namespace
@@ -265,7 +272,7 @@ void Session::run_job(const DataJob& job) {
     connection->reply(request, *reply);
   });
   note_reply(*reply);
-  if (job.frame.header.op == Op::kToken) owner_.answered_token();
+  if (is_revocation(job.frame) && reply->status == Status::kOk) owner_.answered_revocation();
 }
 
 Reply Session::answer(const InFrame& frame) {

@@ -63,12 +63,12 @@ Result<void> user_add(const ServerConfig& config, const UserAddOptions& options)
   }
   const Result<std::string> verifier = new_verifier(config, options.password_from_stdin);
   if (!verifier) return std::unexpected(verifier.error());
-  // Tokens and sessions of an account of that name that was taken out of the file by hand.
   const Result<std::unique_ptr<StateDb>> state = open_state(config);
   if (!state) return std::unexpected(state.error());
-  if (Result<void> done = (*state)->forget_account(options.name); !done) return done;
   return edit_accounts(config.accounts_file, [&](AccountsEdit& edit) -> Result<> {
     if (Result<> done = edit.add(options.name); !done) return done;
+    // Tokens and sessions of an account of that name that was taken out of the file by hand.
+    if (Result<> done = (*state)->forget_account(options.name); !done) return done;
     if (Result<> done = edit.set_password(options.name, *verifier); !done) return done;
     if (Result<> done = edit.set_total_space(options.name, *quota); !done) return done;
     if (options.files_max != 0) {

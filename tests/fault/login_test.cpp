@@ -2,6 +2,7 @@
 
 #include "config/accounts.h"
 #include "protocol/scram_crypto.h"
+#include "server/home_registry.h"
 #include "tests/fault/serve_fixture.h"
 
 namespace homefs::testing {
@@ -145,6 +146,62 @@ TEST_F(LoginTest, LogsInByADeviceTokenUntilItIsRevoked) {
   EXPECT_TRUE(second.wait_closed()) << "its session ends with it";
   EXPECT_EQ(status_of_login(by_token), Status::kLoginRefused);
   EXPECT_TRUE(first.call(Op::kPing, {}));
+}
+
+TEST_F(LoginTest, GoesByWhatTheAccountIsWhenTheSecretIsProven) {
+  server_.add_user("carol", "tenor", 4096);
+  const auto late = [&](const std::function<Result<>(AccountsEdit&)>& change) {
+    TestLogin login{.user = "carol", .secret = "tenor", .finish = {.client_id = "c"}};
+    login.before_proof = [&] { server_.edit_accounts(change); };
+    return login;
+  };
+  {
+    TestClient client(server_.port());
+    const auto session =
+        client.log_in(late([](AccountsEdit& edit) { return edit.set_total_space("carol", 8192); }));
+    ASSERT_TRUE(session);
+    EXPECT_EQ(session->home.quota_bytes, 8192u);
+  }
+  EXPECT_EQ(status_of_login(late([](AccountsEdit& edit) {
+              return edit.set_password("carol", edit.password("alice"));
+            })),
+            Status::kLoginRefused);
+  TestLogin login = alice();
+  login.before_proof = [&] {
+    server_.edit_accounts([](AccountsEdit& edit) { return edit.set_disabled("alice", true); });
+  };
+  EXPECT_EQ(status_of_login(login), Status::kAccountDisabled);
+}
+
+TEST_F(LoginTest, DoesNotTakeATokenThatIsRevokedMeanwhile) {
+  TestClient first(server_.port());
+  TestLogin with_token = alice();
+  with_token.finish.wants_token = true;
+  const auto session = first.log_in(with_token);
+  ASSERT_TRUE(session && session->token);
+  TestLogin by_token = alice("other");
+  by_token.token_id = session->token->id;
+  by_token.secret = session->token->secret;
+  by_token.before_proof = [&] {
+    EXPECT_TRUE(first.call(Op::kToken, encode_json(TokenRequest{.action = TokenAction::kRevoke,
+                                                                .id = session->token->id})));
+  };
+  EXPECT_EQ(status_of_login(by_token), Status::kLoginRefused);
+}
+
+TEST_F(LoginTest, OpensTheHomeAnewOfAnAccountThatWasMadeAnew) {
+  {
+    TestClient client(server_.port());
+    ASSERT_TRUE(client.log_in(alice()));
+    ASSERT_TRUE(client.ask<EntryReply>(Op::kMkdir, mkdir_of("before", 2), 1));
+  }
+  // As `homefsd user remove --delete-files` and `user add` do it, while the home is open.
+  ASSERT_TRUE(delete_home(server_.config().homes_dir, "alice"));
+  TestClient client(server_.port());
+  ASSERT_TRUE(client.log_in(alice()));
+  EXPECT_TRUE(client.ask<EntryReply>(Op::kMkdir, mkdir_of("after", 2), 1));
+  EXPECT_TRUE(std::filesystem::is_directory(in_home("after")));
+  EXPECT_FALSE(std::filesystem::exists(in_home("before")));
 }
 
 TEST_F(LoginTest, TakesATokenForItsOwnUserOnly) {

@@ -16,7 +16,7 @@ class FakeOwner : public SessionOwner {
   void end_session(Session&, Error) override {}
   void note_change(Op, Status) override {}
   Reply handle_token(Session&, const InFrame&) override { return {}; }
-  void answered_token() override {}
+  void answered_revocation() override {}
 };
 
 class SessionRegistryTest : public testing::Test {
