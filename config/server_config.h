@@ -66,7 +66,7 @@ struct ServerConfig {
   static constexpr std::uint32_t kScramIterationsMax = 10'000'000;
 
   ListenConfig listen;
-  std::filesystem::path data_dir = "/var/lib/homefs";  ///< SQLite, key, certificate, orphans.
+  std::filesystem::path data_dir = "/var/lib/homefs";  ///< SQLite, key, certificate, sessions.
   std::filesystem::path homes_dir;                     ///< Default: <data_dir>/homes.
   std::filesystem::path accounts_file;                 ///< Default: accounts.ini beside the json.
   TlsConfig tls;

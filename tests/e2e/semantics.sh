@@ -49,6 +49,9 @@ fi
 begin "A size that no file can have is EDQUOT where there is a quota"
 mount_home small "$E2E_DIR/small"
 check too_large "$E2E_DIR/small/file" EDQUOT
+
+begin "What homefs does not have is refused as such"
+check not_there "$E2E_DIR/small"
 unmount_home "$E2E_DIR/small"
 
 begin "Stores through a mapping take no quota: the size counts, with its holes"

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Single promises of docs/SEMANTICS.md. Usage: semantics_checks.py CHECK ARGUMENT..."""
+import ctypes
 import errno
 import mmap
 import os
@@ -65,6 +66,42 @@ def check_fill_by_mmap(path):
         memory.flush()
     os.fsync(fd)
     os.close(fd)
+
+
+def check_not_there(folder):
+    """Each call of Linux that homefs does not have says so."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    path = os.path.join(folder, "not_there")
+    with open(path, "wb") as file:
+        file.write(b"x" * 65536)
+    fd = os.open(path, os.O_RDWR)
+
+    def fallocate(mode):
+        done = libc.fallocate(fd, mode, ctypes.c_long(4096), ctypes.c_long(4096))
+        if done != 0:
+            raise OSError(ctypes.get_errno(), "fallocate")
+
+    def whiteout():
+        at_cwd = -100
+        if libc.renameat2(at_cwd, path.encode(), at_cwd, (path + "2").encode(), 4) != 0:
+            raise OSError(ctypes.get_errno(), "renameat2")
+
+    for what, call, name in [("O_TMPFILE", lambda: os.open(folder, os.O_TMPFILE | os.O_RDWR), "EOPNOTSUPP"),
+                             ("collapse", lambda: fallocate(0x08), "EOPNOTSUPP"),
+                             ("insert", lambda: fallocate(0x20), "EOPNOTSUPP"),
+                             ("whiteout", whiteout, "EINVAL")]:
+        try:
+            call()
+        except OSError as error:
+            # ENOTSUP and EOPNOTSUPP are one number.
+            wanted(error.errno == getattr(errno, name), f"{what}: {error}")
+            continue
+        wanted(False, f"{what} was done")
+    os.utime(path, (1000, 2000))
+    wanted(len(os.pread(fd, 65536, 0)) == 65536, "not all was read")
+    wanted(os.stat(path).st_atime == 1000, "reading has changed the time of access")
+    os.close(fd)
+    os.unlink(path)
 
 
 def check_mapped_is_seen(here, there):
