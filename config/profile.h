@@ -1,9 +1,9 @@
-// A profile: all that `homefs mount NAME` has to know, kept in <config>/profiles/NAME.json.
+// A profile: all that `homefs mount --profile NAME` has to know, in <config>/profiles/NAME.json.
 //
-// JSON with comments, made by `homefs login` and `homefs profile`, and edited by hand:
-//   { "server": "files.example.org:7070", "user": "alice", "subdir": "work", "mountpoint":
-//   "~/Work",
-//     "token": "files", "password_file": "~/.secret", "options": { "soft": true } }
+// JSON with comments, made by `homefs profile add`, and edited by hand:
+//   { "server": "files.example.org:7070", "user": "alice", "subdir": "work",
+//     "mountpoint": "~/Work", "token": "files", "password_file": "~/.secret",
+//     "options": { "soft": true } }
 //
 // Owner: the command line. Executor: a value. Blocks: ProfileStore, on the disk.
 #pragma once

@@ -3,7 +3,7 @@
 // Described for administrators in homefsd.json(5); config/homefsd.json.sample shows each key with
 // its default, and a test holds the three together.
 //
-// Executor: a plain value, read once at the start. Blocks: load() reads a file.
+// Executor: a plain value, read at the start and at each SIGHUP. Blocks: load() reads a file.
 #pragma once
 
 #include <chrono>
@@ -48,7 +48,7 @@ struct SessionConfig {
   /// How long a session without a connection is kept for its client to come back.
   std::chrono::seconds linger = kSessionLingerDefault;
   std::uint32_t sessions_max = 16'384;
-  /// Bulk connections of one session.
+  /// Bulk connections of one session; more than kBulkConnectionsMax count as that.
   std::uint32_t bulk_connections_max = 4;
 };
 
