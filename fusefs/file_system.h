@@ -1,7 +1,7 @@
 // FileSystem: the client core. What each file operation does, without anything of FUSE in it.
 //
 // Every operation is a coroutine: what the cache can answer is answered without a suspension, in
-// the thread that asked; everything else goes on in the io thread that received the answer. State
+// the thread that asked; everything else goes on in the thread that received the answer. State
 // is reached only through state_.lock(), never across a co_await, never while sending.
 //
 // Owner: the mount. Executor: thread-safe. Blocks: never.

@@ -54,7 +54,8 @@ class IntroductionSource {
   virtual void distrust(std::span<const NodeId> nodes) = 0;
 };
 
-/// What the server says unasked. Called on an io thread, one at a time, in the order of arrival.
+/// What the server says unasked. Called on the net thread that received it, one at a time, in the
+/// order of arrival; what is about the session, on the thread that connects.
 class LinkEvents {
  public:
   virtual ~LinkEvents() = default;
@@ -83,8 +84,9 @@ class Link {
   virtual ~Link() = default;
 
   /// Sends `call`; `done` gets the reply when its status is a success, else an Error with the
-  /// reply's status and text. `done` is called exactly once, on an io thread or before send()
-  /// returns. Returns a number for interrupt().
+  /// reply's status and text. `done` is called exactly once: on the net thread that received the
+  /// reply, on the thread that ends the call without one, or before send() returns. Returns a
+  /// number for interrupt().
   virtual std::uint64_t send(Call call, Done done) = 0;
 
   /// The caller of a call does not want to wait any longer: it is answered with kInterrupted now,

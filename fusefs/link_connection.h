@@ -21,7 +21,7 @@ namespace homefs {
 
 class LinkConnection;
 
-/// Who gets what a connection receives once it is adopted. Called on io threads.
+/// Who gets what a connection receives once it is adopted. Called on net and io threads.
 class ConnectionOwner {
  public:
   virtual ~ConnectionOwner() = default;

@@ -54,7 +54,7 @@ struct LinkOptions {
   std::string device;        ///< how the user calls this machine
   std::string subdir;        ///< the folder of the home that becomes the root; empty: the home
   bool wants_token = false;  ///< ServerLink::session() has a device token then
-  /// A block of a write arrived damaged, for the `attempt`th time; on an io thread.
+  /// A block of a write arrived damaged, for the `attempt`th time; on the thread that heard of it.
   std::function<void(NodeId node, std::uint64_t offset, int attempt)> on_write_mismatch;
   unsigned bulk_connections = 1;
   /// A connection is up again after a break; on the thread that connects.

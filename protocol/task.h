@@ -1,5 +1,5 @@
 // Task<T>: a coroutine that is awaited by its one caller, or spawned. It has no executor: it goes
-// on in the thread that completes what it awaits (a reader of requests, or the io thread that
+// on in the thread that completes what it awaits (a reader of requests, or the net thread that
 // received an answer), so an answer reaches the kernel without a change of thread. asio::awaitable
 // would bind each of them to an executor and cost a post a hop.
 //

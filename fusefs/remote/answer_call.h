@@ -12,7 +12,7 @@
 
 namespace homefs {
 
-/// `read` gets the reply when its status is a success, on an io thread, and returns a Result<T>.
+/// `read` gets the reply when its status is a success, on a net thread, and returns a Result<T>.
 template <class T, class Read>
 [[nodiscard]] Answer<T> answer_call(Link& link, Call call, Read read) {
   std::promise<Result<T>> promise;

@@ -6,7 +6,7 @@
 // append): the numbers are chosen here, so nobody has to wait for an answer in between. Write, read
 // and digest are outside of that order: their node has to be known by an answer before.
 //
-// Owner: the command. Executor: thread-safe; answers are worked on by the link's io threads.
+// Owner: the command. Executor: thread-safe; answers are worked on by the link's net threads.
 // Blocks: what returns a Result, until the server has answered; nothing else.
 #pragma once
 
