@@ -27,6 +27,8 @@ struct HandlerContext {
   std::uint64_t locker;  ///< the session's number in HomeLocks
   /// Of a change in the sequence, where the session has one; else null.
   ChangeJournal* journal = nullptr;
+  /// Whether nobody wants the answer any more; empty: somebody does.
+  std::function<bool()> is_cancelled = {};
 
   [[nodiscard]] Actor actor(const Caller& caller = {}) const {
     return {.grant = grant, .nodes = nodes, .caller = caller, .journal = journal};

@@ -199,7 +199,7 @@ Reply fsync(HandlerContext& context, const FsyncRequest& request) {
 Reply digest(HandlerContext& context, const DigestRequest& request) {
   const auto inode = context.nodes.find(request.node);
   if (!inode) return error_reply(inode.error());
-  const auto message = context.home.digest(*inode, request);
+  const auto message = context.home.digest(*inode, request, context.is_cancelled);
   if (!message) return error_reply(message.error());
   return reply_with(*message);
 }

@@ -252,7 +252,10 @@ class Home : public std::enable_shared_from_this<Home> {
   Result<std::uint64_t> seek(const InodeRef& inode, std::uint64_t offset, SeekWhence whence);
   Result<void> fsync(const InodeRef& inode, bool data_only);
   /// Reads the part of the file that the request names and hashes it.
-  Result<DigestReply> digest(const InodeRef& inode, const DigestRequest& request);
+  /// `is_cancelled` is asked once a MiB; empty: never. Errors beside those of reading:
+  /// kInterrupted.
+  Result<DigestReply> digest(const InodeRef& inode, const DigestRequest& request,
+                             const std::function<bool()>& is_cancelled = {});
 
   // ---- Listings (home_listing.cpp) ----
 

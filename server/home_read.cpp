@@ -67,7 +67,8 @@ Result<void> Home::fsync(const InodeRef& inode, bool data_only) {
   return inode->sync_failures().run([&] { return disk::sync((*file)->get(), data_only); });
 }
 
-Result<DigestReply> Home::digest(const InodeRef& inode, const DigestRequest& request) {
+Result<DigestReply> Home::digest(const InodeRef& inode, const DigestRequest& request,
+                                 const std::function<bool()>& is_cancelled) {
   const auto file = open_file(inode);
   if (!file) return std::unexpected(file.error());
   const auto stat = disk::stat_fd((*file)->get());
@@ -97,6 +98,7 @@ Result<DigestReply> Home::digest(const InodeRef& inode, const DigestRequest& req
   Md5Stream whole;
   SharedBuffer buffer = options_.buffers->get(kPayloadBytesMax);
   while (at < end) {
+    if (is_cancelled && is_cancelled()) return fail(Status::kInterrupted);
     const auto part = buffer->writable().first(std::min<std::uint64_t>(kPayloadBytesMax, end - at));
     const auto bytes = disk::read_at((*file)->get(), part, at);
     if (!bytes) return std::unexpected(bytes.error());

@@ -110,6 +110,7 @@ Server::Server(ServerConfig config, Made made)
       legacy_(secret_),
       thread_counts_(counts_of_threads(config_.io_threads)),
       io_(thread_counts_),
+      digests_(digest_threads(thread_counts_.io)),
       slow_executor_(boost::asio::make_strand(io_.executor())),
       settings_(login_settings(config_, thread_counts_.io)),
       sessions_(config_.session.sessions_max),
@@ -125,6 +126,7 @@ Server::Server(ServerConfig config, Made made)
               .on_open = [this](const std::string& name,
                                 Home& home) { maker_.settle_doubts(name, home); }}),
       maker_({.executor = io_.executor(),
+              .digest_executor = digests_.get_executor(),
               .owner = *this,
               .accounts = accounts_,
               .state = *state_,
@@ -207,6 +209,8 @@ void Server::stop() {
   for (const auto& session : sessions) session->disconnect({Status::kGoingAway, "a restart"});
   wait_until_disconnected();
   io_.stop();
+  digests_.stop();
+  digests_.join();  // none goes on when its connection is gone
   // Nothing changes any more. From here on the end of a session is not that of its open files: it
   // may be back soon.
   homes_.stop_all();

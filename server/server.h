@@ -5,6 +5,7 @@
 #pragma once
 
 #include <atomic>
+#include <boost/asio/thread_pool.hpp>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -102,6 +103,7 @@ class Server final : public SessionOwner {
   ChangeCounts change_counts_;
   const IoThreads::Counts thread_counts_;
   IoThreads io_;
+  boost::asio::thread_pool digests_;  // reads whole files: io_ has its threads for what is brief
   const boost::asio::any_io_executor slow_executor_;  // a strand: what computes long, one by one
   Guarded<LoginSettings> settings_;
   SessionRegistry sessions_;

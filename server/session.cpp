@@ -45,6 +45,7 @@ Session::Session(boost::asio::any_io_executor executor, SessionOwner& owner, Ses
                                                          .slow_max = setup_.limits.slow_max}),
       journal_(state_.lock()->sequencer.journal()) {
   state_.lock()->bulk.resize(setup_.limits.bulk_connections_max);
+  if (!setup_.digest_executor) setup_.digest_executor = executor_;
 }
 
 Session::~Session() = default;

@@ -61,6 +61,7 @@ struct SessionSetup {
   std::unique_ptr<LockLog> lock_log;  ///< used by `files`; null: locks are in memory only
   std::unique_ptr<SessionHome> files;
   SessionLimits limits;
+  boost::asio::any_io_executor digest_executor;  ///< for what reads whole files; empty: as the rest
   std::unique_ptr<ReplayRecord> record;
   bool has_missed_events = false;  ///< of a session that was saved
 };
@@ -174,8 +175,9 @@ class Session final : public CoherenceMember {
   void post_apply_changes();
   void start_jobs(bool here);
   void run_jobs(DataJob job);
+  void post_job(DataJob job);
   void run_job(const DataJob& job);
-  Reply answer(const InFrame& frame);
+  Reply answer(const InFrame& frame, std::function<bool()> is_cancelled);
   void refuse(const ConnectionRef& connection, const FrameHeader& request, const Error& error);
   void note_reply(const Reply& reply);
   [[nodiscard]] std::vector<DataJob> begin_jobs();

@@ -55,7 +55,8 @@ void SessionHome::close() {
   state_->grant.release();
 }
 
-Reply SessionHome::handle(const InFrame& request, ChangeJournal* journal) {
+Reply SessionHome::handle(const InFrame& request, ChangeJournal* journal,
+                          std::function<bool()> is_cancelled) {
   const FileOp* const row = find_file_op(request.header.op);
   if (row == nullptr) {
     return error_reply({.status = Status::kProtocolError, .context = "not a file operation"});
@@ -72,7 +73,8 @@ Reply SessionHome::handle(const InFrame& request, ChangeJournal* journal) {
                          .grant = state_->grant,
                          .listings = state_->listings,
                          .locker = state_->locker,
-                         .journal = journal};
+                         .journal = journal,
+                         .is_cancelled = std::move(is_cancelled)};
   Reply reply = row->run(context, in.rest());
   if (reply.status == Status::kTooManyOpen) {
     // Nothing was applied: a handler that gets no descriptor leaves all as it was.

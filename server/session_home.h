@@ -41,7 +41,8 @@ class SessionHome {
   /// gets kProtocolError: the caller closes the session then. Never throws, never fails otherwise.
   /// kBlockMismatch and kStale: nothing was applied, and the same seq may be sent again.
   /// `journal`: of a change in the sequence, where the session has one.
-  Reply handle(const InFrame& request, ChangeJournal* journal = nullptr);
+  Reply handle(const InFrame& request, ChangeJournal* journal = nullptr,
+               std::function<bool()> is_cancelled = {});
 
   /// Sole: the grant is topped up with every reply. Shared: it is not; what was granted stays
   /// reserved until release_grant(), because the client may have promised it to programs.

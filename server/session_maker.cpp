@@ -123,6 +123,7 @@ Result<std::shared_ptr<Session>> SessionMaker::make_session(std::shared_ptr<Live
   setup.home = std::move(home);
   setup.files = std::move(*files);
   setup.limits = parts_.settings.lock()->limits;
+  setup.digest_executor = parts_.digest_executor;
   auto session = Session::make(parts_.executor, parts_.owner, std::move(setup));
   if (Result<void> added = parts_.sessions.add(session); !added) {
     // One that was to be taken up while the server stops is for the next run.

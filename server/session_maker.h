@@ -44,6 +44,7 @@ class SessionMaker {
  public:
   struct Parts {
     boost::asio::any_io_executor executor;
+    boost::asio::any_io_executor digest_executor;
     SessionOwner& owner;
     AccountsFile& accounts;
     StateDb& state;

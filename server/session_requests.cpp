@@ -24,6 +24,9 @@ bool is_brief(const DataJob& job) {
   return job.frame.header.op == Op::kWrite && job.frame.header.body_bytes <= 64 * 1024;
 }
 
+// Reads a whole file, of whatever size.
+bool is_digest(const DataJob& job) { return job.frame.header.op == Op::kDigest; }
+
 bool is_revocation(const InFrame& frame) {
   if (frame.header.op != Op::kToken) return false;
   const Result<TokenRequest> request = decode_json<TokenRequest>(frame.bytes());
@@ -233,9 +236,7 @@ void Session::start_jobs(bool here) {
       has_finished = true;
       continue;
     }
-    boost::asio::post(executor_, [session = self_.lock(), job = std::move(job)]() mutable {
-      session->run_jobs(std::move(job));
-    });
+    post_job(std::move(job));
   }
   if (has_finished) start_jobs(/*here=*/false);  // what waited for these
 }
@@ -252,22 +253,33 @@ void Session::run_jobs(DataJob job) {
       start_jobs(/*here=*/false);
       return;
     }
-    std::vector<DataJob> next = begin_jobs();
-    if (next.empty()) return;
-    for (std::size_t i = 1; i < next.size(); ++i) {
-      boost::asio::post(executor_, [session = self_.lock(), one = std::move(next[i])]() mutable {
-        session->run_jobs(std::move(one));
-      });
+    // The next one of the same kind is run here, the others by whoever is free.
+    std::optional<DataJob> next;
+    for (DataJob& one : begin_jobs()) {
+      if (!next && is_digest(one) == is_digest(job)) {
+        next = std::move(one);
+      } else {
+        post_job(std::move(one));
+      }
     }
-    job = std::move(next.front());
+    if (!next) return;
+    job = std::move(*next);
   }
+}
+
+void Session::post_job(DataJob job) {
+  const auto& executor = is_digest(job) ? setup_.digest_executor : executor_;
+  boost::asio::post(executor, [session = self_.lock(), job = std::move(job)]() mutable {
+    session->run_jobs(std::move(job));
+  });
 }
 
 void Session::run_job(const DataJob& job) {
   const ConnectionRef connection = job.target.connection.lock();
   // The client sends again what a broken connection did not answer, so this is not wanted any more.
   if (connection == nullptr || connection->is_gone()) return;
-  const auto reply = std::make_shared<const Reply>(answer(job.frame));
+  const auto reply = std::make_shared<const Reply>(
+      answer(job.frame, [&connection] { return connection->is_gone(); }));
   coherence().spread(*this, reply->changes, [connection, request = job.target.request, reply] {
     connection->reply(request, *reply);
   });
@@ -275,9 +287,9 @@ void Session::run_job(const DataJob& job) {
   if (is_revocation(job.frame) && reply->status == Status::kOk) owner_.answered_revocation();
 }
 
-Reply Session::answer(const InFrame& frame) {
+Reply Session::answer(const InFrame& frame, std::function<bool()> is_cancelled) {
   if (frame.header.op == Op::kToken) return owner_.handle_token(*this, frame);
-  return setup_.files->handle(frame);
+  return setup_.files->handle(frame, nullptr, std::move(is_cancelled));
 }
 
 /// Says why and closes the connection; whoever broke the protocol loses the session too.

@@ -13,6 +13,8 @@ IoThreads::Counts counts_of_threads(std::size_t configured) {
   return {.net = count, .io = count};
 }
 
+std::size_t digest_threads(std::size_t threads) { return std::max<std::size_t>(2, threads / 4); }
+
 SessionLimits session_limits(std::size_t threads, std::size_t bulk_connections_max) {
   const std::size_t running = std::max<std::size_t>(1, threads / 2);
   return {.running_max = running,

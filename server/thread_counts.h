@@ -14,6 +14,9 @@ namespace homefs {
 /// wait for the disk, and at least 8, so that the shares below leave some over.
 IoThreads::Counts counts_of_threads(std::size_t configured);
 
+/// Of those that read whole files for their MD5: a quarter of `threads`, which are beside them.
+std::size_t digest_threads(std::size_t threads);
+
 /// What one session may occupy of `threads` of each kind: half of the io threads for its reads and
 /// writes. Of the net threads its changes and its control connection take one, and each of its bulk
 /// connections one.

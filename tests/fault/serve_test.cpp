@@ -16,6 +16,31 @@ std::string contents_of(const std::filesystem::path& file) {
   return text.str();
 }
 
+TEST_F(ServeTest, LetsOthersInBesideTheDigestsOfLargeFiles) {
+  std::vector<std::unique_ptr<TestClient>> clients;
+  for (int i = 0; i < 4; ++i) {
+    auto client = std::make_unique<TestClient>(server_.port());
+    ASSERT_TRUE(client->log_in(alice("laptop" + std::to_string(i))));
+    const std::string name = "large" + std::to_string(i);
+    ASSERT_TRUE(client->ask<EntryReply>(Op::kCreate, create_of(name, 2), 1));
+    std::filesystem::resize_file(in_home(name), std::uint64_t{64} << 30);
+    for (int digest = 0; digest < 4; ++digest) {
+      client->send(Op::kDigest, encode_request(Introductions{},
+                                               DigestRequest{.node = NodeId{2}, .whole = true}));
+    }
+    clients.push_back(std::move(client));
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  TestClient other(server_.port());
+  EXPECT_TRUE(other.log_in(bob()));
+  EXPECT_TRUE(other.ask<EntryReply>(Op::kMkdir, mkdir_of("folder", 2), 1));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(3));
+  // Nor do they go on when nobody waits for them.
+  clients.clear();
+  server_.stop();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(8));
+}
+
 TEST_F(ServeTest, LogsInAndMakesAFolder) {
   TestClient client(server_.port());
   EXPECT_EQ(client.fingerprint(), server_.server().fingerprint());
