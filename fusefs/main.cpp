@@ -1,5 +1,6 @@
 // homefs: the client's command line. Each command is a file in cli/.
 #include <algorithm>
+#include <clocale>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -64,7 +65,11 @@ int run(std::string_view program, const std::vector<std::string>& arguments) {
 }  // namespace homefs
 
 int main(int argc, char** argv) {
-  (void)std::signal(SIGPIPE, SIG_IGN);  // a reader that has left is an error of its write
+  // Names are UTF-8 at the prompt too, whatever the environment says: in the "C" locale libedit
+  // drops every other character. Nothing else of a locale is taken: numbers stay as JSON wants
+  // them.
+  (void)std::setlocale(LC_CTYPE, "C.UTF-8");  // without it the prompt refuses what is not ASCII
+  (void)std::signal(SIGPIPE, SIG_IGN);        // a reader that has left is an error of its write
   try {
     const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
     return homefs::run(argc > 0 ? argv[0] : "homefs", arguments);

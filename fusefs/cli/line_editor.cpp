@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cwchar>
+#include <cwctype>
 
 #include "fusefs/cli/list_format.h"
 #include "fusefs/cli/terminal.h"
@@ -17,6 +19,10 @@ namespace homefs {
 namespace {
 
 constexpr int kHistoryMax = 1000;
+
+// Of mbrtowc().
+constexpr auto kInvalid = static_cast<std::size_t>(-1);
+constexpr auto kIncomplete = static_cast<std::size_t>(-2);
 
 void on_interrupt(int) {}  // el_gets() returns
 
@@ -40,6 +46,7 @@ class TerminalEditor final : public LineEditor {
     ::el_set(editor_, EL_BIND, "^I", "homefs-complete", nullptr);
     ::el_set(editor_, EL_BIND, "^R", "em-inc-search-prev", nullptr);
     ::el_source(editor_, nullptr);  // ~/.editrc
+    ::el_wset(editor_, EL_GETCFN, &TerminalEditor::read_character);
   }
 
   ~TerminalEditor() override {
@@ -55,6 +62,7 @@ class TerminalEditor final : public LineEditor {
 
   std::optional<std::string> read(const std::string& prompt) override {
     prompt_ = prompt;
+    is_damaged_ = false;
     struct sigaction action{};
     struct sigaction before{};
     action.sa_handler = on_interrupt;  // without SA_RESTART
@@ -70,6 +78,10 @@ class TerminalEditor final : public LineEditor {
       return std::string();
     }
     if (line == nullptr || count <= 0) return std::nullopt;
+    if (is_damaged_) {
+      print_error("the line has characters that are not UTF-8, and is not carried out");
+      return std::string();
+    }
     std::string text(line, static_cast<std::size_t>(count));
     if (text.ends_with('\n')) text.pop_back();
     HistEvent event{};
@@ -82,6 +94,35 @@ class TerminalEditor final : public LineEditor {
     void* data = nullptr;
     ::el_get(editor, EL_CLIENTDATA, &data);
     return *static_cast<TerminalEditor*>(data);
+  }
+
+  // In place of libedit's own, which drops what is no character without a word: "rm x?*", with a
+  // byte in place of the question mark, would be carried out as "rm x*".
+  static int read_character(EditLine* editor, wchar_t* character) {
+    std::mbstate_t sequence{};
+    for (bool has_begun = false;;) {
+      char byte = 0;
+      const ssize_t count = ::read(STDIN_FILENO, &byte, 1);
+      if (count <= 0) return static_cast<int>(count);
+      std::size_t length = std::mbrtowc(character, &byte, 1, &sequence);
+      if (length == kInvalid) {
+        self(editor).is_damaged_ = true;
+        sequence = {};
+        // What broke off the sequence may be the beginning of another one, or the end of the line.
+        length = has_begun ? std::mbrtowc(character, &byte, 1, &sequence) : kInvalid;
+        if (length == kInvalid) sequence = {};
+      }
+      has_begun = length == kIncomplete;
+      if (length == kInvalid || length == kIncomplete) continue;
+      if (!is_command(*character)) return 1;
+      self(editor).is_damaged_ = true;
+    }
+  }
+
+  // What libedit takes for a key with Meta: a control character above ASCII.
+  static bool is_command(wchar_t character) {
+    return character >= 0x80 && character <= 0xff &&
+           std::iswprint(static_cast<std::wint_t>(character)) == 0;
   }
 
   static char* prompt_of(EditLine* editor) { return self(editor).prompt_.data(); }
@@ -118,6 +159,7 @@ class TerminalEditor final : public LineEditor {
   EditLine* editor_;
   History* history_;
   std::string prompt_;
+  bool is_damaged_ = false;  // something that was typed is not in the line
 };
 
 class PipeReader final : public LineEditor {

@@ -118,6 +118,51 @@ history=$(cat "$XDG_STATE_HOME"/homefs/*/shell_history)
 assert_contains "$history" by-hand
 assert_eq "$(stat -c %a "$XDG_STATE_HOME"/homefs/*/shell_history)" 600
 
+begin "At a terminal a name may have any characters, in any locale; a line of which something is lost is not run"
+cat >typist.py <<'PY'
+import os, pty, select, sys, time
+
+pid, fd = pty.fork()
+if pid == 0:
+    os.environ["TERM"] = "xterm"
+    os.execv(sys.argv[1], sys.argv[1:])
+seen = b""
+
+def until(text):
+    global seen
+    end = time.time() + 60
+    while text not in seen:
+        if time.time() > end: sys.exit(f"no {text!r} in {seen!r}")
+        if select.select([fd], [], [], 0.1)[0]: seen += os.read(fd, 4096)
+    seen = seen[seen.index(text) + len(text):]
+
+until(b":/> ")
+for line in sys.stdin.buffer.read().splitlines():
+    os.write(fd, line + b"\n")
+    until(b"\r\n")  # the next prompt is the one after this line
+    until(b":/> ")
+os.write(fd, b"exit\n")
+_, status = os.waitpid(pid, 0)
+sys.exit(os.waitstatus_to_exitcode(status))
+PY
+# typed LOCALE LINES: what a person types whose terminal has this locale.
+typed() {
+  printf '%b\n' "$2" | env -u LC_ALL -u LC_CTYPE LANG="$1" python3 typist.py "$HOMEFS_BIN" shell -s 127.0.0.1 \
+    -P "$E2E_PORT" -u alice --password-file secrets/alice --accept-new-server || fail "the typist is not content"
+}
+for locale in C C.UTF-8 no_SUCH; do
+  mkdir -p "$home/zz"
+  touch "$home/zz/a" "$home/zz/b" "$home/zz/üa" "$home/zz/€b" "$home/zz/𝄞c"
+  # Lone and cut sequences, Latin-1, a control character that is a key with Meta.
+  typed "$locale" "rm zz/\xff*\nrm zz/\xc3*\nrm zz/\xe2\x82*\nrm zz/\xfc*\nrm zz/\xf0\x9d\x84*\nrm zz/\xc2\x85*"
+  assert_eq "$(cd "$home/zz" && echo *)" "a b üa €b 𝄞c" "with LANG=$locale"
+  typed "$locale" 'rm zz/ü*\nmkdir zz/für'
+  assert_eq "$(cd "$home/zz" && echo *)" "a b für €b 𝄞c" "with LANG=$locale"
+  typed "$locale" 'rm zz/€*\nrm zz/𝄞\t'
+  assert_eq "$(cd "$home/zz" && echo *)" "a b für" "with LANG=$locale"
+  rmdir "$home/zz/für"
+done
+
 begin "Flags alone are a session at the prompt, as the older system's client had it"
 assert_contains "$(echo pwd | "$HOMEFS_BIN" -s 127.0.0.1 -P "$E2E_PORT" -u alice -p "$(cat secrets/alice)" 2>/dev/null)" /
 
