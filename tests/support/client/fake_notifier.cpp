@@ -1,0 +1,57 @@
+#include "tests/support/client/fake_notifier.h"
+
+#include <algorithm>
+
+namespace homefs::test {
+
+bool FakeNotifier::was_told(const Notice& notice) const {
+  return std::ranges::find(told_, notice) != told_.end();
+}
+
+void FakeNotifier::push(std::deque<Queued>& queue, Notice notice) {
+  queue.push_back({.notice = std::move(notice), .done = {}});
+  if (!is_holding_) deliver_all();
+}
+
+bool FakeNotifier::deliver(std::deque<Queued>& queue) {
+  if (queue.empty()) return false;
+  Queued first = std::move(queue.front());
+  queue.pop_front();
+  if (first.done) {
+    first.done();
+    return true;
+  }
+  told_.push_back(first.notice);
+  if (kernel_) kernel_(first.notice);
+  return true;
+}
+
+bool FakeNotifier::deliver_one() { return deliver(queue_); }
+
+bool FakeNotifier::deliver_name() { return deliver(names_); }
+
+void FakeNotifier::deliver_all() {
+  while (deliver_one() || deliver_name()) {
+  }
+}
+
+void FakeNotifier::invalidate_attributes(NodeId node) {
+  push(queue_, {Notice::Kind::kAttributes, node, {}});
+}
+
+void FakeNotifier::invalidate_data(NodeId node) { push(queue_, {Notice::Kind::kData, node, {}}); }
+
+void FakeNotifier::invalidate_entry(NodeId parent, std::string name) {
+  push(names_, {Notice::Kind::kEntry, parent, std::move(name)});
+}
+
+void FakeNotifier::invalidate_all_entries() {
+  push(queue_, {Notice::Kind::kAllEntries, kNoNode, {}});
+}
+
+void FakeNotifier::when_told(std::move_only_function<void()> done) {
+  if (queue_.empty()) return done();
+  queue_.push_back({.notice = {}, .done = std::move(done)});
+}
+
+}  // namespace homefs::test

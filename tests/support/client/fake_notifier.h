@@ -1,0 +1,66 @@
+// FakeNotifier: a KernelNotifier that writes down what the kernel is told, and tells it to whoever
+// plays the kernel: at once, or when the test says so. As Notifier it has two queues: one for
+// single names, which nobody waits for, and one for all else.
+//
+// Owner: the test. Executor: the test's thread. Blocks: never.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "fusefs/kernel_notifier.h"
+
+namespace homefs::test {
+
+struct Notice {
+  enum class Kind { kAttributes, kData, kEntry, kAllEntries };
+  Kind kind{};
+  NodeId node{};  ///< of kEntry: the folder
+  std::string name;
+  bool operator==(const Notice&) const = default;
+};
+
+class FakeNotifier final : public KernelNotifier {
+ public:
+  /// Who is told. Without one notices are only written down.
+  void listen(std::function<void(const Notice&)> kernel) { kernel_ = std::move(kernel); }
+  /// From now on notices wait until they are delivered.
+  void hold(bool is_holding = true) { is_holding_ = is_holding; }
+
+  /// Delivers the oldest notice of a queue; false: there is none.
+  bool deliver_one();
+  bool deliver_name();
+  void deliver_all();
+  [[nodiscard]] bool has_waiting() const { return !queue_.empty(); }
+  [[nodiscard]] bool has_waiting_name() const { return !names_.empty(); }
+
+  /// All that was delivered.
+  [[nodiscard]] const std::vector<Notice>& told() const { return told_; }
+  [[nodiscard]] bool was_told(const Notice& notice) const;
+  void clear() { told_.clear(); }
+
+  // ---- KernelNotifier ----
+  void invalidate_attributes(NodeId node) override;
+  void invalidate_data(NodeId node) override;
+  void invalidate_entry(NodeId parent, std::string name) override;
+  void invalidate_all_entries() override;
+  void when_told(std::move_only_function<void()> done) override;
+
+ private:
+  struct Queued {
+    Notice notice;
+    std::move_only_function<void()> done;  // of when_told(): no notice then
+  };
+  void push(std::deque<Queued>& queue, Notice notice);
+  bool deliver(std::deque<Queued>& queue);
+
+  std::function<void(const Notice&)> kernel_;
+  std::deque<Queued> queue_;
+  std::deque<Queued> names_;
+  std::vector<Notice> told_;
+  bool is_holding_ = false;
+};
+
+}  // namespace homefs::test
