@@ -53,6 +53,8 @@ class GrantAccount {
 struct OpenFile {
   NodeId node{};
   bool is_writable = false;
+  bool is_direct = false;         ///< the kernel keeps no pages of what goes through it
+  std::uint64_t errors_seen = 0;  ///< see ErrorSequence
   ReadStream stream;
 };
 

@@ -8,6 +8,33 @@
 
 namespace homefs {
 
+/// Changes of a file's data that the server makes in sequence, which writes are not in: appends,
+/// truncations, copies. A write that comes later must not overtake them. Almost always none: the
+/// kernel lets one program at a time change a file, but a program that was interrupted is gone.
+class ChangesAtServer {
+ public:
+  using Wake = std::move_only_function<void()>;
+
+  void begin() { ++count_; }
+  /// Returns who waits, to be called without the lock.
+  [[nodiscard]] std::vector<Wake> end() {
+    HOMEFS_CHECK(count_ > 0);
+    if (--count_ > 0) return {};
+    return std::exchange(waiters_, {});
+  }
+  [[nodiscard]] bool is_any() const { return count_ > 0; }
+  /// `wake` is called when none is under way any more. False: there is none, and it is not kept.
+  bool when_over(Wake& wake) {
+    if (count_ == 0) return false;
+    waiters_.push_back(std::move(wake));
+    return true;
+  }
+
+ private:
+  std::uint32_t count_ = 0;
+  std::vector<Wake> waiters_;
+};
+
 /// Made when a file is first read or written through the mount, dropped at its last close.
 struct FileData {
   Timestamp last_write;            ///< our clock at the last write that is not acknowledged
@@ -17,10 +44,13 @@ struct FileData {
   bool keeps_written = false;      ///< `reads` holds what was written, for after the close
   WriteQueue writes;
   DeferredChange change;
+  ChangesAtServer at_server;
   ReadCache reads;
 
   /// The server does not have all that was done here yet.
-  [[nodiscard]] bool is_dirty() const { return writes.is_dirty() || change.is_pending(); }
+  [[nodiscard]] bool has_unsent() const { return writes.is_dirty() || change.is_pending(); }
+  /// It may not be dropped.
+  [[nodiscard]] bool is_dirty() const { return has_unsent() || at_server.is_any(); }
 };
 
 }  // namespace homefs

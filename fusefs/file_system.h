@@ -70,6 +70,17 @@ struct CreateOut {
   OpenOut open;
 };
 
+/// Where a write(2) goes, and what the kernel says about it.
+struct WriteTarget {
+  NodeId node{};
+  std::uint64_t handle = 0;
+  std::uint64_t offset = 0;  ///< of an append: what the kernel takes for the end of the file
+  bool is_append = false;    ///< O_APPEND
+  bool is_page = false;      ///< a page that was stored to through mmap(2); any handle of the file
+  bool is_synced = false;    ///< O_SYNC, RWF_SYNC
+  bool is_data_synced = false;  ///< O_DSYNC, RWF_DSYNC
+};
+
 /// A new file system object that is no regular file being opened.
 struct MakeRequest {
   NodeId parent{};
@@ -142,11 +153,10 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   /// Waits until a write need not wait for the data of earlier ones to leave.
   Task<> room_for(NodeId node);
   /// The data is taken over. Answered when it is buffered, or (over the grant, or shared) when the
-  /// server has taken it. Then call send_writes(), after the caller has been answered.
-  Task<Result<>> write(NodeId node, std::uint64_t offset, Slice data);
-  /// write() of a file opened with O_APPEND, at what the kernel takes for its end. While the home
-  /// is shared the server decides where the end is.
-  Task<Result<>> append(NodeId node, std::uint64_t offset, Slice data);
+  /// server has taken it, or has it on its disk where the kernel leaves O_SYNC to us. An append
+  /// goes to the end of the file, wherever the kernel believes that to be: while the home is shared
+  /// the server decides where it is. Then call send_writes(), after the caller has been answered.
+  Task<Result<>> write(WriteTarget to, Slice data);
   void send_writes(NodeId node);
   /// Sends the small writes that were held back to be joined by others; to be called every
   /// kHoldingTime or so.
@@ -155,12 +165,15 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   /// Likewise: tells the server of the numbers that nobody uses here any more. Another mount may
   /// have removed the files meanwhile, whose bytes wait for that.
   void send_waiting_forgets();
-  /// Waits until the server has all writes of the file, and reports the error of any that failed.
-  Task<Result<>> flush(NodeId node);
-  Task<Result<>> fsync(NodeId node, bool data_only);
-  Task<Result<std::uint64_t>> copy(CopyRequest request);
+  /// Waits until the server has all writes of the file, and reports what went wrong with them, as
+  /// far as the writable `handle` was not told. It is told again: close(2) is often not heard.
+  Task<Result<>> flush(NodeId node, std::uint64_t handle);
+  /// Of a folder `handle` is 0. An error is told to every handle of the file, each once.
+  Task<Result<>> fsync(NodeId node, std::uint64_t handle, bool data_only);
+  /// `handle` is of the target.
+  Task<Result<std::uint64_t>> copy(CopyRequest request, std::uint64_t handle);
   Task<Result<std::uint64_t>> seek(SeekRequest request);
-  Task<Result<>> fallocate(FallocateRequest request);
+  Task<Result<>> fallocate(FallocateRequest request, std::uint64_t handle);
 
   // Locks (file_system_locks.cpp).
   [[nodiscard]] FileLocks& locks() { return locks_; }
@@ -168,7 +181,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   Task<Result<>> set_lock(FileLock lock, std::uint64_t id);
   /// A close(2) by the owner `lock_owner`: as flush(), and it holds no record locks of the file any
   /// more.
-  Task<Result<>> close(NodeId node, std::uint64_t lock_owner);
+  Task<Result<>> close(NodeId node, std::uint64_t handle, std::uint64_t lock_owner);
   /// As release(), and the locks that go with the handle are dropped.
   void release_with_locks(std::uint64_t handle);
 
@@ -272,6 +285,8 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   Task<Result<SharedBuffer>> md5_xattr(NodeId node);
   std::optional<AttributesOut> defer(const SetattrRequest& change);
   Task<> send_deferred(SetattrRequest change);
+  Task<Result<AttributesOut>> set_size(SetattrRequest request);
+  Result<AttributesOut> attributes_of(NodeId node);
   /// The server has all writes and changes of now.
   Task<> drained(NodeId node);
   Task<> writes_drained(NodeId node);
@@ -282,8 +297,15 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   Task<> bind(std::vector<NodeId> nodes);
   static std::vector<NodeId> open_nodes(ClientState& state);
   Task<> begin_sharing(std::move_only_function<void()> acknowledge);
-  Result<> take_error(NodeId node);
-  WakeList drop_read_data(NodeId node);
+  static Result<> take_error(ClientState& state, Node& node, std::uint64_t handle);
+  Result<> show_error(NodeId node, std::uint64_t handle);
+  Task<Result<>> drained_and_told(NodeId node, std::uint64_t handle);
+  void note_sync_error(NodeId node, std::uint64_t handle, const Error& error);
+  static void end_use(ClientState& state, Node& node);
+  /// Around a change of the file's data that is no write: after the writes of before, and with no
+  /// later one, nor anything that was read, from before it.
+  Task<> begin_change_at_server(NodeId node);
+  void end_change_at_server(NodeId node);
   void send_forgets(bool at_once);
 
   // Data.
@@ -323,6 +345,30 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
     std::uint64_t bytes = 0;
     bool has_change = false;
   };
+  /// What became of a write, and what is left to be done without the lock.
+  struct TakenWrite {
+    enum class Kind {
+      kBuffered,  ///< it is in the queue
+      kWaits,     ///< likewise, or will be: the server has to answer first
+      kAtServer,  ///< an append whose end the server has to say
+      kBehind,    ///< something older has to be at the server first
+      kRefused,
+    };
+    Kind kind = Kind::kBuffered;
+    Result<> refusal;          ///< of kRefused
+    bool is_moved = false;     ///< it is not where the kernel believes
+    bool must_sync = false;    ///< and nobody but us does so
+    std::string started_path;  ///< of a file that begins to be written
+    std::uint64_t started_bytes = 0;
+    WakeList wake;
+  };
+  using WriteDone = Completion<Result<>>::Done;
+  TakenWrite take_write(const WriteTarget& to, Slice& data, WriteDone* done);
+  static TakenWrite::Kind kind_of(const ClientState& state, const Node& node, const WriteTarget& to,
+                                  std::uint64_t growth);
+  void tell_of(const WriteTarget& to, TakenWrite& taken);
+  Task<Result<>> append_at_server(NodeId node, Slice data);
+  Task<> older_changes_end(NodeId node);
   void send_segment(NodeId node, WriteQueue::Outgoing segment,
                     const std::optional<SetattrRequest>& then);
   void keep_written(ClientState& state, Node& node, const WriteQueue::Finished& finished,

@@ -62,9 +62,9 @@ Task<> FileSystem::send_deferred(SetattrRequest change) {
     wake = node->data->change.finish();
     if (!reply) {
       node->has_attributes = false;
-      node->data->writes.keep_error(reply.error());
+      node->data->writes.errors().add(reply.error());
     }
-    if (!node->is_dirty() && node->opens == 0) state->nodes.remove_if_unused(id);
+    end_use(*state, *node);
   }
   if (!reply) notifier_->invalidate_attributes(id);
   wake_all(std::move(wake));
@@ -73,21 +73,37 @@ Task<> FileSystem::send_deferred(SetattrRequest change) {
 Task<Result<AttributesOut>> FileSystem::setattr(SetattrRequest request) {
   if (std::optional<AttributesOut> deferred = defer(request)) co_return *deferred;
   const NodeId id = request.node;
-  // A write that comes after the change of size or times would undo it.
+  if ((request.which & kSetSize) != 0) co_return co_await set_size(request);
+  // A write that comes after the change of times would undo it.
   co_await drained(id);
   Call call = make_call(Op::kSetattr, {id}, request);
-  const bool has_size = (request.which & kSetSize) != 0;
-  if (Result<> held = has_size ? locks_.guard(id, call) : Result<>(); !held) {
-    co_return std::unexpected(held.error());
-  }
   Result<ChangeReply> reply = co_await ask<ChangeReply>(std::move(call));
   if (!reply) co_return std::unexpected(reply.error());
   changed(id, *reply);
-  if ((request.which & kSetSize) != 0) wake_all(drop_read_data(id));
+  co_return attributes_of(id);
+}
+
+Task<Result<AttributesOut>> FileSystem::set_size(SetattrRequest request) {
+  const NodeId id = request.node;
+  co_await begin_change_at_server(id);
+  Call call = make_call(Op::kSetattr, {id}, request);
+  Result<> held = locks_.guard(id, call);
+  if (!held) {
+    end_change_at_server(id);
+    co_return std::unexpected(held.error());
+  }
+  Result<ChangeReply> reply = co_await ask<ChangeReply>(std::move(call));
+  if (reply) changed(id, *reply);
+  end_change_at_server(id);
+  if (!reply) co_return std::unexpected(reply.error());
+  co_return attributes_of(id);
+}
+
+Result<AttributesOut> FileSystem::attributes_of(NodeId id) {
   auto state = state_.lock();
   Node* node = state->nodes.find(id);
-  if (node == nullptr) co_return fail(Status::kStale);
-  co_return AttributesOut{effective(*node), ttl(*state, *node)};
+  if (node == nullptr) return fail(Status::kStale);
+  return AttributesOut{effective(*node), ttl(*state, *node)};
 }
 
 Task<Result<>> FileSystem::setxattr(NodeId id, std::string name, Slice value, XattrMode mode) {

@@ -26,14 +26,20 @@ FileData& FileSystem::data_of(Node& node) {
 OpenOut FileSystem::open_node(ClientState& state, Node& node, int open_flags) {
   OpenOut out{.handle = state.next_handle++};
   const bool is_writable = (open_flags & O_ACCMODE) != O_RDONLY;
-  state.files.emplace(out.handle, OpenFile{.node = node.id, .is_writable = is_writable});
-  ++node.opens;
   // A write through the kernel's pages locks them until the server has answered, and the server's
-  // answer waits for other mounts, which may wait for our pages.
-  out.direct_io = state.is_shared && is_writable;
+  // answer waits for other mounts, which may wait for our pages. Where an append goes is not for
+  // the kernel to say: its pages would show it at the wrong place.
+  out.direct_io = is_writable && (state.is_shared || (open_flags & O_APPEND) != 0);
+  const std::uint64_t errors = node.data == nullptr ? 0 : node.data->writes.errors().seen_by_new();
+  state.files.emplace(out.handle, OpenFile{.node = node.id,
+                                           .is_writable = is_writable,
+                                           .is_direct = out.direct_io,
+                                           .errors_seen = errors});
+  ++node.opens;
   out.has_locks = locks_.has_record_locks(node.id);
   // With writes under way the kernel's pages are newer than any version that the server told.
-  out.keep_cache = node.is_dirty() || node.kernel_version == node.attributes.version;
+  const bool is_newer = node.data != nullptr && node.data->has_unsent();
+  out.keep_cache = is_newer || node.kernel_version == node.attributes.version;
   if (!out.keep_cache) node.kernel_version = node.attributes.version;
   return out;
 }
@@ -197,57 +203,102 @@ Task<> FileSystem::drain_all() {
   for (const NodeId id : dirty) co_await drained(id);
 }
 
-Result<> FileSystem::take_error(NodeId id) {
-  auto state = state_.lock();
-  Node* node = state->nodes.find(id);
-  if (node == nullptr || node->data == nullptr) return {};
-  std::optional<Error> error = node->data->writes.take_error();
+Result<> FileSystem::take_error(ClientState& state, Node& node, std::uint64_t handle) {
+  if (node.data == nullptr) return {};
+  const auto open = state.files.find(handle);
+  if (open == state.files.end()) return {};
+  std::optional<Error> error = node.data->writes.errors().take(open->second.errors_seen);
   if (error) return std::unexpected(std::move(*error));
   return {};
 }
 
-Task<Result<>> FileSystem::flush(NodeId id) {
-  co_await drained(id);
-  co_return take_error(id);
+Result<> FileSystem::show_error(NodeId id, std::uint64_t handle) {
+  auto state = state_.lock();
+  Node* node = state->nodes.find(id);
+  const auto open = state->files.find(handle);
+  if (node == nullptr || node->data == nullptr || open == state->files.end()) return {};
+  if (!open->second.is_writable) return {};
+  std::optional<Error> error = node->data->writes.errors().show(open->second.errors_seen);
+  if (error) return std::unexpected(std::move(*error));
+  return {};
 }
 
-Task<Result<>> FileSystem::fsync(NodeId id, bool data_only) {
-  Result<> flushed = co_await flush(id);
+Task<Result<>> FileSystem::drained_and_told(NodeId id, std::uint64_t handle) {
+  co_await drained(id);
+  auto state = state_.lock();
+  Node* node = state->nodes.find(id);
+  if (node == nullptr) co_return fail(Status::kStale);
+  co_return take_error(*state, *node, handle);
+}
+
+Task<Result<>> FileSystem::flush(NodeId id, std::uint64_t handle) {
+  co_await drained(id);
+  co_return show_error(id, handle);
+}
+
+Task<Result<>> FileSystem::fsync(NodeId id, std::uint64_t handle, bool data_only) {
+  Result<> result = co_await drained_and_told(id, handle);
   const std::uint64_t before = state_.lock()->unsynced.last_change();
-  if (flushed) {
+  if (result) {
     Call call = make_call(Op::kFsync, {id}, FsyncRequest{id, data_only});
     Result<EmptyMessage> reply = co_await ask<EmptyMessage>(std::move(call));
-    if (!reply) flushed = std::unexpected(reply.error());
+    if (!reply) result = std::unexpected(reply.error());
+    if (!reply) note_sync_error(id, handle, reply.error());
   }
-  auto state = state_.lock();
-  const Node* node = state->nodes.find(id);
-  if (node == nullptr) co_return flushed;
-  const InodeNumber inode = node->attributes.inode;
-  // The server, which has been started again meanwhile, has synced what is left.
-  const bool is_lost = state->unsynced.take_lost(inode);
-  if (flushed) state->unsynced.synced(inode, before);
-  if (flushed && is_lost) co_return fail(Status::kIoError, "the server has lost power");
-  co_return flushed;
+  bool is_lost = false;
+  {
+    auto state = state_.lock();
+    const Node* node = state->nodes.find(id);
+    if (node == nullptr) co_return result;
+    const InodeNumber inode = node->attributes.inode;
+    // The server, which has been started again meanwhile, has synced what is left.
+    is_lost = state->unsynced.take_lost(inode);
+    if (result) state->unsynced.synced(inode, before);
+  }
+  if (result && is_lost) {
+    result = fail(Status::kIoError, "the server has lost power");
+    note_sync_error(id, handle, result.error());
+  }
+  co_return result;
 }
 
-Task<Result<std::uint64_t>> FileSystem::copy(CopyRequest request) {
-  Result<> flushed = co_await flush(request.source);
-  if (flushed) flushed = co_await flush(request.target);
-  if (!flushed) co_return std::unexpected(flushed.error());
-  request.length = std::min(request.length, kCopyBytesMax);  // the caller asks again for the rest
+// The server tells each mount once that its disk has failed. Here everybody who has the file open
+// is told, as by a local disk; who asked knows it.
+void FileSystem::note_sync_error(NodeId id, std::uint64_t handle, const Error& error) {
+  const bool is_of_disk = error.status == Status::kIoError || error.status == Status::kNoSpace ||
+                          error.status == Status::kOverQuota;
+  auto state = state_.lock();
+  Node* node = state->nodes.find(id);
+  const auto open = state->files.find(handle);
+  if (!is_of_disk || node == nullptr || open == state->files.end()) return;
+  ErrorSequence& errors = data_of(*node).writes.errors();
+  errors.add(error);
+  (void)errors.take(open->second.errors_seen);
+}
+
+Task<Result<std::uint64_t>> FileSystem::copy(CopyRequest request, std::uint64_t handle) {
   const NodeId target = request.target;
+  co_await drained(request.source);
+  Result<> told = co_await drained_and_told(target, handle);
+  if (!told) co_return std::unexpected(told.error());
+  request.length = std::min(request.length, kCopyBytesMax);  // the caller asks again for the rest
+  co_await begin_change_at_server(target);
   Call call = make_call(Op::kCopy, {request.source, target}, request);
-  if (Result<> held = locks_.guard(target, call); !held) co_return std::unexpected(held.error());
+  Result<> held = locks_.guard(target, call);
+  if (!held) {
+    end_change_at_server(target);
+    co_return std::unexpected(held.error());
+  }
   Result<CopyReply> reply = co_await ask<CopyReply>(std::move(call));
+  if (reply) changed(target, ChangeReply{reply->attributes, reply->grant});
+  end_change_at_server(target);
   if (!reply) co_return std::unexpected(reply.error());
-  changed(target, ChangeReply{reply->attributes, reply->grant});
-  wake_all(drop_read_data(target));
   co_return reply->length;
 }
 
+// What went wrong with the data is for who writes it, not for who looks where there is some.
 Task<Result<std::uint64_t>> FileSystem::seek(SeekRequest request) {
-  Result<> flushed = co_await flush(request.node);
-  if (!flushed) co_return std::unexpected(flushed.error());
+  co_await drained(request.node);
   {
     // As many blocks as it needs: it has no holes that anybody has to be told of.
     auto state = state_.lock();
@@ -265,16 +316,21 @@ Task<Result<std::uint64_t>> FileSystem::seek(SeekRequest request) {
   co_return reply->offset;
 }
 
-Task<Result<>> FileSystem::fallocate(FallocateRequest request) {
+Task<Result<>> FileSystem::fallocate(FallocateRequest request, std::uint64_t handle) {
   const NodeId id = request.node;
-  Result<> flushed = co_await flush(id);
-  if (!flushed) co_return flushed;
+  Result<> told = co_await drained_and_told(id, handle);
+  if (!told) co_return told;
+  co_await begin_change_at_server(id);
   Call call = make_call(Op::kFallocate, {id}, request);
-  if (Result<> held = locks_.guard(id, call); !held) co_return held;
+  Result<> held = locks_.guard(id, call);
+  if (!held) {
+    end_change_at_server(id);
+    co_return held;
+  }
   Result<ChangeReply> reply = co_await ask<ChangeReply>(std::move(call));
+  if (reply) changed(id, *reply);
+  end_change_at_server(id);
   if (!reply) co_return std::unexpected(reply.error());
-  changed(id, *reply);
-  wake_all(drop_read_data(id));
   co_return Result<>();
 }
 

@@ -33,8 +33,8 @@ Task<Result<>> FileSystem::set_lock(FileLock lock, std::uint64_t id) {
   co_return result;
 }
 
-Task<Result<>> FileSystem::close(NodeId id, std::uint64_t lock_owner) {
-  Result<> flushed = co_await flush(id);
+Task<Result<>> FileSystem::close(NodeId id, std::uint64_t handle, std::uint64_t lock_owner) {
+  Result<> flushed = co_await flush(id, handle);
   if (flushed) {
     auto state = state_.lock();
     Node* node = state->nodes.find(id);

@@ -71,7 +71,9 @@ Task<Result<>> FileSystem::fetch_planned(NodeId id, std::uint64_t offset, std::u
     {
       auto state = state_.lock();
       Node* node = state->nodes.find(id);
-      is_waiting = node->data != nullptr && node->data->reads.when_fetched(offset, count, done);
+      // Null: its program was interrupted, and has closed the file.
+      is_waiting = node != nullptr && node->data != nullptr &&
+                   node->data->reads.when_fetched(offset, count, done);
     }
     for (const ReadCache::Fetch& missing : fetches) fetch(id, missing, 1);
     if (!is_waiting) done({});
@@ -146,12 +148,6 @@ void FileSystem::end_fetch(NodeId id, const ReadCache::Fetch& wanted, Result<Sli
     wake = node->data->reads.complete(wanted, std::move(data));
   }
   wake_all(std::move(wake));
-}
-
-WakeList FileSystem::drop_read_data(NodeId id) {
-  auto state = state_.lock();
-  Node* node = state->nodes.find(id);
-  return node == nullptr || node->data == nullptr ? WakeList() : node->data->reads.clear();
 }
 
 }  // namespace homefs

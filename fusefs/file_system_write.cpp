@@ -43,90 +43,186 @@ Task<> FileSystem::room_for(NodeId id) {
   (void)co_await waiting;
 }
 
-Task<Result<>> FileSystem::write(NodeId id, std::uint64_t offset, Slice data) {
-  const std::size_t count = data.bytes.size();
-  if (count == 0) co_return Result<>();
-  const std::uint64_t end = offset + count;
-  const bool is_small = count <= kJoinableBytes;
-  co_await room_for(id);
-  if (has_deferred_change(id)) co_await drained(id);  // it is the older one
-  if (Result<> earlier = take_error(id); !earlier) co_return earlier;
-
-  std::string started_path;
-  std::uint64_t started_bytes = 0;
-  bool must_wait = false;
-  std::uint64_t growth = 0;
-  WakeList wake;
-  {
-    auto state = state_.lock();
-    Node* node = state->nodes.find(id);
-    if (node == nullptr) co_return fail(Status::kStale);
-    FileData& file = data_of(*node);
-    const std::uint64_t size = effective(*node).size;
-    growth = end > size ? end - size : 0;
-    // Shared: the other mounts see it from when the call returns.
-    must_wait = state->is_shared || !state->grant.covers(growth);
-    state->grant.take(growth);
-    state->dirty_bytes += count;
-    file.last_write = wall_clock_now();
-    file.was_closed = false;
-    if (!file.reads.is_empty()) wake = file.reads.clear();
-    if (!file.is_streaming_up) {
-      file.is_streaming_up = true;
-      started_path = path_of(*state, *node);
-      started_bytes = end;
+Task<Result<>> FileSystem::write(WriteTarget to, Slice data) {
+  if (data.bytes.empty()) co_return Result<>();
+  while (true) {
+    co_await room_for(to.node);
+    Result<> result;
+    TakenWrite taken = take_write(to, data, nullptr);
+    if (taken.kind == TakenWrite::Kind::kWaits) {
+      // The server decides (over the grant), or the other mounts have to see it.
+      Completion<Result<>> waiting([&](WriteDone done) {
+        taken = take_write(to, data, &done);
+        tell_of(to, taken);
+        if (done) {
+          done({});
+        } else {
+          send_writes(to.node);
+        }
+      });
+      result = co_await waiting;
+    } else {
+      tell_of(to, taken);
     }
-    if (!must_wait) {
-      const bool is_joined = is_small && file.writes.join(offset, data.bytes, growth);
-      if (!is_joined) {
-        // A small write would hold a whole request's buffer (1 MiB): copy it out.
-        file.writes.push(offset, is_small ? joinable_copy(data.bytes) : std::move(data), growth,
-                         is_small);
-        if (file.writes.is_holding()) state->held.push_back(id);
-      }
+    if (taken.kind == TakenWrite::Kind::kRefused) co_return std::move(taken.refusal);
+    if (taken.kind == TakenWrite::Kind::kBehind) {
+      co_await older_changes_end(to.node);
+      continue;
     }
+    if (taken.kind == TakenWrite::Kind::kAtServer) {
+      Result<> appended = co_await append_at_server(to.node, data);
+      result = std::move(appended);
+    }
+    if (!result || !taken.must_sync) co_return result;
+    Result<> synced = co_await fsync(to.node, to.handle, !to.is_synced);
+    co_return synced;
   }
-  wake_all(std::move(wake));
-  if (!started_path.empty()) {
-    transfers_->on_started(id, TransferDirection::kUp, started_path, started_bytes);
-  }
-  if (!must_wait) co_return Result<>();
-
-  // Over the grant: the server decides, and write(2) hears of it. `data` was not moved then.
-  // NOLINTNEXTLINE(bugprone-use-after-move)
-  Completion<Result<>> waiting([&](Completion<Result<>>::Done done) {
-    {
-      auto state = state_.lock();
-      Node* node = state->nodes.find(id);
-      HOMEFS_CHECK(node != nullptr);
-      WriteSegment& segment = data_of(*node).writes.push(
-          offset, is_small ? joinable_copy(data.bytes) : std::move(data), growth, false);
-      segment.waiters.push_back(std::move(done));
-    }
-    send_writes(id);
-  });
-  co_return co_await waiting;
 }
 
-Task<Result<>> FileSystem::append(NodeId id, std::uint64_t offset, Slice data) {
-  if (data.bytes.empty() || !state_.lock()->is_shared) {
-    co_return co_await write(id, offset, std::move(data));
+FileSystem::TakenWrite::Kind FileSystem::kind_of(const ClientState& state, const Node& node,
+                                                 const WriteTarget& to, std::uint64_t growth) {
+  using Kind = TakenWrite::Kind;
+  const bool is_known_end =
+      !state.is_shared && node.has_attributes && !node.data->at_server.is_any();
+  if (node.data->change.is_pending()) return Kind::kBehind;
+  if (to.is_append && !is_known_end) return Kind::kAtServer;
+  if (node.data->at_server.is_any()) return Kind::kBehind;
+  // Of a size that another mount has changed nobody knows by how much it grows.
+  if (!is_known_end || !state.grant.covers(growth)) return Kind::kWaits;
+  return Kind::kBuffered;
+}
+
+// Decides where the write goes, and puts it there, under one lock: a read that came in between
+// would fetch what is about to be overwritten, and keep it. What has to wait is put there only with
+// `done`, which is taken then.
+FileSystem::TakenWrite FileSystem::take_write(const WriteTarget& to, Slice& data, WriteDone* done) {
+  const std::size_t count = data.bytes.size();
+  TakenWrite taken;
+  auto state = state_.lock();
+  Node* node = state->nodes.find(to.node);
+  if (node == nullptr) taken.refusal = fail(Status::kStale);
+  // The kernel writes a page back on behalf of nobody, and keeps an error itself.
+  if (node != nullptr && !to.is_page) taken.refusal = take_error(*state, *node, to.handle);
+  if (!taken.refusal) {
+    taken.kind = TakenWrite::Kind::kRefused;
+    return taken;
   }
-  Result<> flushed = co_await flush(id);
-  if (!flushed) co_return flushed;
+  FileData& file = data_of(*node);
+  const std::uint64_t size = effective(*node).size;
+  const std::uint64_t offset = to.is_append ? size : to.offset;
+  const std::uint64_t end = offset + count;
+  // Too much rather than too little, where the size is not known.
+  const std::uint64_t growth = !node->has_attributes ? end : end > size ? end - size : 0;
+  taken.kind = kind_of(*state, *node, to, growth);
+  if (to.is_synced || to.is_data_synced) {
+    const auto open = state->files.find(to.handle);
+    taken.must_sync = open != state->files.end() && open->second.is_direct;
+  }
+  const bool waits = taken.kind == TakenWrite::Kind::kWaits;
+  if (waits ? done == nullptr : taken.kind != TakenWrite::Kind::kBuffered) return taken;
+
+  taken.is_moved = to.is_append && offset != to.offset;
+  state->grant.take(growth);
+  state->dirty_bytes += count;
+  file.last_write = wall_clock_now();
+  file.was_closed = false;
+  if (!file.reads.is_empty()) taken.wake = file.reads.clear();
+  if (!file.is_streaming_up) {
+    file.is_streaming_up = true;
+    taken.started_path = path_of(*state, *node);
+    taken.started_bytes = end;
+  }
+  const bool is_small = count <= kJoinableBytes;
+  const bool may_join = is_small && !waits;
+  if (may_join && file.writes.join(offset, data.bytes, growth, to.is_append)) return taken;
+  // A small write would hold a whole request's buffer (1 MiB): copy it out.
+  WriteSegment& segment =
+      file.writes.push(offset, is_small ? joinable_copy(data.bytes) : std::move(data), growth,
+                       may_join, to.is_append);
+  if (waits) segment.waiters.push_back(std::exchange(*done, {}));
+  if (file.writes.is_holding()) state->held.push_back(to.node);
+  return taken;
+}
+
+void FileSystem::tell_of(const WriteTarget& to, TakenWrite& taken) {
+  wake_all(std::exchange(taken.wake, {}));
+  if (!taken.started_path.empty()) {
+    transfers_->on_started(to.node, TransferDirection::kUp, taken.started_path,
+                           taken.started_bytes);
+  }
+  if (taken.is_moved) notifier_->invalidate_data(to.node);
+}
+
+Task<Result<>> FileSystem::append_at_server(NodeId id, Slice data) {
+  co_await begin_change_at_server(id);
   AppendRequest request{.node = id};
   request.digests.resize(piece_count(0, data.bytes.size()));
   md5_pieces(0, data.bytes, request.digests);
   Call call = make_call(Op::kAppend, {id}, request);
   call.payload.push_back(std::move(data));
-  if (Result<> held = locks_.guard(id, call); !held) co_return held;
+  if (Result<> held = locks_.guard(id, call); !held) {
+    end_change_at_server(id);
+    co_return held;
+  }
   Result<AppendReply> reply = co_await ask<AppendReply>(std::move(call));
+  if (reply) changed(id, ChangeReply{reply->attributes, reply->grant});
+  end_change_at_server(id);
   if (!reply) co_return std::unexpected(reply.error());
-  changed(id, ChangeReply{reply->attributes, reply->grant});
-  wake_all(drop_read_data(id));
   notifier_->invalidate_data(id);  // it is not where the kernel believes
   co_return Result<>();
 }
+
+// ---- Beside changes that are no writes ---------------------------------------------------------
+
+// What is under way then is older than any write that comes, and newer than those of before. Again
+// and again, as a write may have come while the last ones left.
+Task<> FileSystem::begin_change_at_server(NodeId id) {
+  while (true) {
+    co_await drained(id);
+    auto state = state_.lock();
+    Node* node = state->nodes.find(id);
+    if (node == nullptr) co_return;
+    if (node->data != nullptr && node->data->writes.is_dirty()) continue;
+    data_of(*node).at_server.begin();
+    co_return;
+  }
+}
+
+void FileSystem::end_change_at_server(NodeId id) {
+  WakeList wake;
+  {
+    auto state = state_.lock();
+    Node* node = state->nodes.find(id);
+    if (node == nullptr) return;  // since begin_change_at_server()
+    wake = node->data->reads.clear();
+    std::ranges::move(node->data->at_server.end(), std::back_inserter(wake));
+    end_use(*state, *node);
+  }
+  wake_all(std::move(wake));
+}
+
+Task<> FileSystem::older_changes_end(NodeId id) {
+  co_await drained(id);
+  Completion<bool> over([this, id](Completion<bool>::Done done) {
+    std::move_only_function<void()> wake = [done = std::move(done)]() mutable { done(true); };
+    {
+      auto state = state_.lock();
+      Node* node = state->nodes.find(id);
+      if (node != nullptr && node->data != nullptr && node->data->at_server.when_over(wake)) return;
+    }
+    wake();
+  });
+  (void)co_await over;
+}
+
+// Drops what nobody needs any more of a file that is not open.
+void FileSystem::end_use(ClientState& state, Node& node) {
+  if (node.opens > 0 || node.is_dirty()) return;
+  if (node.data != nullptr && node.data->reads.is_empty()) node.data.reset();
+  state.nodes.remove_if_unused(node.id);
+}
+
+// ---- To the server -----------------------------------------------------------------------------
 
 void FileSystem::send_writes(NodeId id) {
   while (true) {
@@ -234,7 +330,7 @@ void FileSystem::written(NodeId id, const SentWrite& sent, Result<InFrame> reply
       // Told of once; also after the last close, which believed that all was well.
       is_failed_now = std::exchange(node->data->is_streaming_up, false) || node->opens == 0;
     }
-    if (!node->is_dirty() && node->opens == 0) state->nodes.remove_if_unused(id);
+    end_use(*state, *node);
   }
   if (result) {
     transfers_->on_verified(id, TransferDirection::kUp, sent.bytes);

@@ -105,7 +105,7 @@ void on_releasedir(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
 
 void on_fsyncdir(fuse_req_t request, fuse_ino_t node, int data_only, fuse_file_info*) {
   FuseOps& ops = ops_of(request);
-  ops.spawn(reply_done(request, ops.files().fsync(NodeId{node}, data_only != 0)));
+  ops.spawn(reply_done(request, ops.files().fsync(NodeId{node}, /*handle=*/0, data_only != 0)));
 }
 
 }  // namespace

@@ -255,6 +255,34 @@ Task<> write_and_send(FileSystem& files, fuse_req_t request, NodeId node, std::s
   }
 }
 
+// The flags that the kernel sends with each WRITE are those of the descriptor at the time of the
+// call, fcntl(F_SETFL) included, and those of the call:
+//
+//   O_APPEND         the data goes to the end; opened with it, the file has no pages (open_node())
+//   O_DSYNC, O_SYNC  also RWF_DSYNC, RWF_SYNC, `sync` of the mount and chattr +S: the kernel sends
+//   an
+//                    FSYNC itself, except for files that it writes to without pages
+//   O_DIRECT         nothing to do: the kernel sees to its pages
+//   FUSE_WRITE_CACHE a page that was stored to through mmap(2): `writepage`; the flags, the handle
+//   and
+//                    the caller are those of anybody who has the file open for writing
+//   FUSE_WRITE_KILL_SUIDGID  see FuseSession::write_kills_privileges()
+//
+// Not sent: RWF_APPEND (the kernel has applied it, with the size that it knows) and RWF_HIPRI (a
+// hint). O_TRUNC comes as a change of size. O_NONBLOCK and O_NOATIME mean nothing here: files never
+// block for readiness, and reading changes no time. The kernel itself refuses RWF_NOWAIT,
+// RWF_ATOMIC and RWF_DONTCACHE.
+WriteTarget write_target(NodeId node, std::uint64_t offset, const fuse_file_info& info) {
+  const bool is_page = info.writepage != 0;
+  return {.node = node,
+          .handle = info.fh,
+          .offset = offset,
+          .is_append = !is_page && (info.flags & O_APPEND) != 0,
+          .is_page = is_page,
+          .is_synced = !is_page && (info.flags & O_SYNC) == O_SYNC,
+          .is_data_synced = !is_page && (info.flags & O_DSYNC) != 0};
+}
+
 void on_write(fuse_req_t request, fuse_ino_t node, const char* bytes, std::size_t count,
               off_t offset, fuse_file_info* info) {
   if (refuse_lost(request, info)) return;
@@ -262,9 +290,8 @@ void on_write(fuse_req_t request, fuse_ino_t node, const char* bytes, std::size_
   const Slice data{FuseSession::current_request(), std::as_bytes(std::span(bytes, count))};
   FileSystem& files = files_of(request);
   const NodeId id = node_of(node);
-  const auto at = static_cast<std::uint64_t>(offset);
-  Task<Result<>> work =
-      (info->flags & O_APPEND) != 0 ? files.append(id, at, data) : files.write(id, at, data);
+  const WriteTarget to = write_target(id, static_cast<std::uint64_t>(offset), *info);
+  Task<Result<>> work = files.write(to, data);
   const bool kills = FuseSession::write_kills_privileges();
   Task<Result<>> whole =
       kills ? write_without_privileges(files, id, std::move(work)) : std::move(work);
@@ -273,7 +300,7 @@ void on_write(fuse_req_t request, fuse_ino_t node, const char* bytes, std::size_
 
 void on_flush(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
   ops_of(request).spawn(
-      reply_flush(request, files_of(request).close(node_of(node), info->lock_owner)));
+      reply_flush(request, files_of(request).close(node_of(node), info->fh, info->lock_owner)));
 }
 
 void on_release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
@@ -284,11 +311,11 @@ void on_release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
 void on_fsync(fuse_req_t request, fuse_ino_t node, int data_only, fuse_file_info* info) {
   if (refuse_lost(request, info)) return;
   ops_of(request).spawn(
-      reply_done(request, files_of(request).fsync(node_of(node), data_only != 0)));
+      reply_done(request, files_of(request).fsync(node_of(node), info->fh, data_only != 0)));
 }
 
 void on_fallocate(fuse_req_t request, fuse_ino_t node, int mode, off_t offset, off_t length,
-                  fuse_file_info*) {
+                  fuse_file_info* info) {
   FallocateRequest allocate{.node = node_of(node),
                             .offset = static_cast<std::uint64_t>(offset),
                             .length = static_cast<std::uint64_t>(length)};
@@ -312,19 +339,19 @@ void on_fallocate(fuse_req_t request, fuse_ino_t node, int mode, off_t offset, o
       fuse_reply_err(request, EOPNOTSUPP);
       return;
   }
-  ops_of(request).spawn(reply_done(request, files_of(request).fallocate(allocate)));
+  ops_of(request).spawn(reply_done(request, files_of(request).fallocate(allocate, info->fh)));
 }
 
 // NOLINTNEXTLINE(readability-function-size): as libfuse calls it
 void on_copy_file_range(fuse_req_t request, fuse_ino_t source, off_t source_offset, fuse_file_info*,
-                        fuse_ino_t target, off_t target_offset, fuse_file_info*, std::size_t length,
-                        int) {
+                        fuse_ino_t target, off_t target_offset, fuse_file_info* target_info,
+                        std::size_t length, int) {
   CopyRequest copy{.source = node_of(source),
                    .source_offset = static_cast<std::uint64_t>(source_offset),
                    .target = node_of(target),
                    .target_offset = static_cast<std::uint64_t>(target_offset),
                    .length = length};
-  ops_of(request).spawn(reply_count(request, files_of(request).copy(copy)));
+  ops_of(request).spawn(reply_count(request, files_of(request).copy(copy, target_info->fh)));
 }
 
 void on_lseek(fuse_req_t request, fuse_ino_t node, off_t offset, int whence, fuse_file_info*) {

@@ -31,9 +31,7 @@ fuse_file_info open_info(const OpenOut& open, int flags) {
   // Nothing was written through a handle that only reads: its close needs no answer, but for those
   // who lose their locks by it.
   info.noflush = (flags & O_ACCMODE) == O_RDONLY && !open.has_locks ? 1 : 0;
-  // Where an append goes is not for the kernel to say: its pages would show it at the wrong place.
-  const bool is_append = (flags & O_APPEND) != 0 && (flags & O_ACCMODE) != O_RDONLY;
-  info.direct_io = open.direct_io || is_append ? 1 : 0;
+  info.direct_io = open.direct_io ? 1 : 0;
   return info;
 }
 

@@ -17,14 +17,14 @@ bool WriteQueue::overlaps(std::uint64_t offset, std::uint64_t length) const {
   });
 }
 
-bool WriteQueue::join(std::uint64_t offset, std::span<const std::byte> bytes,
-                      std::uint64_t growth) {
+bool WriteQueue::join(std::uint64_t offset, std::span<const std::byte> bytes, std::uint64_t growth,
+                      bool is_append) {
   if (segments_.empty()) return false;
   WriteSegment& last = segments_.back();
   const std::size_t filled = last.data.bytes.size();
   const std::size_t joined = filled + bytes.size();
   if (last.is_sent || !last.is_joinable || !last.waiters.empty() || last.end() != offset ||
-      joined > kJoinedBytesMax) {
+      last.is_append != is_append || joined > kJoinedBytesMax) {
     return false;
   }
   if (joined > last.data.owner->capacity()) {
@@ -42,7 +42,7 @@ bool WriteQueue::join(std::uint64_t offset, std::span<const std::byte> bytes,
 }
 
 WriteSegment& WriteQueue::push(std::uint64_t offset, Slice data, std::uint64_t growth,
-                               bool is_joinable) {
+                               bool is_joinable, bool is_append) {
   HOMEFS_CHECK(!data.bytes.empty());
   bytes_ += data.bytes.size();
   WriteSegment& segment = segments_.emplace_back();
@@ -51,6 +51,7 @@ WriteSegment& WriteQueue::push(std::uint64_t offset, Slice data, std::uint64_t g
   segment.data = std::move(data);
   segment.growth = growth;
   segment.is_joinable = is_joinable;
+  segment.is_append = is_append;
   return segment;
 }
 
@@ -78,7 +79,11 @@ std::optional<WriteQueue::Outgoing> WriteQueue::next_to_send() {
     if (is_blocked) return std::nullopt;
     candidate->is_sent = true;
     ++sent_;
-    return Outgoing{candidate->number, candidate->offset, candidate->data, segments_.size() == 1};
+    return Outgoing{.number = candidate->number,
+                    .offset = candidate->offset,
+                    .data = candidate->data,
+                    .is_alone = segments_.size() == 1,
+                    .is_append = candidate->is_append};
   }
   return std::nullopt;
 }
@@ -89,7 +94,7 @@ WriteQueue::Finished WriteQueue::finish(std::uint64_t number, const Result<>& re
   HOMEFS_CHECK(found != segments_.end() && found->is_sent);
   Finished finished{
       .growth = found->growth, .offset = found->offset, .data = found->data, .wake = {}};
-  if (!result && found->waiters.empty()) keep_error(result.error());
+  if (!result && found->waiters.empty()) errors_.add(result.error());
   for (auto& waiter : found->waiters) {
     finished.wake.push_back([waiter = std::move(waiter), result]() mutable { waiter(result); });
   }
@@ -111,11 +116,5 @@ bool WriteQueue::when_drained(std::move_only_function<void()>& wake) {
   drain_waiters_.push_back({segments_.back().number, std::move(wake)});
   return true;
 }
-
-void WriteQueue::keep_error(const Error& error) {
-  if (!error_) error_ = error;
-}
-
-std::optional<Error> WriteQueue::take_error() { return std::exchange(error_, std::nullopt); }
 
 }  // namespace homefs

@@ -3,8 +3,8 @@
 // Segments are sent in the background, several at once; two that overlap are never under way
 // together, so the server's order of arrival does not matter. Small writes that follow each other
 // are joined: the last segment is held back until it is full, somebody waits for it, or
-// stop_holding() says that it has been long enough. An error stays until it is reported by write,
-// fsync or close.
+// stop_holding() says that it has been long enough. An error stays until everybody who has the file
+// open was told of it.
 //
 // Pure state: it sends nothing itself. Owner: FileData. Executor: whoever holds the state's lock.
 // Blocks: never.
@@ -17,6 +17,7 @@
 #include <span>
 #include <vector>
 
+#include "fusefs/error_sequence.h"
 #include "protocol/buffer.h"
 #include "protocol/result.h"
 
@@ -30,6 +31,7 @@ struct WriteSegment {
   std::uint64_t growth = 0;  ///< bytes by which it was seen to extend the file
   bool is_sent = false;
   bool is_joinable = false;  ///< its buffer is ours alone, so more can be put behind the data
+  bool is_append = false;    ///< of O_APPEND: `offset` is the end that we knew when it was written
   std::vector<std::move_only_function<void(Result<>)>> waiters;  ///< told of its own end
 
   [[nodiscard]] std::uint64_t end() const { return offset + data.bytes.size(); }
@@ -50,16 +52,19 @@ class WriteQueue {
 
   /// Appends the bytes to the last segment when they follow it, it is not sent and there is room.
   /// False: nothing was done, use push().
-  bool join(std::uint64_t offset, std::span<const std::byte> bytes, std::uint64_t growth);
+  bool join(std::uint64_t offset, std::span<const std::byte> bytes, std::uint64_t growth,
+            bool is_append = false);
   /// The reference is good until the next call.
-  WriteSegment& push(std::uint64_t offset, Slice data, std::uint64_t growth, bool is_joinable);
+  WriteSegment& push(std::uint64_t offset, Slice data, std::uint64_t growth, bool is_joinable,
+                     bool is_append = false);
 
   /// What one WRITE request needs.
   struct Outgoing {
     std::uint64_t number = 0;
     std::uint64_t offset = 0;
     Slice data;
-    bool is_alone = false;  ///< no other write of the file waits or is under way
+    bool is_alone = false;   ///< no other write of the file waits or is under way
+    bool is_append = false;  ///< see WriteSegment
   };
   /// The next segment that may be sent now, marked as sent; nothing when there is none.
   std::optional<Outgoing> next_to_send();
@@ -74,18 +79,16 @@ class WriteQueue {
     Slice data;
     std::vector<std::move_only_function<void()>> wake;  ///< to be called without the lock
   };
-  /// The server has answered for segment `number`. An error becomes the sticky one, unless the
-  /// writer of the segment itself waits for it.
+  /// The server has answered for segment `number`. An error is kept, unless the writer of the
+  /// segment itself waits for it.
   Finished finish(std::uint64_t number, const Result<>& result);
 
   /// `wake` is called when every write that is in the queue now is answered for. False: there is
   /// none, and `wake` is not kept.
   bool when_drained(std::move_only_function<void()>& wake);
 
-  /// Something else about the file failed that nobody waited for.
-  void keep_error(const Error& error);
-  /// The error that nobody was told of yet; forgotten by this.
-  std::optional<Error> take_error();
+  /// What failed about the file that nobody waited for.
+  [[nodiscard]] ErrorSequence& errors() { return errors_; }
 
  private:
   struct DrainWaiter {
@@ -95,7 +98,7 @@ class WriteQueue {
 
   std::deque<WriteSegment> segments_;  // by number
   std::vector<DrainWaiter> drain_waiters_;
-  std::optional<Error> error_;
+  ErrorSequence errors_;
   std::size_t bytes_ = 0;
   std::size_t sent_ = 0;
   std::uint64_t next_number_ = 1;

@@ -190,9 +190,10 @@ class Client {
     }
     auto buffer = std::make_shared<Buffer>(text.size());
     std::ranges::copy(std::as_bytes(std::span(text)), buffer->writable().begin());
-    auto written = rig_.wait(rig_.files().write(node, offset, slice_of(buffer)));
+    auto written = rig_.wait(
+        rig_.files().write({.node = node, .handle = handle, .offset = offset}, slice_of(buffer)));
     rig_.files().send_writes(node);
-    auto flushed = rig_.wait(rig_.files().flush(node));
+    auto flushed = rig_.wait(rig_.files().flush(node, handle));
     rig_.files().release(handle);
     if (!written) return errno_of(written.error().status);
     return flushed ? 0 : errno_of(flushed.error().status);

@@ -78,10 +78,40 @@ TEST(WriteQueue, KeepsAnErrorUntilItIsTaken) {
   queue.push(0, bytes_of(4), 4, false);
   (void)queue.next_to_send();
   (void)queue.finish(1, fail(Status::kNoSpace));
-  const auto error = queue.take_error();
+  std::uint64_t seen = 0;
+  EXPECT_TRUE(queue.errors().show(seen)) << "shown, and not taken";
+  const auto error = queue.errors().take(seen);
   ASSERT_TRUE(error);
   EXPECT_EQ(error->status, Status::kNoSpace);
-  EXPECT_FALSE(queue.take_error()) << "reported once";
+  EXPECT_FALSE(queue.errors().take(seen)) << "reported once";
+  std::uint64_t other = 0;
+  EXPECT_TRUE(queue.errors().take(other)) << "and once to everybody else";
+}
+
+TEST(ErrorSequence, TellsANewOneOfAnErrorThatNobodyKnows) {
+  ErrorSequence errors;
+  EXPECT_EQ(errors.seen_by_new(), 0u);
+  errors.add({Status::kNoSpace, ""});
+  std::uint64_t first = errors.seen_by_new();
+  EXPECT_TRUE(errors.take(first));
+  std::uint64_t second = errors.seen_by_new();
+  EXPECT_FALSE(errors.take(second)) << "it was told before";
+  errors.add({Status::kIoError, ""});
+  EXPECT_EQ(errors.take(first)->status, Status::kIoError);
+  EXPECT_EQ(errors.take(second)->status, Status::kIoError);
+}
+
+TEST(WriteQueue, JoinsAppendsOnlyWithAppends) {
+  WriteQueue queue;
+  const Slice more = bytes_of(4);
+  queue.push(0, bytes_of(4), 4, true);
+  EXPECT_FALSE(queue.join(4, more.bytes, 4, true));
+  queue.push(4, bytes_of(4), 4, true, true);
+  EXPECT_TRUE(queue.join(8, more.bytes, 4, true));
+  EXPECT_FALSE(queue.join(12, more.bytes, 4));
+  queue.stop_holding();
+  EXPECT_FALSE(queue.next_to_send()->is_append);
+  EXPECT_TRUE(queue.next_to_send()->is_append);
 }
 
 TEST(WriteQueue, TellsTheErrorOnlyToTheWriterThatWaitsForIt) {
@@ -93,7 +123,8 @@ TEST(WriteQueue, TellsTheErrorOnlyToTheWriterThatWaitsForIt) {
   (void)queue.next_to_send();
   for (auto& wake : queue.finish(1, fail(Status::kOverQuota)).wake) wake();
   EXPECT_EQ(told, Status::kOverQuota);
-  EXPECT_FALSE(queue.take_error());
+  std::uint64_t seen = 0;
+  EXPECT_FALSE(queue.errors().take(seen));
 }
 
 TEST(WriteQueue, DrainWaitsForWhatWasThereAndNotForLaterWrites) {
