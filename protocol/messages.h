@@ -383,9 +383,12 @@ struct WriteRequest {
   std::vector<Md5Digest> digests;
   /// At most one change of the same node, not of its size; made when the data is written.
   std::vector<SetattrRequest> then;
+  /// Not 0: no write(2), but pages of a mapping that the kernel writes back at some time after the
+  /// stores. It had been told of other sessions' changes up to this order.
+  std::uint64_t page_order = 0;
   bool operator==(const WriteRequest&) const = default;
   HOMEFS_FIELDS(&WriteRequest::node, &WriteRequest::offset, &WriteRequest::digests,
-                &WriteRequest::then)
+                &WriteRequest::then, &WriteRequest::page_order)
 };
 
 /// Data for the end of the file, wherever that is. Digests as if it was written at offset 0.
@@ -498,10 +501,11 @@ struct ModeEvent {
 struct Change {
   InodeNumber inode{};  ///< its attributes or data; a folder: its entries
   std::string name;  ///< the entry of the folder `inode` that came, went or was replaced; or empty
-  bool has_data = false;  ///< the contents of the file changed, not only attributes
-  InodeNumber target{};   ///< of an entry that came or was replaced: what it leads to; else 0
+  bool has_data = false;   ///< the contents of the file changed, not only attributes
+  InodeNumber target{};    ///< of an entry that came or was replaced: what it leads to; else 0
+  std::uint64_t size = 0;  ///< has_data: of the file, after it
   bool operator==(const Change&) const = default;
-  HOMEFS_FIELDS(&Change::inode, &Change::name, &Change::has_data, &Change::target)
+  HOMEFS_FIELDS(&Change::inode, &Change::name, &Change::has_data, &Change::target, &Change::size)
 };
 
 struct ChangedEvent {

@@ -9,7 +9,11 @@ namespace {
 Reply changed(HandlerContext& context, const Result<Attributes>& attributes, bool has_data) {
   if (!attributes) return error_reply(attributes.error());
   Reply reply = reply_with(ChangeReply{.attributes = *attributes, .grant = context.grant.state()});
-  reply.changes = {{.inode = attributes->inode, .name = {}, .has_data = has_data}};
+  reply.changes = {{.inode = attributes->inode,
+                    .name = {},
+                    .has_data = has_data,
+                    .target = {},
+                    .size = has_data ? attributes->size : 0}};
   return reply;
 }
 

@@ -30,10 +30,14 @@ Result<void> check_data(std::uint64_t offset, Payload data, std::span<const Md5D
   return {};
 }
 
+Change data_of(InodeNumber inode, const Attributes& after) {
+  return {.inode = inode, .name = {}, .has_data = true, .target = {}, .size = after.size};
+}
+
 Reply data_changed(HandlerContext& context, const Result<Attributes>& attributes) {
   if (!attributes) return error_reply(attributes.error());
   Reply reply = reply_with(ChangeReply{.attributes = *attributes, .grant = context.grant.state()});
-  reply.changes = {{.inode = attributes->inode, .name = {}, .has_data = true}};
+  reply.changes = {data_of(attributes->inode, *attributes)};
   return reply;
 }
 
@@ -132,7 +136,10 @@ Reply write(HandlerContext& context, const WriteRequest& request, Payload data) 
   }
   const auto inode = context.nodes.find(request.node);
   if (!inode) return error_reply(inode.error());
-  auto attributes = context.home.write(context.actor(), *inode, request.offset, data);
+  auto attributes = request.page_order == 0
+                        ? context.home.write(context.actor(), *inode, request.offset, data)
+                        : context.home.write_back(context.actor(), *inode, request.offset, data,
+                                                  request.page_order);
   if (attributes && !request.then.empty()) {
     attributes = context.home.setattr(context.actor(), *inode, request.then.front());
   }
@@ -147,7 +154,7 @@ Reply append(HandlerContext& context, const AppendRequest& request, Payload data
   if (!result) return error_reply(result.error());
   Reply reply = reply_with(AppendReply{
       .offset = result->offset, .attributes = result->attributes, .grant = context.grant.state()});
-  reply.changes = {{.inode = (*inode)->number(), .name = {}, .has_data = true}};
+  reply.changes = {data_of((*inode)->number(), result->attributes)};
   return reply;
 }
 
@@ -168,7 +175,7 @@ Reply copy(HandlerContext& context, const CopyRequest& request) {
                                      .attributes = result->attributes,
                                      .grant = context.grant.state()},
                            Status::kCopied);
-  reply.changes = {{.inode = (*target)->number(), .name = {}, .has_data = true}};
+  reply.changes = {data_of((*target)->number(), result->attributes)};
   return reply;
 }
 

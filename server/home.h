@@ -242,6 +242,10 @@ class Home : public std::enable_shared_from_this<Home> {
   /// All of `data` or nothing: what does not fit the quota changes no byte.
   Result<Attributes> write(const Actor& actor, const InodeRef& inode, std::uint64_t offset,
                            std::span<const std::byte> data);
+  /// Pages of a mapping, of a session that knows of changes up to `page_order`: see PROTOCOL.md.
+  /// What they would undo is left out; never kOverQuota.
+  Result<Attributes> write_back(const Actor& actor, const InodeRef& inode, std::uint64_t offset,
+                                std::span<const std::byte> data, std::uint64_t page_order);
   Result<AppendResult> append(const Actor& actor, const InodeRef& inode,
                               std::span<const std::byte> data);
   /// At most kCopyBytesMax.
@@ -305,6 +309,8 @@ class Home : public std::enable_shared_from_this<Home> {
                               const InodeRef& source_or_null = nullptr);
   Result<void> reserve_to(Growth& growth, std::uint64_t size);
   Result<Attributes> end_growth(Growth& growth, const Result<void>& done);
+  static void note_newest(const Actor& actor, const Growth& growth, const SetattrRequest& request,
+                          std::uint64_t order);
   static Result<void> change_attributes(int fd, const disk::Stat& before,
                                         const SetattrRequest& request);
   [[nodiscard]] ChangeFacts facts_of(ChangeKind kind, const InodeRef& at) const;

@@ -91,8 +91,25 @@ Result<Attributes> Home::setattr(const Actor& actor, const InodeRef& inode,
   });
   const auto attributes =
       end_growth(*growth, change_attributes(growth->fd(), growth->before, request));
-  if (attributes) step.finish({.attributes = *attributes});
+  if (attributes) {
+    note_newest(actor, *growth, request, attributes->order);
+    step.finish({.attributes = *attributes});
+  }
   return attributes;
+}
+
+void Home::note_newest(const Actor& actor, const Growth& growth, const SetattrRequest& request,
+                       std::uint64_t order) {
+  Inode::NewestChanges& newest = growth.inode->newest_changes();
+  if ((request.which & kSetSize) != 0 && request.size < growth.size()) {
+    newest.cut_order = order;
+    newest.cut_size = request.size;
+    newest.cut_by = &actor.nodes;
+  }
+  if ((request.which & (kSetMtime | kSetMtimeNow)) != 0) {
+    newest.mtime_order = order;
+    newest.mtime_by = &actor.nodes;
+  }
 }
 
 // Can be done once more after it was done in part.

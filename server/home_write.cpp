@@ -1,6 +1,7 @@
 // Home: operations that change data.
 
 #include <linux/falloc.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <limits>
@@ -82,6 +83,34 @@ Result<Attributes> Home::write(const Actor& actor, const InodeRef& inode, std::u
     return std::unexpected(reserved.error());
   }
   return end_growth(*growth, disk::write_at(fd, data, offset));
+}
+
+Result<Attributes> Home::write_back(const Actor& actor, const InodeRef& inode, std::uint64_t offset,
+                                    std::span<const std::byte> data, std::uint64_t page_order) {
+  if (!is_in_range(offset, data.size())) return fail(Status::kTooBig);
+  const auto file = open_file(inode);
+  if (!file) return std::unexpected(file.error());
+  const int fd = (*file)->get();
+  const std::shared_lock lock(inode->size_lock());
+  const auto stat = disk::stat_fd(fd);
+  if (!stat) return std::unexpected(stat.error());
+  const Attributes& before = stat->attributes;
+  const Inode::NewestChanges& newest = inode->newest_changes();
+  std::uint64_t end = before.size;
+  // Its own cuts the session's kernel has made in its pages before it wrote them back.
+  if (newest.cut_order > page_order && newest.cut_by != &actor.nodes) {
+    end = std::min(end, newest.cut_size);
+  }
+  if (offset >= end) return told_fd(inode, fd, /*is_change=*/false);
+  const auto there = data.first(std::min<std::uint64_t>(data.size(), end - offset));
+  auto done = disk::write_at(fd, there, offset);
+  if (done && newest.mtime_order > page_order && newest.mtime_by != &actor.nodes) {
+    done = disk::change_times(
+        fd, {.tv_sec = 0, .tv_nsec = UTIME_OMIT},
+        {.tv_sec = before.mtime.seconds, .tv_nsec = static_cast<long>(before.mtime.nanoseconds)});
+  }
+  if (!done) return std::unexpected(done.error());
+  return told_changed(inode, fd);
 }
 
 Result<AppendResult> Home::append(const Actor& actor, const InodeRef& inode,

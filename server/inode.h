@@ -53,6 +53,17 @@ class Inode {
   [[nodiscard]] bool is_symlink() const { return S_ISLNK(type_); }
   [[nodiscard]] InodeTable& table() const { return table_; }
 
+  /// What a page of a mapping that is written back late must not undo (Home::write_back()).
+  /// Guarded by size_lock(): who changes it holds that exclusively.
+  struct NewestChanges {
+    std::uint64_t cut_order = 0;  ///< when the file was made shorter, and by which session
+    std::uint64_t cut_size = 0;
+    const void* cut_by = nullptr;
+    std::uint64_t mtime_order = 0;  ///< likewise when its mtime was set
+    const void* mtime_by = nullptr;
+  };
+  [[nodiscard]] NewestChanges& newest_changes() const { return newest_changes_; }
+
   /// Shared: data operations that leave the size as it is. Exclusive: those that may change it.
   [[nodiscard]] std::shared_mutex& size_lock() const { return size_lock_; }
   [[nodiscard]] SyncFailures& sync_failures() const { return sync_failures_; }
@@ -66,6 +77,7 @@ class Inode {
   const std::uint32_t type_;
   mutable std::shared_mutex size_lock_;
   mutable SyncFailures sync_failures_;
+  mutable NewestChanges newest_changes_;
 
   // Guarded by the table's mutex: where it was last seen, who knows it, and its version.
   InodeRef parent_;             // null: the root, an orphan, or one that is gone

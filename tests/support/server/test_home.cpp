@@ -188,6 +188,15 @@ Answer<ChangeReply> TestSession::write(NodeId node, std::uint64_t offset, std::s
   return call<ChangeReply>(Op::kWrite, request, data);
 }
 
+Answer<ChangeReply> TestSession::write_back(NodeId node, std::uint64_t offset,
+                                            std::string_view data, std::uint64_t page_order) {
+  WriteRequest request{.node = node, .offset = offset};
+  request.page_order = page_order;
+  request.digests.resize(piece_count(offset, data.size()));
+  md5_pieces(offset, bytes_of(data), request.digests);
+  return call<ChangeReply>(Op::kWrite, request, data);
+}
+
 Answer<ReadReply> TestSession::read(NodeId node, std::uint64_t offset, std::uint32_t length) {
   return call<ReadReply>(Op::kRead, ReadRequest{.node = node, .offset = offset, .length = length});
 }

@@ -130,6 +130,8 @@ class TestSession {
   Answer<ChangeReply> setattr(const SetattrRequest& request);
   Answer<ChangeReply> chmod(NodeId node, std::uint32_t mode);
   Answer<ChangeReply> truncate(NodeId node, std::uint64_t size);
+  Answer<ChangeReply> write_back(NodeId node, std::uint64_t offset, std::string_view data,
+                                 std::uint64_t page_order);
   Answer<ChangeReply> write(NodeId node, std::uint64_t offset, std::string_view data);
   Answer<ReadReply> read(NodeId node, std::uint64_t offset, std::uint32_t length);
   Answer<EmptyMessage> forget(std::vector<NodeId> nodes);

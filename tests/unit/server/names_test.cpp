@@ -254,7 +254,8 @@ TEST_F(Names, ChangesSayWhatOtherSessionsHaveToForget) {
   const auto inode = made->attributes.inode;
   EXPECT_EQ(made.changes, (std::vector<Change>{{.inode = root, .name = "a", .target = inode}}));
   EXPECT_EQ(session_.write(NodeId{2}, 0, "x").changes,
-            (std::vector<Change>{{.inode = inode, .name = {}, .has_data = true}}));
+            (std::vector<Change>{
+                {.inode = inode, .name = {}, .has_data = true, .target = {}, .size = 1}}));
   EXPECT_EQ(session_.rename(kRootNode, "a", kRootNode, "b").changes,
             (std::vector<Change>{{.inode = root, .name = "a"},
                                  {.inode = root, .name = "b", .target = inode},
