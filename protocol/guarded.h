@@ -9,6 +9,11 @@
 
 namespace homefs {
 
+#ifdef HOMEFS_FAULTS
+/// Called before a lock is taken, where a test lets another thread of its simulation go first.
+inline thread_local void (*before_guarded_lock)() = nullptr;
+#endif
+
 template <class T>
 class Guarded {
  public:
@@ -31,7 +36,12 @@ class Guarded {
   Guarded& operator=(const Guarded&) = delete;
 
   /// The value, for as long as the Access lives.
-  [[nodiscard]] Access lock() { return Access(value_, mutex_); }
+  [[nodiscard]] Access lock() {
+#ifdef HOMEFS_FAULTS
+    if (before_guarded_lock != nullptr) before_guarded_lock();
+#endif
+    return Access(value_, mutex_);
+  }
 
  private:
   std::mutex mutex_;

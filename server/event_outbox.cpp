@@ -121,11 +121,17 @@ void EventOutbox::arm_timer() {
 }
 
 void EventOutbox::on_timer() {
-  std::vector<Done> dones;
   {
     const std::lock_guard lock(mutex_);
     is_timer_armed_ = false;
-    const auto now = std::chrono::steady_clock::now();
+  }
+  give_up_late(std::chrono::steady_clock::now());
+}
+
+void EventOutbox::give_up_late(std::chrono::steady_clock::time_point now) {
+  std::vector<Done> dones;
+  {
+    const std::lock_guard lock(mutex_);
     for (Outstanding& event : outstanding_) {
       if (event.deadline > now) break;  // all have the same deadline: the oldest are in front
       if (!event.done) continue;

@@ -76,6 +76,9 @@ class EventOutbox {
   void disconnect(const EventSink* sink);
 
   [[nodiscard]] bool is_lagging() const;
+  /// Whoever waits for an acknowledgement whose deadline has passed at `now` waits no longer. A
+  /// timer does this; tests, with a time of their own.
+  void give_up_late(std::chrono::steady_clock::time_point now);
 
  private:
   struct Outstanding {

@@ -14,7 +14,7 @@
 #include "protocol/codec.h"
 #include "protocol/scram_crypto.h"
 #include "server/change_facts.h"
-#include "server/connection.h"
+#include "server/channel_connection.h"
 #include "server/descriptor_cache.h"
 #include "server/device_tokens.h"
 #include "server/log.h"
@@ -181,12 +181,12 @@ Result<void> Server::start() {
 void Server::take_socket(UniqueFd socket, LoginSlots::Slot slot) {
   ChannelOptions channel;
   channel.pool = buffers_;
-  Connection::start({.io = io_,
-                     .tls = tls_,
-                     .login = login_parts(),
-                     .channel = std::move(channel),
-                     .count = connections_},
-                    std::move(socket), std::move(slot));
+  ChannelConnection::start({.io = io_,
+                            .tls = tls_,
+                            .login = login_parts(),
+                            .channel = std::move(channel),
+                            .count = connections_},
+                           std::move(socket), std::move(slot));
 }
 
 // ---- The end ----------------------------------------------------------------------------------

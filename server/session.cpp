@@ -39,7 +39,7 @@ Session::Session(boost::asio::any_io_executor executor, SessionOwner& owner, Ses
     : executor_(std::move(executor)),
       owner_(owner),
       setup_(std::move(setup)),
-      outbox_(EventOutbox::make(executor_, setup_.has_missed_events)),
+      outbox_(EventOutbox::make(executor_, setup_.has_missed_events, setup_.limits.event_deadline)),
       idle_since_(now()),
       state_(std::move(setup_.record), DataQueue::Limits{.running_max = setup_.limits.running_max,
                                                          .slow_max = setup_.limits.slow_max}),

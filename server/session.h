@@ -53,6 +53,7 @@ struct SessionLimits {
   std::size_t running_max = 2;  ///< threads for what runs beside the changes
   std::size_t slow_max = 1;     ///< of these, for fsync and digest
   std::size_t bulk_connections_max = 4;
+  std::chrono::milliseconds event_deadline = kEventDeadline;
 };
 
 struct SessionSetup {
@@ -125,6 +126,8 @@ class Session final : public CoherenceMember {
   void close(const Error& why);
   /// An event that needs no acknowledgement.
   void tell(Op op, std::vector<std::byte> fields) { outbox_->tell(op, std::move(fields)); }
+  /// See EventOutbox.
+  void give_up_late_events(Clock::time_point now) { outbox_->give_up_late(now); }
   /// From now on its end leaves its files and its locks for the next run of the server.
   void keep_for_next_run();
   /// Whether a request has been received and not been answered.

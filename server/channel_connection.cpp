@@ -1,4 +1,4 @@
-#include "server/connection.h"
+#include "server/channel_connection.h"
 
 #include <boost/asio/post.hpp>
 #include <utility>
@@ -8,31 +8,31 @@
 
 namespace homefs {
 
-void Connection::start(const Setup& setup, UniqueFd socket, LoginSlots::Slot slot) {
-  std::shared_ptr<Connection> connection(new Connection(setup, std::move(slot)));
+void ChannelConnection::start(const Setup& setup, UniqueFd socket, LoginSlots::Slot slot) {
+  std::shared_ptr<ChannelConnection> connection(new ChannelConnection(setup, std::move(slot)));
   connection->self_ = connection;
   connection->channel_ = Channel::make(setup.io, std::move(socket), setup.tls, setup.channel);
   connection->outlet_.set_channel(connection->channel_);
   connection->channel_->start(connection);
 }
 
-Connection::Connection(const Setup& setup, LoginSlots::Slot slot)
+ChannelConnection::ChannelConnection(const Setup& setup, LoginSlots::Slot slot)
     : executor_(setup.io.executor()),
       count_(setup.count),
       dialog_(std::make_unique<LoginDialog>(setup.login)),
       slot_(std::move(slot)),
       timer_(setup.io.executor()) {}
 
-Connection::~Connection() = default;
+ChannelConnection::~ChannelConnection() = default;
 
 // ---- The login ------------------------------------------------------------------------------
 
-void Connection::on_open() {
+void ChannelConnection::on_open() {
   dialog_->on_open(channel_->channel_binding(), channel_->peer_address());
   start_login_deadline();
 }
 
-void Connection::start_login_deadline() {
+void ChannelConnection::start_login_deadline() {
   const auto timer = timer_.lock();
   timer->expires_after(kLoginDeadline);
   timer->async_wait([self = self_](const boost::system::error_code& error) {
@@ -42,7 +42,7 @@ void Connection::start_login_deadline() {
   });
 }
 
-void Connection::on_frame(InFrame frame) {
+void ChannelConnection::on_frame(InFrame frame) {
   if (is_bound_.load(std::memory_order_acquire)) {
     if (frame.header.kind == FrameKind::kRequest && !begin_request(frame.header)) return;
     session_->on_frame(self_.lock(), std::move(frame));
@@ -51,7 +51,7 @@ void Connection::on_frame(InFrame frame) {
   on_login_frame(std::move(frame));
 }
 
-void Connection::on_login_frame(InFrame frame) {
+void ChannelConnection::on_login_frame(InFrame frame) {
   const FrameHeader header = frame.header;
   if (is_stepping_) {
     close({Status::kProtocolError, "a request before the answer of the login"});
@@ -70,7 +70,7 @@ void Connection::on_login_frame(InFrame frame) {
   });
 }
 
-void Connection::answer_login(const FrameHeader& request, LoginAnswer answer) {
+void ChannelConnection::answer_login(const FrameHeader& request, LoginAnswer answer) {
   if (answer.delay == std::chrono::milliseconds(0)) {
     send_login_answer(request, std::move(answer));
     return;
@@ -82,7 +82,7 @@ void Connection::answer_login(const FrameHeader& request, LoginAnswer answer) {
   });
 }
 
-void Connection::send_login_answer(const FrameHeader& request, LoginAnswer answer) {
+void ChannelConnection::send_login_answer(const FrameHeader& request, LoginAnswer answer) {
   if (answer.binding) {
     bind(request, std::move(answer));
     return;
@@ -96,7 +96,7 @@ void Connection::send_login_answer(const FrameHeader& request, LoginAnswer answe
 
 /// Makes this a connection of the session; as its control connection, in order with the changes of
 /// the mode of the home.
-void Connection::bind(const FrameHeader& request, LoginAnswer answer) {
+void ChannelConnection::bind(const FrameHeader& request, LoginAnswer answer) {
   session_ = answer.binding->session;
   is_control_ = answer.binding->is_control;
   // Whatever the session sends waits for the reply, which tells the client that there is one.
@@ -114,8 +114,8 @@ void Connection::bind(const FrameHeader& request, LoginAnswer answer) {
   });
 }
 
-void Connection::finish_bind(const FrameHeader& request, LoginBinding& binding,
-                             const Result<Session::Attached>& attached) {
+void ChannelConnection::finish_bind(const FrameHeader& request, LoginBinding& binding,
+                                    const Result<Session::Attached>& attached) {
   if (!attached) {
     // Over before it had joined its home, so that its end came first.
     if (is_control_) session_->coherence().leave(session_);
@@ -138,23 +138,23 @@ void Connection::finish_bind(const FrameHeader& request, LoginBinding& binding,
 }
 
 /// The login's end and the close of the connection may come at once, on two threads.
-void Connection::release_slot() {
+void ChannelConnection::release_slot() {
   if (holds_slot_.exchange(false)) slot_.release();
 }
 
-void Connection::uncount() {
+void ChannelConnection::uncount() {
   if (is_counted_.exchange(false)) --*count_;
 }
 
 // ---- Requests -------------------------------------------------------------------------------
 
-void Connection::reply(const FrameHeader& request, const Reply& reply) {
+void ChannelConnection::reply(const FrameHeader& request, const Reply& reply) {
   outlet_.put(make_reply_frame(request, reply));
   end_request(request);
 }
 
 // False: it is not to be begun any more. The client asks again, over its next connection.
-bool Connection::begin_request(const FrameHeader& request) {
+bool ChannelConnection::begin_request(const FrameHeader& request) {
   const auto is_too_much = [&](const Flow& flow) {
     return flow.requests > kRequestsInFlightMax || flow.bytes > kReceivedBytesMax ||
            outlet_.is_congested();
@@ -175,7 +175,7 @@ bool Connection::begin_request(const FrameHeader& request) {
   return true;
 }
 
-void Connection::end_request(const FrameHeader& request) {
+void ChannelConnection::end_request(const FrameHeader& request) {
   bool is_paused = false;
   {
     const auto flow = flow_.lock();
@@ -186,7 +186,7 @@ void Connection::end_request(const FrameHeader& request) {
   if (is_paused) resume_if_calm();
 }
 
-void Connection::resume_if_calm() {
+void ChannelConnection::resume_if_calm() {
   {
     const bool is_congested = outlet_.is_congested();
     const auto flow = flow_.lock();
@@ -198,20 +198,20 @@ void Connection::resume_if_calm() {
   channel_->resume_reading();
 }
 
-bool Connection::has_unanswered() { return flow_.lock()->requests > 0; }
+bool ChannelConnection::has_unanswered() { return flow_.lock()->requests > 0; }
 
-void Connection::stop_reading() {
+void ChannelConnection::stop_reading() {
   flow_.lock()->is_stopped = true;
   channel_->pause_reading();
 }
 
-void Connection::on_send_space() {
+void ChannelConnection::on_send_space() {
   if (!outlet_.on_send_space() || !is_bound_) return;
   resume_if_calm();
   session_->on_uncongested();
 }
 
-void Connection::on_closed(const Error& why) {
+void ChannelConnection::on_closed(const Error& why) {
   is_gone_ = true;
   uncount();
   outlet_.close();
