@@ -22,6 +22,7 @@ struct Home::Growth {
   UsageScan::Change change;
   disk::Stat before;  ///< a true one
   std::optional<Reservation> reservation;
+  std::uint64_t size_reserved = 0;  ///< what the file may have with it
   Draw draw = Draw::kFreeFirst;
 
   [[nodiscard]] int fd() const { return file->get(); }

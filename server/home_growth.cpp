@@ -50,16 +50,19 @@ Result<void> Home::reserve_to(Growth& growth, std::uint64_t size) {
       quota_->reserve(growth.actor.grant, {.bytes = size - growth.size()}, growth.draw);
   if (!reservation) return std::unexpected(reservation.error());
   growth.reservation.emplace(*std::move(reservation));
+  growth.size_reserved = size;
   return {};
 }
 
 // Accounts for what became of the size, and returns the attributes. After an error the file gets
-// its old size back: a change that failed half way leaves no half.
+// its old size back: a change that failed half way leaves no half. Programs on the server may have
+// changed the size as well: what they have appended stays, and whatever it is then is what counts.
 Result<Attributes> Home::end_growth(Growth& growth, const Result<void>& done) {
   auto after = disk::stat_fd(growth.fd());
   // Sizes of folders and symlinks are none of the quota's business.
   const bool is_file = growth.inode->is_file();
-  if (is_file && after && !done && after->attributes.size > growth.size()) {
+  if (is_file && after && !done && after->attributes.size > growth.size() &&
+      after->attributes.size <= growth.size_reserved) {
     (void)disk::truncate(growth.fd(), growth.size());  // what it is then is what counts
     after = disk::stat_fd(growth.fd());
   }
@@ -67,8 +70,11 @@ Result<Attributes> Home::end_growth(Growth& growth, const Result<void>& done) {
   if (!after) return std::unexpected(after.error());
   const std::uint64_t size = after->attributes.size;
   if (is_file && size < growth.size()) quota_->release({.bytes = growth.size() - size});
+  const Usage grown{.bytes = is_file ? size - std::min(size, growth.size()) : 0};
   if (growth.reservation) {
-    growth.reservation->settle({.bytes = size - std::min(size, growth.size())});
+    growth.reservation->settle(grown);
+  } else {
+    quota_->count(grown);
   }
   if (!done) return std::unexpected(done.error());
   if (auto made = make_true(growth.fd(), *after); !made) return std::unexpected(made.error());

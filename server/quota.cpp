@@ -42,7 +42,6 @@ Result<Reservation> Quota::reserve(Grant& grant, const Usage& wanted, Draw draw)
 }
 
 void Quota::settle(const Usage& reserved, const Usage& used) {
-  HOMEFS_CHECK(used.bytes <= reserved.bytes && used.files <= reserved.files);
   const std::lock_guard lock(mutex_);
   reserved_.bytes -= reserved.bytes;
   reserved_.files -= reserved.files;

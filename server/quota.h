@@ -40,7 +40,8 @@ class Reservation {
       : quota_(std::exchange(other.quota_, nullptr)), reserved_(other.reserved_) {}
   Reservation& operator=(Reservation&&) = delete;
 
-  /// The change is done and took `used`. Precondition: not more than was reserved.
+  /// The change is done and took `used`. More than was reserved counts as well: somebody may have
+  /// made the file grow by other means meanwhile.
   void settle(const Usage& used);
 
  private:

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <fstream>
 #include <thread>
 
 #include "tests/support/server/test_home.h"
@@ -217,6 +218,35 @@ TEST(Quota, WritersAtOnceNeverPassTheLimitByAByte) {
   EXPECT_GT(highest.load(), kLimit * 9 / 10) << "the test must reach the limit";
   EXPECT_EQ(home->usage(), home.counted());
   sessions.clear();
+  EXPECT_EQ(home->usage(), home.counted());
+}
+
+TEST(Quota, AFileThatGrewByOtherMeansThanTheChangeIsCountedAsItIs) {
+  Quota quota(0, 0);
+  Grant grant(quota);
+  auto reservation = quota.reserve(grant, {.bytes = 10});
+  ASSERT_TRUE(reservation);
+  reservation->settle({.bytes = 25});
+  EXPECT_EQ(quota.used().bytes, 25u);
+}
+
+TEST(Quota, AProgramOnTheServerAppendsToAFileWhileASessionDoes) {
+  TestHome home({.bytes_max = 100 * kMiB});
+  TestSession session(home);
+  const NodeId file = session.make_file(kRootNode, "log");
+  std::atomic<bool> is_done{false};
+  std::thread local([&] {
+    std::ofstream log(home.root() / "log", std::ios::app);
+    for (int i = 0; i < 200'000 && !is_done; ++i) log << "a local line\n" << std::flush;
+  });
+  for (int i = 0; i < 2000; ++i) {
+    EXPECT_EQ(session.truncate(file, session.getattr(file)->attributes.size + 100).status,
+              Status::kOk);
+  }
+  is_done = true;
+  local.join();
+  home->recount();
+  home->wait_until_usage_known();
   EXPECT_EQ(home->usage(), home.counted());
 }
 
