@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <thread>
 #include <utility>
 
 #include <unistd.h>
@@ -21,6 +22,10 @@ constexpr auto kOffsetMax = static_cast<std::uint64_t>(std::numeric_limits<std::
 
 /// Blocks in one answer to a digest request: their digests fit into a frame with room to spare.
 constexpr std::uint64_t kDigestBlocksMax = 32768;
+
+/// The digest of a file above this is worth a wait of 50 ms that makes it one to keep: it is hashed
+/// at some 600 MB/s.
+constexpr std::uint64_t kWorthKeepingBytes = 64ull * 1024 * 1024;
 
 }  // namespace
 
@@ -71,8 +76,19 @@ Result<DigestReply> Home::digest(const InodeRef& inode, const DigestRequest& req
                                  const std::function<bool()>& is_cancelled) {
   const auto file = open_file(inode);
   if (!file) return std::unexpected(file.error());
-  const auto stat = disk::stat_fd((*file)->get());
+  auto stat = disk::stat_fd((*file)->get());
   if (!stat) return std::unexpected(stat.error());
+  if (request.whole && stat->attributes.size > kWorthKeepingBytes) {
+    // To read such a file once more takes longer than its last change needs to grow old.
+    std::this_thread::sleep_for(
+        InodeTable::time_until_settled(disk::nanoseconds_of(stat->attributes.ctime)));
+    stat = disk::stat_fd((*file)->get());
+    if (!stat) return std::unexpected(stat.error());
+  }
+  // Another change in the same tick of the clock would be told by the version only while the inode
+  // is known: such a digest is not kept.
+  const bool is_settled =
+      InodeTable::time_until_settled(disk::nanoseconds_of(stat->attributes.ctime)).count() == 0;
   const Attributes attributes = told(inode, *stat, /*is_change=*/false);
   DigestReply reply{.version = attributes.version, .size = attributes.size};
   if (request.whole) {
@@ -116,7 +132,7 @@ Result<DigestReply> Home::digest(const InodeRef& inode, const DigestRequest& req
   if (request.whole) {
     reply.digests.assign(1, whole.finish());
     // The version is older than the data at most: what is kept under it is asked for no more then.
-    digests_->put(inode->number(), reply.version, reply.digests.front());
+    if (is_settled) digests_->put(inode->number(), reply.version, reply.digests.front());
   }
   return reply;
 }

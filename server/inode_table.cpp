@@ -55,7 +55,10 @@ void InodeTable::destroyed(Inode& inode) {
     const std::lock_guard lock(mutex_);
     const auto slot = slots_.find(inode.identity_.number);
     // A later inode of the same number may have the slot by now.
-    if (slot != slots_.end() && slot->second.inode == &inode) slots_.erase(slot);
+    if (slot != slots_.end() && slot->second.inode == &inode) {
+      remember_step(inode);
+      slots_.erase(slot);
+    }
   }
   descriptors_->drop(inode);
   release_without_recursion(std::move(inode.parent_));
@@ -78,7 +81,7 @@ InodeRef InodeTable::get_or_make(const disk::Stat& stat, bool is_fresh) {
   inode->version_ctime_ns_ = ctime_ns;
   // A new inode has no past, unless one of its number lived and died in the same tick.
   const bool has_past = !is_fresh || identity.birth_ns <= newest_birth_gone_ns_;
-  inode->version_step_ = has_past ? racy_step(ctime_ns) : 0;
+  inode->version_step_ = has_past ? step_of_unknown(identity.number, ctime_ns) : 0;
   slot = {.inode = inode.get(), .ref = inode};
   return inode;
 }
@@ -96,9 +99,22 @@ InodeRef InodeTable::found_since(std::uint64_t moves, const disk::Stat& stat,
   if (inode->parent_ == parent && inode->name_ == name.text()) return inode;
   // A name read before a move must not replace the place that the move has set.
   if (moves_.load() != moves) return nullptr;
+  cut_ring(*inode, parent);
   old_parent = std::exchange(inode->parent_, parent);
   inode->name_ = name.text();
   return inode;
+}
+
+// Folders that somebody moved behind our back: one that is below `inode` for us is above it by now.
+// It has no place until it is found again. Precondition: mutex_ is held; `inode` outlives it.
+void InodeTable::cut_ring(const Inode& inode, const InodeRef& new_parent) {
+  if (!inode.is_folder()) return;
+  for (Inode* at = new_parent.get(); at != nullptr; at = at->parent_.get()) {
+    if (at->parent_.get() != &inode) continue;
+    at->parent_.reset();
+    at->name_.clear();
+    return;
+  }
 }
 
 InodeRef InodeTable::made(const disk::Stat& stat, const InodeRef& parent, const Name& name) {
@@ -139,6 +155,7 @@ void InodeTable::moved(InodeNumber number, const InodeRef& parent, const Name& n
   moves_.fetch_add(1);
   inode = find_locked(number);
   if (inode == nullptr || inode->is_orphan_ || inode->is_root_) return;
+  cut_ring(*inode, parent);
   old_parent = std::exchange(inode->parent_, parent);
   inode->name_ = name.text();
 }
@@ -195,11 +212,8 @@ bool InodeTable::is_orphan(const Inode& inode) const {
 
 bool InodeTable::is_below(const InodeRef& inode, const Inode& ancestor) const {
   const std::lock_guard lock(mutex_);
-  const Inode* at = inode.get();
-  // Bounded: folders that somebody moved behind our back could make a ring.
-  for (std::size_t steps = 0; at != nullptr && steps <= slots_.size(); ++steps) {
+  for (const Inode* at = inode.get(); at != nullptr; at = at->parent_.get()) {
     if (at == &ancestor) return true;
-    at = at->parent_.get();
   }
   return false;
 }
@@ -210,7 +224,6 @@ std::string InodeTable::path_of(const Inode& inode, std::size_t bytes_max) const
   std::vector<const std::string*> names;
   for (const Inode* at = &inode; !at->is_root_; at = at->parent_.get()) {
     bytes += at->name_.size() + 1;
-    // The bound also ends a ring, which folders that were moved behind our back could make.
     if (at->parent_ == nullptr || bytes > bytes_max) return {};
     names.push_back(&at->name_);
   }

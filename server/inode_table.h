@@ -10,6 +10,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -99,6 +100,10 @@ class InodeTable {
   std::uint64_t version_of(Inode& inode, std::int64_t ctime_ns, bool is_change);
   /// The same for an inode that may be known to nobody, as listings come across.
   std::uint64_t version_of_entry(const disk::Stat& stat);
+  /// How long to wait until no change to come can have this ctime, however rarely the clock ticks.
+  static std::chrono::nanoseconds time_until_settled(std::int64_t ctime_ns);
+  /// Changed inodes that nobody knows any more, of which the count in their tick is remembered.
+  static constexpr std::size_t kPastStepsMax = 16384;
 
   /// One change of names at a time; see home.h.
   [[nodiscard]] std::mutex& names_mutex() { return names_mutex_; }
@@ -110,6 +115,7 @@ class InodeTable {
   void destroyed(Inode& inode);
   InodeRef get_or_make(const disk::Stat& stat, bool is_fresh);
   InodeRef find_locked(InodeNumber number) const;
+  static void cut_ring(const Inode& inode, const InodeRef& new_parent);
   // Where an inode was last seen.
   struct Way {
     InodeRef parent;
@@ -124,6 +130,9 @@ class InodeTable {
   Result<disk::FdRef> open_from(const disk::FdRef& folder, const std::string& name, Inode& inode);
   std::optional<disk::Stat> stat_by_name(const InodeRef& inode);
   std::uint64_t racy_step(std::int64_t ctime_ns);
+  std::uint64_t unique_step();
+  void remember_step(const Inode& inode);
+  std::uint64_t step_of_unknown(std::uint64_t number, std::int64_t ctime_ns);
 
   const disk::FdRef root_;
   const disk::FdRef orphans_;
@@ -139,7 +148,13 @@ class InodeTable {
   };
   std::unordered_map<std::uint64_t, Slot> slots_;
   std::uint64_t racy_steps_ = 0;
-  std::int64_t newest_birth_gone_ns_ = 0;  // of all inodes that were removed
+  struct PastStep {
+    std::int64_t ctime_ns = 0;
+    std::uint64_t step = 0;
+  };
+  std::unordered_map<std::uint64_t, PastStep> past_steps_;  // of inodes that nobody knows
+  std::int64_t past_steps_lost_ns_ = INT64_MIN;  // up to this ctime there were more of them
+  std::int64_t newest_birth_gone_ns_ = 0;        // of all inodes that were removed
 };
 
 }  // namespace homefs

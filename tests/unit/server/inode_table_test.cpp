@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 
 #include <atomic>
+#include <filesystem>
+#include <map>
 #include <thread>
 
 #include "server/node_table.h"
@@ -196,6 +198,68 @@ TEST(Inodes, AfterARestartNodesAreIntroducedAgain) {
                                  {.list = {introduced_f, introduced_d}})
                 .status,
             Status::kStale);
+}
+
+// Of a clock that ticks rarely, long ago: all changes in one tick.
+class VersionsInOneTick : public ::testing::Test {
+ protected:
+  InodeRef find(const std::string& name) {
+    return home_->inodes().found(stats_.at(name), home_->root(), *Name::make(name));
+  }
+  std::uint64_t version(const std::string& name, bool is_change) {
+    const InodeRef inode = find(name);
+    return home_->inodes().version_of(*inode, kTick, is_change);
+  }
+  void make(const std::string& name, std::uint64_t number) {
+    disk::Stat stat;
+    stat.attributes.inode = InodeNumber{number};
+    stat.attributes.mode = stat.disk_mode = S_IFREG | 0644;
+    stat.attributes.ctime = {1'000'000'000, 0};
+    stat.birth_ns = 5;
+    stats_[name] = stat;
+  }
+
+  static constexpr std::int64_t kTick = 1'000'000'000ll * 1'000'000'000;
+  TestHome home_;
+  std::map<std::string, disk::Stat> stats_;
+};
+
+TEST_F(VersionsInOneTick, AnOlderOneDoesNotComeBackWhenNobodyKnowsTheInode) {
+  make("f", 1ull << 40);
+  const std::uint64_t first = version("f", false);
+  const std::uint64_t second = version("f", true);
+  EXPECT_NE(second, first);
+  EXPECT_EQ(home_->inodes().find(InodeNumber{1ull << 40}), nullptr) << "it must be forgotten";
+  EXPECT_EQ(version("f", false), second);
+  EXPECT_EQ(home_->inodes().version_of_entry(stats_.at("f")), second);
+}
+
+TEST_F(VersionsInOneTick, NorWhenMoreInodesWereForgottenThanAreRemembered) {
+  make("f", 1ull << 40);
+  const std::uint64_t first = version("f", false);
+  const std::uint64_t second = version("f", true);
+  for (std::uint64_t i = 0; i <= InodeTable::kPastStepsMax; ++i) {
+    make("g", (1ull << 41) + i);
+    const InodeRef other = find("g");
+    (void)home_->inodes().version_of(*other, kTick, true);
+  }
+  EXPECT_NE(version("f", false), first);
+  EXPECT_NE(version("f", false), second) << "not known to be it";
+}
+
+TEST(Inodes, FoldersThatAreMovedBehindOurBackMakeNoRing) {
+  TestHome home;
+  TestSession session(home);
+  const NodeId a = session.make_folder(kRootNode, "a");
+  const NodeId b = session.make_folder(kRootNode, "b");
+  std::filesystem::rename(home.root() / "a", home.root() / "b" / "a");
+  EXPECT_EQ(session.lookup(b, "a", a).status, Status::kOk);
+  std::filesystem::rename(home.root() / "b" / "a", home.root() / "a");
+  std::filesystem::rename(home.root() / "b", home.root() / "a" / "b");
+  EXPECT_EQ(session.lookup(a, "b", b).status, Status::kOk);
+  EXPECT_EQ(session.lookup(kRootNode, "a", a).status, Status::kOk);
+  EXPECT_EQ(session.create(b, "f", TestSession::next_node()).status, Status::kOk);
+  EXPECT_TRUE(std::filesystem::exists(home.root() / "a" / "b" / "f"));
 }
 
 }  // namespace
