@@ -22,6 +22,12 @@ bool is_fitting(std::uint32_t disk_mode, std::uint32_t mode) {
   return S_ISDIR(disk_mode) == S_ISDIR(mode);
 }
 
+// It has no xattr, or one of another owner that we may not read: the disk's own mode counts.
+bool is_unmarked(Status status) {
+  return status == Status::kNoAttribute || status == Status::kAccessDenied ||
+         status == Status::kNotPermitted;
+}
+
 // `value`: what was found in the xattr; empty: nothing.
 void believe(disk::Stat& stat, std::span<const std::byte> value) {
   Attributes& attributes = stat.attributes;
@@ -42,9 +48,7 @@ void believe(disk::Stat& stat, std::span<const std::byte> value) {
 Result<void> make_true(int fd, disk::Stat& stat) {
   if (!is_marked(stat.disk_mode)) return {};
   const auto value = disk::get_xattr(fd, kModeXattr);
-  if (!value && value.error().status != Status::kNoAttribute) {
-    return std::unexpected(value.error());
-  }
+  if (!value && !is_unmarked(value.error().status)) return std::unexpected(value.error());
   believe(stat, value ? std::span<const std::byte>(*value) : std::span<const std::byte>());
   return {};
 }
@@ -69,9 +73,7 @@ Result<disk::Stat> stat_true_at(int folder, const char* name) {
   if (!stat || !is_marked(stat->disk_mode)) return stat;
   std::array<std::byte, 64> value{};  // more than any form has
   auto bytes = disk::get_xattr_at(folder, name, kModeXattr, value);
-  if (!bytes && bytes.error().status != Status::kNoAttribute) {
-    return std::unexpected(bytes.error());
-  }
+  if (!bytes && !is_unmarked(bytes.error().status)) return std::unexpected(bytes.error());
   believe(*stat, std::span(value).first(bytes ? *bytes : 0));
   return stat;
 }

@@ -38,6 +38,11 @@ void add_folders_of(const ListedFolder& listed, const InodeRef& folder, std::deq
   }
 }
 
+// Errors that another entry, or another try, would have as well.
+bool is_for_all(Status status) {
+  return status == Status::kTooManyOpen || status == Status::kNoMemory;
+}
+
 // The entries from `index` on that fit into `bytes_max`, at least one. Moves `index` behind them.
 Result<std::size_t> add_entries(Home& home, const disk::FdRef& folder,
                                 const std::vector<FolderEntry>& entries, std::size_t& index,
@@ -47,7 +52,8 @@ Result<std::size_t> add_entries(Home& home, const disk::FdRef& folder,
     const bool is_first = listed.entries.empty();
     if (!is_first && bytes + kEntryBytes + entries[index].name.size() > bytes_max) break;
     auto entry = home.stat_entry(folder, entries[index]);
-    if (!entry && entry.error().status == Status::kNoSuchFile) continue;  // it went meanwhile
+    // It went meanwhile; or the disk cannot say what it is, which must not hide the others.
+    if (!entry && !is_for_all(entry.error().status)) continue;
     if (!entry) return std::unexpected(entry.error());
     if (!is_first && bytes + bytes_of(*entry) > bytes_max) break;
     bytes += bytes_of(*entry);

@@ -61,16 +61,23 @@ Result<UniqueFd> open_after_mending(int folder, const char* name, const Inode& i
   return fd;
 }
 
+Result<UniqueFd> open_to_read(int folder, const char* name) {
+  return disk::open_at(folder, name, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+}
+
 Result<UniqueFd> open_somehow(int folder, const char* name, const Inode& inode) {
   auto fd = disk::open_at(folder, name, open_flags(inode));
   if (fd) return fd;
   switch (fd.error().status) {
     case Status::kAccessDenied:
-      return open_after_mending(folder, name, inode);
+      fd = open_after_mending(folder, name, inode);
+      // Of another owner, whose mode is not ours to change: perhaps it can be read.
+      if (!fd && fd.error().status == Status::kNotPermitted) return open_to_read(folder, name);
+      return fd;
     case Status::kReadOnly:      // the file system
     case Status::kNotPermitted:  // the file is immutable
     case Status::kTextBusy:      // somebody on the server runs it
-      return disk::open_at(folder, name, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+      return open_to_read(folder, name);
     default:
       return fd;
   }
