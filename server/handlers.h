@@ -1,6 +1,6 @@
 // The handlers of the file operations: each decodes one message, asks Home, binds the node it
-// names, says what changed, and encodes the answer. One function an operation; dispatch.cpp lists
-// them all.
+// names, and encodes the answer. What changed is noted by Home (Touched). One function an
+// operation; dispatch.cpp lists them all.
 //
 // Executor: thread-safe. Blocks: on the disk.
 #pragma once
@@ -15,6 +15,7 @@
 #include "server/node_table.h"
 #include "server/quota.h"
 #include "server/request.h"
+#include "server/touched.h"
 
 namespace homefs {
 
@@ -25,13 +26,15 @@ struct HandlerContext {
   Grant& grant;
   ListingSnapshots& listings;
   std::uint64_t locker;  ///< the session's number in HomeLocks
+  Touched& touched;
   /// Of a change in the sequence, where the session has one; else null.
   ChangeJournal* journal = nullptr;
   /// Whether nobody wants the answer any more; empty: somebody does.
   std::function<bool()> is_cancelled = {};
 
   [[nodiscard]] Actor actor(const Caller& caller = {}) const {
-    return {.grant = grant, .nodes = nodes, .caller = caller, .journal = journal};
+    return {
+        .grant = grant, .nodes = nodes, .touched = touched, .caller = caller, .journal = journal};
   }
 };
 

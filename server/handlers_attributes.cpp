@@ -6,15 +6,9 @@ namespace homefs::handlers {
 namespace {
 
 // The reply to a change of one inode's attributes.
-Reply changed(HandlerContext& context, const Result<Attributes>& attributes, bool has_data) {
+Reply changed(HandlerContext& context, const Result<Attributes>& attributes) {
   if (!attributes) return error_reply(attributes.error());
-  Reply reply = reply_with(ChangeReply{.attributes = *attributes, .grant = context.grant.state()});
-  reply.changes = {{.inode = attributes->inode,
-                    .name = {},
-                    .has_data = has_data,
-                    .target = {},
-                    .size = has_data ? attributes->size : 0}};
-  return reply;
+  return reply_with(ChangeReply{.attributes = *attributes, .grant = context.grant.state()});
 }
 
 // A value or a list of names as the payload.
@@ -43,22 +37,20 @@ Reply setattr(HandlerContext& context, const SetattrRequest& request) {
   }
   const auto inode = context.nodes.find(request.node);
   if (!inode) return error_reply(inode.error());
-  const auto attributes = context.home.setattr(context.actor(), *inode, request);
-  return changed(context, attributes, (request.which & kSetSize) != 0);
+  return changed(context, context.home.setattr(context.actor(), *inode, request));
 }
 
 Reply setxattr(HandlerContext& context, const SetxattrRequest& request, Payload value) {
   const auto inode = context.nodes.find(request.node);
   if (!inode) return error_reply(inode.error());
   return changed(context,
-                 context.home.setxattr(context.actor(), *inode, request.name, value, request.mode),
-                 false);
+                 context.home.setxattr(context.actor(), *inode, request.name, value, request.mode));
 }
 
 Reply removexattr(HandlerContext& context, const XattrRequest& request) {
   const auto inode = context.nodes.find(request.node);
   if (!inode) return error_reply(inode.error());
-  return changed(context, context.home.removexattr(context.actor(), *inode, request.name), false);
+  return changed(context, context.home.removexattr(context.actor(), *inode, request.name));
 }
 
 Reply getxattr(HandlerContext& context, const XattrRequest& request) {

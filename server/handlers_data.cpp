@@ -30,15 +30,9 @@ Result<void> check_data(std::uint64_t offset, Payload data, std::span<const Md5D
   return {};
 }
 
-Change data_of(InodeNumber inode, const Attributes& after) {
-  return {.inode = inode, .name = {}, .has_data = true, .target = {}, .size = after.size};
-}
-
-Reply data_changed(HandlerContext& context, const Result<Attributes>& attributes) {
+Reply change_reply(HandlerContext& context, const Result<Attributes>& attributes) {
   if (!attributes) return error_reply(attributes.error());
-  Reply reply = reply_with(ChangeReply{.attributes = *attributes, .grant = context.grant.state()});
-  reply.changes = {data_of(attributes->inode, *attributes)};
-  return reply;
+  return reply_with(ChangeReply{.attributes = *attributes, .grant = context.grant.state()});
 }
 
 }  // namespace
@@ -143,7 +137,7 @@ Reply write(HandlerContext& context, const WriteRequest& request, Payload data) 
   if (attributes && !request.then.empty()) {
     attributes = context.home.setattr(context.actor(), *inode, request.then.front());
   }
-  return data_changed(context, attributes);
+  return change_reply(context, attributes);
 }
 
 Reply append(HandlerContext& context, const AppendRequest& request, Payload data) {
@@ -152,10 +146,8 @@ Reply append(HandlerContext& context, const AppendRequest& request, Payload data
   if (!inode) return error_reply(inode.error());
   const auto result = context.home.append(context.actor(), *inode, data);
   if (!result) return error_reply(result.error());
-  Reply reply = reply_with(AppendReply{
+  return reply_with(AppendReply{
       .offset = result->offset, .attributes = result->attributes, .grant = context.grant.state()});
-  reply.changes = {data_of((*inode)->number(), result->attributes)};
-  return reply;
 }
 
 Reply copy(HandlerContext& context, const CopyRequest& request) {
@@ -171,18 +163,16 @@ Reply copy(HandlerContext& context, const CopyRequest& request) {
                                          .target_offset = request.target_offset,
                                          .length = request.length});
   if (!result) return error_reply(result.error());
-  Reply reply = reply_with(CopyReply{.length = result->length,
-                                     .attributes = result->attributes,
-                                     .grant = context.grant.state()},
-                           Status::kCopied);
-  reply.changes = {data_of((*target)->number(), result->attributes)};
-  return reply;
+  return reply_with(CopyReply{.length = result->length,
+                              .attributes = result->attributes,
+                              .grant = context.grant.state()},
+                    Status::kCopied);
 }
 
 Reply fallocate(HandlerContext& context, const FallocateRequest& request) {
   const auto inode = context.nodes.find(request.node);
   if (!inode) return error_reply(inode.error());
-  return data_changed(context, context.home.fallocate(context.actor(), *inode, request));
+  return change_reply(context, context.home.fallocate(context.actor(), *inode, request));
 }
 
 Reply seek(HandlerContext& context, const SeekRequest& request) {

@@ -5,13 +5,6 @@
 namespace homefs::handlers {
 namespace {
 
-// `target`: what the name leads to now; none: it went.
-Change entry_of(const InodeRef& folder, const std::string& name, InodeNumber target = {}) {
-  return {.inode = folder->number(), .name = name, .target = target};
-}
-
-Change attributes_of(InodeNumber inode) { return {.inode = inode}; }
-
 // The frame of create, mkdir, mknod and symlink: `make(parent, name)` is what differs.
 template <class Request, class Make>
 Reply make_entry(HandlerContext& context, const Request& request, Make make) {
@@ -25,10 +18,8 @@ Reply make_entry(HandlerContext& context, const Request& request, Make make) {
   if (auto done = context.nodes.bind(request.node, entry->inode); !done) {
     return error_reply(done.error());
   }
-  Reply reply = reply_with(EntryReply{
+  return reply_with(EntryReply{
       .attributes = entry->attributes, .parent = entry->parent, .grant = context.grant.state()});
-  reply.changes = {entry_of(*parent, request.name, entry->attributes.inode)};
-  return reply;
 }
 
 // The frame of unlink and rmdir.
@@ -40,11 +31,9 @@ Reply remove_entry(HandlerContext& context, const Request& request, Remove remov
   if (!name) return error_reply(name.error());
   const Result<Removal> removal = remove(*parent, *name);
   if (!removal) return error_reply(removal.error());
-  Reply reply = reply_with(RemoveReply{.attributes = removal->attributes,
-                                       .parent = removal->parent,
-                                       .grant = context.grant.state()});
-  reply.changes = {entry_of(*parent, request.name), attributes_of(removal->attributes.inode)};
-  return reply;
+  return reply_with(RemoveReply{.attributes = removal->attributes,
+                                .parent = removal->parent,
+                                .grant = context.grant.state()});
 }
 
 }  // namespace
@@ -83,11 +72,8 @@ Reply link(HandlerContext& context, const LinkRequest& request) {
   if (!name) return error_reply(name.error());
   const auto entry = context.home.link(context.actor(), *inode, *parent, *name);
   if (!entry) return error_reply(entry.error());
-  Reply reply = reply_with(EntryReply{
+  return reply_with(EntryReply{
       .attributes = entry->attributes, .parent = entry->parent, .grant = context.grant.state()});
-  reply.changes = {entry_of(*parent, request.name, (*inode)->number()),
-                   attributes_of((*inode)->number())};
-  return reply;
 }
 
 Reply unlink(HandlerContext& context, const UnlinkRequest& request) {
@@ -115,22 +101,12 @@ Reply rename(HandlerContext& context, const RenameRequest& request) {
                                         {.parent = *new_parent, .name = *new_name},
                                         {.mode = request.mode, .keep = request.keep});
   if (!move) return error_reply(move.error());
-  Reply reply = reply_with(RenameReply{.attributes = move->attributes,
-                                       .parent = move->parent,
-                                       .new_parent = move->new_parent,
-                                       .other = move->other,
-                                       .grant = context.grant.state()},
-                           Status::kRenamed);
-  const InodeNumber moved = move->attributes.inode;
-  const bool is_exchange = request.mode == RenameMode::kExchange;
-  // Of two names of one file both stay, as in an exchange.
-  const InodeNumber left = move->other && (is_exchange || move->other->inode == moved)
-                               ? move->other->inode
-                               : InodeNumber{};
-  reply.changes = {entry_of(*parent, request.name, left),
-                   entry_of(*new_parent, request.new_name, moved), attributes_of(moved)};
-  if (move->other) reply.changes.push_back(attributes_of(move->other->inode));
-  return reply;
+  return reply_with(RenameReply{.attributes = move->attributes,
+                                .parent = move->parent,
+                                .new_parent = move->new_parent,
+                                .other = move->other,
+                                .grant = context.grant.state()},
+                    Status::kRenamed);
 }
 
 Reply lookup(HandlerContext& context, const LookupRequest& request) {

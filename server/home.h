@@ -49,6 +49,7 @@ class InodeTable;
 class NodeTable;
 class Orphanage;
 class Quota;
+class Touched;
 class UsageStore;
 struct NewInode;
 struct Usage;
@@ -75,6 +76,7 @@ struct HomeOptions {
 struct Actor {
   Grant& grant;            ///< the session's share of the quota
   const NodeTable& nodes;  ///< what the session itself has bound
+  Touched& touched;        ///< what is changed is noted here
   Caller caller;           ///< who owns what is made, in homes that preserve owners
   /// Where a change in the sequence writes down what it does; null: it is outside of it.
   ChangeJournal* journal = nullptr;
@@ -331,6 +333,7 @@ class Home : public std::enable_shared_from_this<Home> {
   Result<Move> move(const Rename& rename);
   Result<Move> exchange(const Rename& rename);
   Result<Move> told_move(const Rename& rename);
+  void note_moved(const Rename& rename, const InodeRef& other_or_null);
   [[nodiscard]] ChangeFacts facts_of_rename(ChangeKind kind, const Rename& rename) const;
   void touch_moved(UsageScan::Change& change, const disk::Stat& stat, const Place& at);
 

@@ -16,6 +16,7 @@
 #include "server/home.h"
 #include "server/inode_table.h"
 #include "server/orphanage.h"
+#include "server/touched.h"
 
 namespace homefs {
 namespace {
@@ -89,6 +90,11 @@ Result<Attributes> Home::setattr(const Actor& actor, const InodeRef& inode,
     facts.numbers.setattr = request;
     return facts;
   });
+  if ((request.which & kSetSize) != 0) {
+    actor.touched.data(inode, growth->size());
+  } else {
+    actor.touched.attributes(inode);
+  }
   const auto attributes =
       end_growth(*growth, change_attributes(growth->fd(), growth->before, request));
   if (attributes) {
@@ -170,7 +176,9 @@ Result<Attributes> Home::setxattr(const Actor& actor, const InodeRef& inode,
     facts.numbers.value_hash = hash_of(value);
     return facts;
   });
-  if (auto done = disk::set_xattr((*file)->get(), name.c_str(), value, flags); !done) {
+  const auto done = disk::set_xattr((*file)->get(), name.c_str(), value, flags);
+  if (done || !is_refusal(done.error().status)) actor.touched.attributes(inode);
+  if (!done) {
     return std::unexpected(done.error());
   }
   const auto attributes = told_changed(inode, (*file)->get());
@@ -195,7 +203,9 @@ Result<Attributes> Home::removexattr(const Actor& actor, const InodeRef& inode,
     facts.name = name;
     return facts;
   });
-  if (auto done = disk::remove_xattr((*file)->get(), name.c_str()); !done) {
+  const auto done = disk::remove_xattr((*file)->get(), name.c_str());
+  if (done || !is_refusal(done.error().status)) actor.touched.attributes(inode);
+  if (!done) {
     return std::unexpected(done.error());
   }
   const auto attributes = told_changed(inode, (*file)->get());

@@ -8,6 +8,7 @@
 
 #include "server/disk_mode.h"
 #include "server/inode_table.h"
+#include "server/touched.h"
 
 namespace homefs {
 
@@ -69,6 +70,7 @@ Result<Attributes> Home::end_growth(Growth& growth, const Result<void>& done) {
   // The disk fails: what was reserved is given back, and a recount finds the truth.
   if (!after) return std::unexpected(after.error());
   const std::uint64_t size = after->attributes.size;
+  growth.actor.touched.sized(*growth.inode, size);
   if (is_file && size < growth.size()) quota_->release({.bytes = growth.size() - size});
   const Usage grown{.bytes = is_file ? size - std::min(size, growth.size()) : 0};
   if (growth.reservation) {

@@ -11,6 +11,7 @@
 #include "server/new_inode.h"
 #include "server/orphanage.h"
 #include "server/quota.h"
+#include "server/touched.h"
 #include "server/usage_scan.h"
 
 namespace homefs {
@@ -108,12 +109,14 @@ Result<Entry> Home::make(const Actor& actor, const InodeRef& parent, const Name&
     facts.numbers.is_whole = wanted.whole.has_value();
     return facts;
   });
+  actor.touched.entry(parent, name);
   auto fd = make_inode(*orphanage_, folder_fd, name.c_str(), wanted);
   if (!fd) return std::unexpected(fd.error());
   reservation->settle({.files = 1});
   auto stat = stat_true(fd->get());
   if (!stat) return std::unexpected(stat.error());
   change.made(*stat);
+  actor.touched.entry(parent, name, stat->attributes.inode);
   crash_point(CrashPoint::kMidChange);
   if (auto done = correct_mode(fd->get(), wanted, *stat); !done) {
     return std::unexpected(done.error());
@@ -194,6 +197,10 @@ Result<Entry> Home::link(const Actor& actor, const InodeRef& inode, const InodeR
     return facts;
   });
   auto done = disk::link_fd_at((*file)->get(), (*folder)->get(), name.c_str());
+  if (done || !is_refusal(done.error().status)) {
+    actor.touched.entry(parent, name, inode->number());
+    actor.touched.attributes(inode);
+  }
   if (!done) return std::unexpected(done.error());
   const auto attributes = told_changed(inode, (*file)->get());
   if (!attributes) return std::unexpected(attributes.error());

@@ -10,6 +10,7 @@
 #include "server/farewell.h"
 #include "server/home.h"
 #include "server/inode_table.h"
+#include "server/touched.h"
 
 namespace homefs {
 namespace {
@@ -103,7 +104,11 @@ Result<Move> Home::move(const Rename& rename) {
     return facts;
   });
   crash_point(CrashPoint::kMidChange);
-  if (auto done = rename.run(); !done) {
+  const auto done = rename.run();
+  if (!is_same && (done || !is_refusal(done.error().status))) {
+    note_moved(rename, farewell ? farewell->inode : nullptr);
+  }
+  if (!done) {
     if (farewell) cancel_farewell(*farewell);
     if (done.error().status == Status::kExists && rename.options.mode == RenameMode::kNoReplace) {
       return fail(Status::kRenameTargetExists);
@@ -122,6 +127,17 @@ Result<Move> Home::move(const Rename& rename) {
   }
   if (result) step.finish(outcome_of(*result));
   return result;
+}
+
+/// `other_or_null`: what was replaced, or exchanged with it.
+void Home::note_moved(const Rename& rename, const InodeRef& other_or_null) {
+  Touched& touched = rename.actor.touched;
+  const bool is_exchange = rename.options.mode == RenameMode::kExchange && other_or_null != nullptr;
+  touched.entry(rename.from.parent, rename.from.name,
+                is_exchange ? other_or_null->number() : InodeNumber{});
+  touched.entry(rename.to.parent, rename.to.name, rename.moved.attributes.inode);
+  touched.attributes(inodes_->found(rename.moved, rename.from.parent, rename.from.name));
+  if (other_or_null != nullptr) touched.attributes(other_or_null);
 }
 
 ChangeFacts Home::facts_of_rename(ChangeKind kind, const Rename& rename) const {
@@ -144,7 +160,11 @@ Result<Move> Home::exchange(const Rename& rename) {
   const bool is_same = other->attributes.inode == rename.moved.attributes.inode;
   ChangeStep step(is_same ? nullptr : rename.actor.journal,
                   [&] { return facts_of_rename(ChangeKind::kExchange, rename); });
-  if (auto done = rename.run(); !done) return std::unexpected(done.error());
+  const auto done = rename.run();
+  if (!is_same && (done || !is_refusal(done.error().status))) {
+    note_moved(rename, inodes_->found(*other, rename.to.parent, rename.to.name));
+  }
+  if (!done) return std::unexpected(done.error());
   inodes_->moved(rename.moved.attributes.inode, rename.to.parent, rename.to.name);
   inodes_->moved(other->attributes.inode, rename.from.parent, rename.from.name);
   auto result = told_move(rename);

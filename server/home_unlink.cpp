@@ -17,6 +17,7 @@
 #include "server/node_table.h"
 #include "server/orphanage.h"
 #include "server/quota.h"
+#include "server/touched.h"
 
 namespace homefs {
 
@@ -56,6 +57,7 @@ Result<Home::Farewell> Home::prepare_farewell(const Actor& actor, const InodeRef
   if (!fd) return std::unexpected(fd.error());
   farewell.descriptor = std::make_shared<const UniqueFd>(std::move(*fd));
   if (must_keep) {
+    actor.touched.attributes(farewell.inode);
     auto done = orphanage_->hold(farewell.descriptor->get(), number);
     // With as many links as the disk allows there is room when the name is gone.
     farewell.must_hold_later =
@@ -141,7 +143,12 @@ Result<Removal> Home::unlink(const Actor& actor, const InodeRef& parent, const N
   if (!farewell) return std::unexpected(farewell.error());
   ChangeStep step(actor.journal, [&] { return facts_of_removal(*farewell, parent, name); });
   crash_point(CrashPoint::kMidChange);
-  if (auto done = disk::unlink_at(folder_fd, name.c_str()); !done) {
+  const auto done = disk::unlink_at(folder_fd, name.c_str());
+  if (done || !is_refusal(done.error().status)) {
+    actor.touched.entry(parent, name);
+    actor.touched.attributes(farewell->inode);
+  }
+  if (!done) {
     cancel_farewell(*farewell);
     return std::unexpected(done.error());
   }
@@ -160,7 +167,12 @@ Result<Removal> Home::rmdir(const Actor& actor, const InodeRef& parent, const Na
   if (!farewell) return std::unexpected(farewell.error());
   ChangeStep step(actor.journal, [&] { return facts_of_removal(*farewell, parent, name); });
   crash_point(CrashPoint::kMidChange);
-  if (auto done = disk::remove_folder_at(folder_fd, name.c_str()); !done) {
+  const auto done = disk::remove_folder_at(folder_fd, name.c_str());
+  if (done || !is_refusal(done.error().status)) {
+    actor.touched.entry(parent, name);
+    actor.touched.attributes(farewell->inode);
+  }
+  if (!done) {
     cancel_farewell(*farewell);
     return std::unexpected(done.error());
   }

@@ -13,6 +13,7 @@
 #include "server/growth.h"
 #include "server/home.h"
 #include "server/inode_table.h"
+#include "server/touched.h"
 
 namespace homefs {
 namespace {
@@ -69,6 +70,7 @@ Result<Attributes> Home::write(const Actor& actor, const InodeRef& inode, std::u
     const auto stat = disk::stat_fd(fd);
     if (!stat) return std::unexpected(stat.error());
     if (end <= stat->attributes.size) {
+      actor.touched.data(inode, stat->attributes.size);
       if (auto done = disk::write_at(fd, data, offset); !done) {
         return std::unexpected(done.error());
       }
@@ -82,6 +84,7 @@ Result<Attributes> Home::write(const Actor& actor, const InodeRef& inode, std::u
   if (auto reserved = reserve_to(*growth, end); !reserved) {
     return std::unexpected(reserved.error());
   }
+  actor.touched.data(inode, growth->size());
   return end_growth(*growth, disk::write_at(fd, data, offset));
 }
 
@@ -103,6 +106,7 @@ Result<Attributes> Home::write_back(const Actor& actor, const InodeRef& inode, s
   }
   if (offset >= end) return told_fd(inode, fd, /*is_change=*/false);
   const auto there = data.first(std::min<std::uint64_t>(data.size(), end - offset));
+  actor.touched.data(inode, before.size);
   auto done = disk::write_at(fd, there, offset);
   if (done && newest.mtime_order > page_order && newest.mtime_by != &actor.nodes) {
     done = disk::change_times(
@@ -131,6 +135,7 @@ Result<AppendResult> Home::append(const Actor& actor, const InodeRef& inode,
     facts.numbers.length = data.size();
     return facts;
   });
+  actor.touched.data(inode, offset);
   const Result<void> done = append_at(growth->fd(), data, offset);
   const auto attributes = end_growth(*growth, done);
   if (!attributes) return std::unexpected(attributes.error());
@@ -175,6 +180,7 @@ Result<CopyResult> Home::copy(const Actor& actor, const InodeRef& source, const 
   });
   Result<void> done{};
   crash_point(CrashPoint::kMidChange);
+  actor.touched.data(target, growth->size());
   CopyResult result;
   const auto copied = disk::copy_range((*from)->get(), range.source_offset, growth->fd(),
                                        range.target_offset, length);
@@ -216,6 +222,7 @@ Result<Attributes> Home::fallocate(const Actor& actor, const InodeRef& inode,
   });
   Result<void> done{};
   crash_point(CrashPoint::kMidChange);
+  actor.touched.data(inode, growth->size());
   if (end > request.offset) {
     done =
         disk::allocate(growth->fd(), flags_of(request.mode), request.offset, end - request.offset);

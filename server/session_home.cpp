@@ -68,11 +68,13 @@ Reply SessionHome::handle(const InFrame& request, ChangeJournal* journal,
     return error_reply({.status = Status::kProtocolError, .context = "the request is too long"});
   }
   if (auto done = introduce(*introductions); !done) return error_reply(done.error());
+  Touched touched;
   HandlerContext context{.home = *home_,
                          .nodes = state_->nodes,
                          .grant = state_->grant,
                          .listings = state_->listings,
                          .locker = state_->locker,
+                         .touched = touched,
                          .journal = journal,
                          .is_cancelled = std::move(is_cancelled)};
   Reply reply = row->run(context, in.rest());
@@ -81,6 +83,8 @@ Reply SessionHome::handle(const InFrame& request, ChangeJournal* journal,
     home_->spare_descriptors();
     reply = row->run(context, in.rest());
   }
+  // Also of one that failed half way.
+  reply.changes = touched.changes();
   return reply;
 }
 
