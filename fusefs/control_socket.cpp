@@ -121,6 +121,11 @@ void ControlSocket::remove_status(const std::string& section) {
   std::erase_if(providers_, [&](const auto& provider) { return provider.first == section; });
 }
 
+void ControlSocket::on_connect(std::function<void()> connect) {
+  const std::lock_guard lock(mutex_);
+  connect_ = std::move(connect);
+}
+
 void ControlSocket::run() {
   sigset_t all;
   sigfillset(&all);
@@ -144,11 +149,14 @@ void ControlSocket::serve(int connection) {
 
 Json ControlSocket::answer(const std::string& question) {
   const Json json = Json::parse(question, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object() || !json.contains("ask") || json["ask"] != "status") {
-    return {{"error", "unknown question"}};
-  }
+  const Json ask = json.is_object() ? json.value("ask", Json()) : Json();
   Json status = Json::object();
   const std::lock_guard lock(mutex_);
+  if (ask == "connect") {
+    if (connect_) connect_();
+    return status;
+  }
+  if (ask != "status") return {{"error", "unknown question"}};
   for (const auto& [section, status_of] : providers_) status[section] = status_of();
   return status;
 }

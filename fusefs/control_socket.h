@@ -1,6 +1,7 @@
 // The control socket of a mount: how `homefs status` and `homefs umount` talk to its daemon. One
 // line of JSON asks, one line answers, and the connection ends.
 //
+//   {"ask":"connect"} ->  {}
 //   {"ask":"status"}  ->  {"profile":"files","mountpoint":"/home/alice/Remote", ... }
 //
 // Only its owner can connect: it lies in a folder of 0700. Questions are answered one at a time,
@@ -40,6 +41,8 @@ class ControlSocket {
   /// What `status_of` returns stands in the answer to "status" under `section`. It must not block.
   void add_status(std::string section, StatusOf status_of);
   void remove_status(const std::string& section);
+  /// What "connect" asks for: to try at once. It must not block.
+  void on_connect(std::function<void()> connect);
 
  private:
   ControlSocket(std::filesystem::path path, UniqueFd listener);
@@ -52,6 +55,7 @@ class ControlSocket {
   BreakSignal stopping_;
   std::mutex mutex_;                                         // held while providers run
   std::vector<std::pair<std::string, StatusOf>> providers_;  // guarded by mutex_
+  std::function<void()> connect_;                            // guarded by mutex_
   std::thread thread_;
 };
 

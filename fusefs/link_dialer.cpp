@@ -17,7 +17,16 @@ LinkDialer::LinkDialer(IoThreads& io, TlsContext tls, const LinkOptions& options
       options_(options),
       owner_(owner),
       pool_(BufferPool::make(kBuffersKept)),
+      credentials_(options.credentials),
       accepted_fingerprint_(options.trust.pinned) {}
+
+// A key that is not known any more stays pinned: it was not exchanged for another.
+void LinkDialer::renew() {
+  if (!options_.renew) return;
+  LoginMeans means = options_.renew();
+  credentials_ = std::move(means.credentials);
+  if (!means.trust.pinned.empty()) accepted_fingerprint_ = std::move(means.trust.pinned);
+}
 
 void LinkDialer::interrupt() {
   broken_.set();
@@ -83,12 +92,15 @@ Result<std::shared_ptr<LinkConnection>> LinkDialer::open() {
 }
 
 LoginStep LinkDialer::step_of(LinkConnection& connection) const {
-  return LoginStep{
-      .connection = connection, .options = options_, .deadline = options_.times.connect_deadline};
+  return LoginStep{.connection = connection,
+                   .options = options_,
+                   .credentials = credentials_,
+                   .deadline = options_.times.connect_deadline};
 }
 
 Result<LinkDialer::Dialed> LinkDialer::dial_control(const std::optional<LinkSession>& session,
                                                     std::uint64_t seq_done) {
+  if (session) renew();
   auto connection = open();
   if (!connection) return std::unexpected(connection.error());
   Dialed dialed{.connection = *connection};

@@ -50,6 +50,7 @@ class LinkDialer {
 
  private:
   Result<std::shared_ptr<LinkConnection>> open();
+  void renew();
   Result<> judge_key(const std::string& fingerprint);
   [[nodiscard]] LoginStep step_of(LinkConnection& connection) const;
   void set_current(std::shared_ptr<LinkConnection> connection);
@@ -62,11 +63,12 @@ class LinkDialer {
   BreakSignal broken_;
   std::atomic<bool> is_shut_down_{false};
   std::uint64_t last_id_ = 0;
+  Credentials credentials_;  // the dialing thread's
 
   std::mutex mutex_;
   std::shared_ptr<LinkConnection> current_;  // guarded by mutex_: being opened
   std::string offered_fingerprint_;          // guarded by mutex_
-  std::string accepted_fingerprint_;         // the dialing thread's: stays pinned from then on
+  std::string accepted_fingerprint_;         // the dialing thread's: stays pinned until another is
 };
 
 }  // namespace homefs

@@ -80,7 +80,7 @@ Result<> say_hello(const LoginStep& step) {
 }
 
 Result<LinkSession> log_in(const LoginStep& step) {
-  const Credentials& credentials = step.options.credentials;
+  const Credentials& credentials = step.credentials;
   const bool is_token = !credentials.token_id.empty();
   auto scram = ScramClient::make(credentials.user,
                                  is_token ? credentials.token_secret : credentials.password,

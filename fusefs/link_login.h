@@ -30,6 +30,7 @@ struct LinkSession {
 struct LoginStep {
   LinkConnection& connection;
   const LinkOptions& options;
+  const Credentials& credentials;  ///< in place of those of the options
   std::chrono::milliseconds deadline;
 };
 

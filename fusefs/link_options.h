@@ -36,6 +36,12 @@ struct ServerTrust {
   bool accept_new = false;
 };
 
+/// What a login needs, as it is on this machine now.
+struct LoginMeans {
+  Credentials credentials;
+  ServerTrust trust;
+};
+
 struct LinkTimes {
   std::chrono::milliseconds connect_deadline{10000};  ///< of each step: TCP, TLS, each exchange
   std::chrono::milliseconds keepalive{kKeepAliveDefault};
@@ -57,6 +63,9 @@ struct LinkOptions {
   /// A block of a write arrived damaged, for the `attempt`th time; on the thread that heard of it.
   std::function<void(NodeId node, std::uint64_t offset, int attempt)> on_write_mismatch;
   unsigned bulk_connections = 1;
+  /// Asked before each connection but the first, on the thread that connects: a new token, or
+  /// another key of the server, may have been taken since. Not set: they stay as they are.
+  std::function<LoginMeans()> renew;
   /// A connection is up again after a break; on the thread that connects.
   std::function<void()> on_reconnected;
   LinkTimes times;

@@ -18,7 +18,15 @@ nlohmann::json link_status_json(ServerLink& link) {
     troubles.push_back({{"time", std::chrono::floor<std::chrono::seconds>(since).count()},
                         {"text", trouble.text}});
   }
+  nlohmann::json refused;
+  if (status.refusal) {
+    const auto since = status.refusal->since.time_since_epoch();
+    refused = {{"since", std::chrono::floor<std::chrono::seconds>(since).count()},
+               {"status", static_cast<int>(status.refusal->status)},
+               {"text", status.refusal->text}};
+  }
   return {{"connected", status.is_connected},
+          {"refused", std::move(refused)},
           {"server", status.server},
           {"fingerprint", status.fingerprint},
           {"session", status.session},

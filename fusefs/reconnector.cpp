@@ -14,12 +14,13 @@ namespace {
 // account may be switched on again.
 constexpr Backoff kRefused{std::chrono::seconds(60), std::chrono::seconds(60)};
 
-bool is_refusal(Status status) {
-  return status == Status::kLoginRefused || status == Status::kUnknownUser ||
-         status == Status::kAccountDisabled || status == Status::kLockedOut;
-}
-
 }  // namespace
+
+bool is_login_refusal(Status status) {
+  return status == Status::kLoginRefused || status == Status::kUnknownUser ||
+         status == Status::kAccountDisabled || status == Status::kLockedOut ||
+         status == Status::kServerKeyChanged;
+}
 
 std::chrono::milliseconds backoff_delay(const Backoff& backoff, int failures, double random) {
   if (failures <= 0) return std::chrono::milliseconds(0);
@@ -80,7 +81,9 @@ void Reconnector::run() {
     // Also a success counts until the connection has held: a server that accepts and then breaks
     // must not be asked ten times a second.
     ++failures_;
-    was_refused = !connected && is_refusal(connected.error().status);
+    // Not for another server's key, which costs no server anything.
+    was_refused = !connected && is_login_refusal(connected.error().status) &&
+                  connected.error().status != Status::kServerKeyChanged;
     if (!connected) is_wanted_ = true;
   }
 }

@@ -26,6 +26,9 @@ struct Backoff {
 [[nodiscard]] std::chrono::milliseconds backoff_delay(const Backoff& backoff, int failures,
                                                       double random);
 
+/// Asking again at once does not help: a person has to do something first.
+[[nodiscard]] bool is_login_refusal(Status status);
+
 class Reconnector {
  public:
   /// Connects what is missing; an error means "later again".

@@ -125,6 +125,7 @@ LinkStatus ServerLink::status() {
   {
     auto state = state_.lock();
     status.is_connected = state->control != nullptr;
+    status.refusal = state->refusal;
     status.calls_under_way = state->window.under_way();
     status.calls_waiting = state->window.waiting();
     status.queued_bytes = state->window.waiting_payload_bytes();
@@ -209,11 +210,7 @@ Result<> ServerLink::connect_control() {
   auto dialed = dialer_.dial_control(session, seq_done);
   if (!dialed) {
     if (dialed.error().status == Status::kInterrupted) return std::unexpected(dialed.error());
-    spdlog::warn("no connection, trying again: server={}:{} why=\"{}\"", options_.server.host,
-                 options_.server.port, dialed.error().message());
-    counters_.note_trouble(dialed.error().status == Status::kLoginRefused
-                               ? "the login is refused: \"homefs login\", then mount anew"
-                               : dialed.error().message());
+    note_failure(dialed.error());
     return std::unexpected(dialed.error());
   }
   spdlog::info("connected again: server={}:{} same_session={}", options_.server.host,
@@ -222,6 +219,20 @@ Result<> ServerLink::connect_control() {
   counters_.count_reconnect();
   if (options_.on_reconnected) options_.on_reconnected();
   return {};
+}
+
+void ServerLink::note_failure(const Error& why) {
+  spdlog::warn("no connection, trying again: server={}:{} why=\"{}\"", options_.server.host,
+               options_.server.port, why.message());
+  counters_.note_trouble(why.message());
+  auto state = state_.lock();
+  if (!is_login_refusal(why.status)) {
+    state->refusal.reset();
+    return;
+  }
+  const bool is_another = !state->refusal || state->refusal->status != why.status;
+  const auto since = is_another ? std::chrono::system_clock::now() : state->refusal->since;
+  state->refusal = LinkRefusal{.status = why.status, .text = why.message(), .since = since};
 }
 
 Result<> ServerLink::connect_bulk(std::size_t place) {
@@ -307,6 +318,7 @@ void ServerLink::adopt_control(LinkDialer::Dialed dialed, bool is_first) {
   {
     auto state = state_.lock();
     state->session = std::move(dialed.session);
+    state->refusal.reset();
     const std::size_t bulk =
         std::min(state->bulk_connections_max, state->session->bulk_connections);
     if (!state->is_closed) state->bulk.resize(bulk);

@@ -36,9 +36,17 @@
 
 namespace homefs {
 
+/// Why no login succeeds until somebody does something about it.
+struct LinkRefusal {
+  Status status{};
+  std::string text;
+  std::chrono::system_clock::time_point since;
+};
+
 /// How a link stands, for `homefs status`.
 struct LinkStatus {
   bool is_connected = false;
+  std::optional<LinkRefusal> refusal;
   std::size_t bulk_connections = 0;
   std::string server;       ///< host:port as given
   std::string fingerprint;  ///< of the server's key
@@ -62,6 +70,9 @@ class ServerLink final : public Link, private ConnectionOwner {
   /// Connects, judges the server's key and logs in, once, in this thread. When it has succeeded the
   /// link reconnects by itself, for ever. Errors: those of LinkDialer::dial_control.
   Result<> connect_and_login();
+
+  /// Does not wait for the next attempt to connect: what has hindered it may be gone.
+  void hurry() { reconnector_.hurry(); }
 
   /// The client core. Both must live until detach() has returned.
   void attach(IntroductionSource& introductions, LinkEvents& events);
@@ -107,8 +118,9 @@ class ServerLink final : public Link, private ConnectionOwner {
     std::array<bool, kLanes> is_blocked{};  // the channel has refused; on_connection_space follows
     std::uint64_t space_count = 0;          // calls of on_connection_space
     SteadyTime connected_since{};
-    std::uint64_t answers = 0;          // since then
-    bool is_bulk_over_control = false;  // until there is a bulk connection (again)
+    std::uint64_t answers = 0;           // since then
+    std::optional<LinkRefusal> refusal;  // of the last attempt
+    bool is_bulk_over_control = false;   // until there is a bulk connection (again)
     bool is_closed = false;
   };
 
@@ -149,6 +161,7 @@ class ServerLink final : public Link, private ConnectionOwner {
   // Connecting (server_link.cpp).
   Result<> connect_missing();
   Result<> connect_control();
+  void note_failure(const Error& why);
   Result<> connect_bulk(std::size_t place);
   Result<> on_no_bulk(std::size_t place, const Error& why);
   [[nodiscard]] std::vector<PendingPtr> break_all(bool is_same_session);

@@ -83,7 +83,7 @@ Result<bool> take_token(const ClientPaths& paths, const ConnectPlan& plan,
 
 // The way that was named first wins: flags, the stored token, the profile, systemd, the person.
 Result<> find_credentials(const ClientPaths& paths, const LoginFlags& flags, ConnectPlan& plan,
-                          bool may_use_token) {
+                          PlanNeeds needs) {
   Credentials& credentials = plan.credentials;
   if (flags.password) {
     credentials.password = *flags.password;
@@ -92,7 +92,7 @@ Result<> find_credentials(const ClientPaths& paths, const LoginFlags& flags, Con
   if (!flags.password_file.empty()) {
     return take_password(read_secret_file(flags.password_file), credentials);
   }
-  if (may_use_token) {
+  if (needs.may_use_token) {
     const auto taken = take_token(paths, plan, credentials);
     if (!taken) return std::unexpected(taken.error());
     if (*taken) return {};
@@ -106,7 +106,7 @@ Result<> find_credentials(const ClientPaths& paths, const LoginFlags& flags, Con
     if (::access(file.c_str(), R_OK) == 0)
       return take_password(read_secret_file(file), credentials);
   }
-  if (!has_terminal()) {
+  if (!needs.may_ask || !has_terminal()) {
     return fail(Status::kNotLoggedIn, "no password for " + plan.target.user +
                                           ": run \"homefs login " + plan.target.text() +
                                           "\" once, or give --password-file FILE");
@@ -215,13 +215,28 @@ Result<ConnectPlan> make_connect_plan(const ClientPaths& paths, const LoginFlags
   plan.is_pinned_by_hand = !flags.pin.empty();
   plan.credentials.user = plan.target.user;
   if (needs.credentials) {
-    const auto found = find_credentials(paths, flags, plan, needs.may_use_token);
+    const auto found = find_credentials(paths, flags, plan, needs);
     if (!found) return std::unexpected(found.error());
   }
   return plan;
 }
 
-Result<LinkOptions> link_options_of(const ClientPaths& paths, const ConnectPlan& plan) {
+LoginMeans current_means(const ClientPaths& paths, const LoginFlags& flags,
+                         const ConnectPlan& plan) {
+  LoginMeans means{.credentials = plan.credentials, .trust = plan.trust};
+  ConnectPlan renewed = plan;
+  renewed.credentials = {.user = plan.credentials.user};
+  if (find_credentials(paths, flags, renewed, {.may_ask = false})) {
+    means.credentials = std::move(renewed.credentials);
+  }
+  if (plan.is_pinned_by_hand) return means;
+  auto pinned = pinned_fingerprint(paths, plan.target);
+  if (pinned && !pinned->empty()) means.trust.pinned = *std::move(pinned);
+  return means;
+}
+
+Result<LinkOptions> link_options_of(const ClientPaths& paths, const LoginFlags& flags,
+                                    const ConnectPlan& plan) {
   const auto folder = paths.make_state_dir(plan.state_name);
   if (!folder) return std::unexpected(folder.error());
   auto client_id = client_id_of(*folder);
@@ -231,7 +246,8 @@ Result<LinkOptions> link_options_of(const ClientPaths& paths, const ConnectPlan&
                      .trust = plan.trust,
                      .client_id = std::move(*client_id),
                      .device = device_name(),
-                     .subdir = plan.target.subdir};
+                     .subdir = plan.target.subdir,
+                     .renew = [paths, flags, plan] { return current_means(paths, flags, plan); }};
 }
 
 }  // namespace homefs

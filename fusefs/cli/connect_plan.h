@@ -41,6 +41,7 @@ struct ConnectPlan {
 struct PlanNeeds {
   bool credentials = true;
   bool may_use_token = true;
+  bool may_ask = true;  ///< on the terminal
 };
 
 /// `target_text` is the positional [USER@]HOST[:PORT][/SUBDIR], or empty.
@@ -49,8 +50,15 @@ struct PlanNeeds {
 Result<ConnectPlan> make_connect_plan(const ClientPaths& paths, const LoginFlags& flags,
                                       const std::string& target_text, PlanNeeds needs);
 
-/// The options of a link for `plan`; the rest as by default.
-Result<LinkOptions> link_options_of(const ClientPaths& paths, const ConnectPlan& plan);
+/// The options of a link for `plan`; the rest as by default. Before it connects again it looks at
+/// token, password file and known_servers again. `flags`: those of the plan.
+Result<LinkOptions> link_options_of(const ClientPaths& paths, const LoginFlags& flags,
+                                    const ConnectPlan& plan);
+
+/// Token or password, and key of the server, as they are on the disk now; what is not there any
+/// more, or cannot be read, stays as it is in `plan`. Nobody is asked.
+[[nodiscard]] LoginMeans current_means(const ClientPaths& paths, const LoginFlags& flags,
+                                       const ConnectPlan& plan);
 
 /// A name for the state of a mount without a profile: "alice-files.example.org-7070-work".
 [[nodiscard]] std::string state_name_of(const Target& target);

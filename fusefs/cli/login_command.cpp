@@ -2,13 +2,17 @@
 #include <spdlog/spdlog.h>
 
 #include <future>
+#include <nlohmann/json.hpp>
 
 #include "config/token_store.h"
 #include "fusefs/cli/command.h"
+#include "fusefs/cli/running_mounts.h"
 #include "fusefs/cli/server_pins.h"
 #include "fusefs/cli/terminal.h"
+#include "fusefs/control_socket.h"
 #include "fusefs/log_setup.h"
 #include "fusefs/server_link.h"
+#include "protocol/name.h"
 
 namespace homefs {
 namespace {
@@ -53,6 +57,15 @@ Result<std::string> look_at_key(LinkOptions options) {
   return connection.link->offered_fingerprint();
 }
 
+std::vector<RunningMount> mounts_of(const ClientPaths& paths, const Target& target) {
+  auto mounts = running_mounts(paths);
+  if (!mounts) return {};
+  std::erase_if(*mounts, [&](const RunningMount& mount) {
+    return mount.user != target.user || mount.server != target.server();
+  });
+  return *std::move(mounts);
+}
+
 int explain(const Error& error, const Target& target, const ClientPaths& paths) {
   return report(exit_status_of(error), explain_connect_error(error, target, paths));
 }
@@ -67,42 +80,14 @@ Result<> settle_key(const LoginFlags& flags, const LinkOptions& options, Connect
   return {};
 }
 
-int run_login(const ClientPaths& paths, const LoginCommand& command) {
-  log_to_stderr(false);
-  auto plan = make_connect_plan(paths, command.login, command.target, {.credentials = false});
-  if (!plan) return report(plan.error());
-  auto options = link_options_of(paths, *plan);
-  if (!options) return report(options.error());
-  const bool was_known = !plan->trust.pinned.empty() && !plan->is_pinned_by_hand;
-  if (const auto settled = settle_key(command.login, *options, *plan); !settled) {
-    return explain(settled.error(), plan->target, paths);
-  }
-  const auto with_password =
-      make_connect_plan(paths, command.login, command.target, {.may_use_token = false});
-  if (!with_password) return report(with_password.error());
-  options->credentials = with_password->credentials;
-  options->trust = plan->trust;
-  options->wants_token = true;
-  options->bulk_connections = 0;
-  options->subdir.clear();
-  if (!command.device.empty()) options->device = command.device;
+// The token of an earlier login, if it still opens the home.
+std::optional<std::string> good_token(const ClientPaths& paths, const Target& target,
+                                      LinkOptions options) {
+  const auto line = TokenStore(paths.tokens_dir()).load(token_name(target));
+  if (!line || !parse_token_line(*line, options.credentials)) return std::nullopt;
   Connection connection;
-  if (const auto connected = connect(*options, connection); !connected) {
-    return explain(connected.error(), plan->target, paths);
-  }
-  if (!was_known) {
-    const auto pinned =
-        remember_server(paths, plan->target, connection.link->offered_fingerprint());
-    if (!pinned) return report(pinned.error());
-  }
-  const auto token = connection.link->session()->token;
-  if (!token) return report(ExitStatus::kFailed, "the server has given no device token");
-  const auto saved = TokenStore(paths.tokens_dir())
-                         .save(token_name(plan->target), token_line(token->id, token->secret));
-  if (!saved) return report(saved.error());
-  std::printf("Logged in to %s as %s; this device needs no password from now on.\n",
-              plan->target.server().c_str(), plan->target.user.c_str());
-  return number_of(ExitStatus::kOk);
+  if (!connect(options, connection)) return std::nullopt;
+  return options.credentials.token_id;
 }
 
 Result<> revoke(ServerLink& link, const std::string& token_id) {
@@ -113,6 +98,59 @@ Result<> revoke(ServerLink& link, const std::string& token_id) {
     done.set_value(reply ? Result<>() : std::unexpected(reply.error()));
   });
   return done.get_future().get();
+}
+
+// Keeps the new token in place of the old one.
+Result<> save_token(const ClientPaths& paths, const Target& target, ServerLink& link,
+                    const std::optional<std::string>& old_id) {
+  const auto token = link.session()->token;
+  if (!token) return fail(Status::kProtocolError, "the server has given no device token");
+  auto saved =
+      TokenStore(paths.tokens_dir()).save(token_name(target), token_line(token->id, token->secret));
+  // A mount that runs by the old one would lose its locks with it.
+  if (saved && old_id && mounts_of(paths, target).empty()) return revoke(link, *old_id);
+  return saved;
+}
+
+int run_login(const ClientPaths& paths, const LoginCommand& command) {
+  log_to_stderr(false);
+  auto plan = make_connect_plan(paths, command.login, command.target, {.credentials = false});
+  if (!plan) return report(plan.error());
+  auto options = link_options_of(paths, command.login, *plan);
+  if (!options) return report(options.error());
+  const bool was_known = !plan->trust.pinned.empty() && !plan->is_pinned_by_hand;
+  if (const auto settled = settle_key(command.login, *options, *plan); !settled) {
+    return explain(settled.error(), plan->target, paths);
+  }
+  const auto with_password =
+      make_connect_plan(paths, command.login, command.target, {.may_use_token = false});
+  if (!with_password) return report(with_password.error());
+  options->credentials = with_password->credentials;
+  options->trust = plan->trust;
+  options->bulk_connections = 0;
+  options->subdir.clear();
+  const auto old_token = good_token(paths, plan->target, *options);
+  options->wants_token = !old_token || !command.device.empty();
+  if (!command.device.empty()) options->device = command.device;
+  Connection connection;
+  if (const auto connected = connect(*options, connection); !connected) {
+    return explain(connected.error(), plan->target, paths);
+  }
+  if (!was_known) {
+    const auto pinned =
+        remember_server(paths, plan->target, connection.link->offered_fingerprint());
+    if (!pinned) return report(pinned.error());
+  }
+  if (options->wants_token) {
+    const auto saved = save_token(paths, plan->target, *connection.link, old_token);
+    if (!saved) return report(saved.error());
+  }
+  for (const RunningMount& mount : mounts_of(paths, plan->target)) {
+    (void)ask_control(mount.socket, {{"ask", "connect"}});  // else it tries within a minute
+  }
+  std::printf("Logged in to %s as %s; this device needs no password from now on.\n",
+              plan->target.server().c_str(), plan->target.user.c_str());
+  return number_of(ExitStatus::kOk);
 }
 
 int run_logout(const ClientPaths& paths, const LoginCommand& command) {
@@ -129,7 +167,12 @@ int run_logout(const ClientPaths& paths, const LoginCommand& command) {
                   "not logged in to " + plan->target.server() + " as " + plan->target.user);
   }
   if (!line) return report(line.error());
-  auto options = link_options_of(paths, *plan);
+  for (const RunningMount& mount : mounts_of(paths, plan->target)) {
+    print_error("warning: " + homefs::quoted(mount.mountpoint) +
+                " is mounted, and waits with what is unsent until you run \"homefs login " +
+                plan->target.text() + "\"; its locks are lost");
+  }
+  auto options = link_options_of(paths, command.login, *plan);
   if (!options) return report(options.error());
   if (const auto parsed = parse_token_line(*line, options->credentials); !parsed) {
     return report(parsed.error());

@@ -165,6 +165,7 @@ std::unique_ptr<ControlSocket> listen_for_commands(const ClientPaths& paths, con
                                 {"read_only", plan.settings.mount.read_only}};
   (*control)->add_status("mount", [mount] { return mount; });
   (*control)->add_status("link", [&link] { return link_status_json(link); });
+  (*control)->on_connect([&link] { link.hurry(); });
   return std::move(*control);
 }
 
@@ -191,7 +192,7 @@ Failure serve_mount(const ClientPaths& paths, MountPlan& plan, Background& backg
                                 : StateLock::acquire_any(paths, connect->state_name);
   if (!state) return failure_of(state.error());
   connect->state_name = state->name();
-  auto options = link_options_of(paths, *connect);
+  auto options = link_options_of(paths, plan.login, *connect);
   if (!options) return failure_of(options.error());
   auto tls = TlsContext::client();
   if (!tls) return failure_of(tls.error());

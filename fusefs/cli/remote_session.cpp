@@ -28,7 +28,7 @@ std::expected<std::unique_ptr<RemoteSession>, Failure> RemoteSession::open(
     const ClientPaths& paths, const LoginFlags& flags, const std::string& server) {
   auto plan = make_connect_plan(paths, flags, server, {});
   if (!plan) return std::unexpected(failure_of(plan.error()));
-  auto options = link_options_of(paths, *plan);
+  auto options = link_options_of(paths, flags, *plan);
   if (!options) return std::unexpected(failure_of(options.error()));
   auto folder = paths.make_state_dir(plan->state_name);
   if (!folder) return std::unexpected(failure_of(folder.error()));

@@ -10,10 +10,13 @@ namespace {
 
 RunningMount mount_of(const std::filesystem::path& socket, const nlohmann::json& status) {
   const auto mount = status.value("mount", nlohmann::json::object());
+  const auto link = status.value("link", nlohmann::json::object());
   return {.socket = socket,
           .profile = mount.value("profile", ""),
           .mountpoint = mount.value("mountpoint", ""),
           .source = mount.value("source", ""),
+          .user = mount.value("user", ""),
+          .server = link.value("server", ""),
           .pid = mount.value("pid", 0L),
           .status_text = status.dump()};
 }

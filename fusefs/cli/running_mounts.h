@@ -18,6 +18,8 @@ struct RunningMount {
   std::string profile;
   std::string mountpoint;
   std::string source;
+  std::string user;
+  std::string server;  ///< host:port
   long pid = 0;
   std::string status_text;  ///< the JSON of its answer
 };

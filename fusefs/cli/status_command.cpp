@@ -30,7 +30,37 @@ void line(const char* title, const std::string& text) {
   std::printf("  %-11s %s\n", title, text.c_str());
 }
 
+std::string moment(std::time_t time, const char* format) {
+  std::tm parts{};
+  char text[32];
+  (void)::localtime_r(&time, &parts);
+  std::strftime(text, sizeof text, format, &parts);
+  return text;
+}
+
+// What a person has to do before the mount goes on.
+std::string remedy_for(const Json& refused, const RunningMount& mount, const ClientPaths& paths) {
+  const std::string login = "\"homefs login " + mount.user + "@" + mount.server + "\"";
+  switch (static_cast<Status>(refused.value("status", 0))) {
+    case Status::kServerKeyChanged:
+      return "if its administrator says that the new key is right, remove the line of " +
+             mount.server + " from " + paths.known_servers_file().string() + " and run " + login +
+             "; the mount goes on by itself";
+    case Status::kAccountDisabled:
+    case Status::kLockedOut:
+      return "the mount tries again by itself";
+    default:
+      return "run " + login + "; the mount goes on by itself";
+  }
+}
+
 std::string connection_text(const Json& link) {
+  const Json refused = link.value("refused", Json());
+  if (refused.is_object()) {
+    return "REFUSED since " + moment(refused.value("since", std::int64_t{0}), "%F %T") + ": " +
+           refused.value("text", "") + "; " + std::to_string(number(link, "calls_waiting")) +
+           " requests wait";
+  }
   if (!link.value("connected", false)) {
     return "NOT CONNECTED, trying again; " + std::to_string(number(link, "calls_waiting")) +
            " requests wait";
@@ -55,26 +85,24 @@ void print_troubles(const Json& link) {
   const std::size_t first = troubles.size() > kShown ? troubles.size() - kShown : 0;
   for (std::size_t i = first; i < troubles.size(); ++i) {
     const std::time_t time = troubles[i].value("time", std::int64_t{0});
-    std::tm parts{};
-    char text[32];
-    (void)::localtime_r(&time, &parts);
-    std::strftime(text, sizeof text, "%F %T", &parts);
-    line(i == first ? "troubles" : "", std::string(text) + " " + troubles[i].value("text", ""));
+    line(i == first ? "troubles" : "", moment(time, "%F %T") + " " + troubles[i].value("text", ""));
   }
 }
 
-void print_mount(const RunningMount& mount) {
+void print_mount(const RunningMount& mount, const ClientPaths& paths) {
   const Json status = Json::parse(mount.status_text);
   const Json link = status.value("link", Json::object());
   const Json files = status.value("files", Json::object());
   std::printf("%s on %s (%s, process %ld)\n", homefs::quoted(mount.source).c_str(),
               homefs::quoted(mount.mountpoint).c_str(), mount.profile.c_str(), mount.pid);
   line("connection", connection_text(link));
+  const Json refused = link.value("refused", Json());
+  if (refused.is_object()) line("what to do", remedy_for(refused, mount, paths));
   line("traffic", size(link, "bytes_in") + " in, " + size(link, "bytes_out") + " out, " +
                       std::to_string(number(link, "reconnects")) + " reconnects, " +
                       std::to_string(number(link, "block_mismatches")) + " damaged blocks");
   if (!files.empty()) {
-    line("unsent", describe_size(number(files, "dirty_bytes") + number(link, "queued_bytes")));
+    line("unsent", size(files, "dirty_bytes"));
     line("quota", quota_text(files));
     line("cache",
          std::to_string(number(files, "nodes")) + " names, " +
@@ -107,7 +135,7 @@ int run_status(const ClientPaths& paths, const StatusCommand& command) {
   }
   if (!is_any_mounted) std::puts("Nothing is mounted.");
   try {
-    for (const RunningMount& mount : *mounts) print_mount(mount);
+    for (const RunningMount& mount : *mounts) print_mount(mount, paths);
   } catch (const Json::exception&) {
     return report(ExitStatus::kFailed, "a mount of another version answers in its own way");
   }

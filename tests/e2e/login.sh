@@ -44,6 +44,56 @@ login
 assert_eq "$(cat "$home/file")" text
 unmount_home "$home"
 
+begin "A mount whose token was revoked says so, and goes on after a login, with what was unsent"
+login
+mount_by_token
+head -c 3000000 /dev/urandom >"$E2E_DIR/big"
+token=$(tokens alice | grep -o '[0-9a-f]\{16\}' | head -n 1)
+touch "$home/big"
+"$HOMEFSD_BIN" --config "$E2E_DIR/server/homefsd.json" token revoke alice "$token"
+is_refused() { "$HOMEFS_BIN" status | grep -q 'REFUSED since'; }
+wait_until is_refused
+dd if="$E2E_DIR/big" of="$home/big" bs=1M conv=notrunc status=none & # its close(2) waits for seconds
+writing=$!
+is_unsent() { "$HOMEFS_BIN" status | grep -q 'unsent *2.9MiB'; }
+wait_until is_unsent
+assert_contains "$("$HOMEFS_BIN" status)" "run \"homefs login $target\""
+login
+wait_until cmp "$E2E_DIR/big" "$E2E_DIR/server/homes/alice/big"
+wait "$writing" || fail "the program that wrote heard of it"
+assert_lacks "$("$HOMEFS_BIN" status)" REFUSED
+rm "$home/big"
+
+begin "logout says which mounts it cuts off; they go on after the next login"
+assert_contains "$("$HOMEFS_BIN" logout "$target" 2>&1)" "$home\" is mounted"
+wait_until is_refused
+login
+wait_until ls "$home/file"
+unmount_home "$home"
+
+begin "A device has one token, however often it logs in"
+login
+login
+assert_eq "$(tokens alice | grep -c '[0-9a-f]\{16\}')" 1 "tokens that the server knows"
+"$HOMEFS_BIN" login "$target" --password-file "$E2E_DIR/secrets/alice" --device other
+assert_contains "$(tokens alice)" other
+assert_eq "$(tokens alice | grep -c '[0-9a-f]\{16\}')" 1 "tokens that the server knows"
+"$HOMEFS_BIN" logout "$target"
+
+begin "So does a mount whose server has another key, when that was accepted"
+login
+mount_by_token
+stop_server
+rm "$E2E_DIR/server/data/server.key" "$E2E_DIR/server/data/server.crt"
+start_server
+wait_until is_refused
+assert_contains "$("$HOMEFS_BIN" status)" "known_servers"
+sed -i "/^127.0.0.1:$E2E_PORT/d" "$XDG_CONFIG_HOME/homefs/known_servers"
+login
+assert_eq "$(cat "$home/file")" text
+unmount_home "$home"
+"$HOMEFS_BIN" logout "$target"
+
 begin "Whoever goes on with a token that was revoked locks out nobody"
 change_server_config '.login.failures_before_lockout = 2'
 stop_server

@@ -114,14 +114,37 @@ TEST_F(ConnectPlanTest, KnowsTheServersThatWerePinned) {
       << "--pin wins";
 }
 
+TEST_F(ConnectPlanTest, FindsATokenAndAKeyThatWereTakenSince) {
+  const LoginFlags flags{.password_file = {}, .profile = {}};
+  const auto target = *parse_target("alice@files:71");
+  ASSERT_TRUE(TokenStore(paths_->tokens_dir()).save(token_name(target), "old:secret"));
+  const auto made = plan(flags, "alice@files:71");
+  ASSERT_TRUE(made);
+  ASSERT_TRUE(TokenStore(paths_->tokens_dir()).save(token_name(target), "new:secret"));
+  ASSERT_TRUE(remember_server(*paths_, target, kKey));
+  LoginMeans means = current_means(*paths_, flags, *made);
+  EXPECT_EQ(means.credentials.user, "alice");
+  EXPECT_EQ(means.credentials.token_id, "new");
+  EXPECT_EQ(means.trust.pinned, kKey);
+
+  ASSERT_TRUE(TokenStore(paths_->tokens_dir()).remove(token_name(target)));
+  means = current_means(*paths_, flags, *made);
+  EXPECT_EQ(means.credentials.token_id, "old") << "what is gone stays as it was";
+
+  const LoginFlags by_hand{.password = "x", .pin = "sha256:" + std::string(64, 'f')};
+  means = current_means(*paths_, by_hand, *plan(by_hand, "alice@files:71"));
+  EXPECT_EQ(means.credentials.password, "x");
+  EXPECT_NE(means.trust.pinned, kKey) << "--pin is no line of known_servers";
+}
+
 TEST_F(ConnectPlanTest, KeepsTheClientIdOfAStateFolder) {
   const auto made = plan({.password = "x"}, "alice@files");
-  const auto first = link_options_of(*paths_, *made);
-  const auto second = link_options_of(*paths_, *made);
+  const auto first = link_options_of(*paths_, {}, *made);
+  const auto second = link_options_of(*paths_, {}, *made);
   ASSERT_TRUE(first && second);
   EXPECT_FALSE(first->client_id.empty());
   EXPECT_EQ(first->client_id, second->client_id);
-  EXPECT_NE(link_options_of(*paths_, *plan({.password = "x"}, "bob@files"))->client_id,
+  EXPECT_NE(link_options_of(*paths_, {}, *plan({.password = "x"}, "bob@files"))->client_id,
             first->client_id);
 }
 
