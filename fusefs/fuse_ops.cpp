@@ -37,7 +37,10 @@ void on_init(void*, fuse_conn_info* connection) {
     }
   };
   want(FUSE_CAP_ASYNC_READ, true);
-  want(FUSE_CAP_ASYNC_DIO, true);
+  // After an asynchronous O_DIRECT write the kernel keeps the pages of before, for good: nothing
+  // here voids them. Without it the write is one that waits, which does. Of what waits anyway a
+  // large one is sent piece by piece then.
+  want(FUSE_CAP_ASYNC_DIO, false);
   // An open with O_TRUNC comes as an open and a change of size: that one says whether suid and sgid
   // have to go, and its reply tells the kernel that they are gone.
   want(FUSE_CAP_ATOMIC_O_TRUNC, false);
