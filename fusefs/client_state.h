@@ -53,7 +53,8 @@ class GrantAccount {
 struct OpenFile {
   NodeId node{};
   bool is_writable = false;
-  bool is_direct = false;         ///< the kernel keeps no pages of what goes through it
+  bool is_direct = false;         ///< the kernel writes without pages
+  bool has_pages = true;          ///< the kernel keeps what is read
   std::uint64_t errors_seen = 0;  ///< see ErrorSequence
   ReadStream stream;
 };
@@ -69,7 +70,14 @@ struct PendingRemoval {
   WakeList waiters;  ///< who wants to open the file, and has to know whether it is there
 };
 
+/// A small file whose data was not asked for yet.
+struct Prefetched {
+  NodeId node{};
+  std::size_t bytes = 0;  ///< counted, whatever the file's size has become
+};
+
 struct ClientState {
+  ReadMemory read_memory;  ///< before the nodes, which use it
   NodeCache nodes;
   UnsyncedChanges unsynced;
   GrantAccount grant;
@@ -89,8 +97,8 @@ struct ClientState {
   std::vector<NodeId> held;     ///< files that may hold writes back (WriteQueue)
   WakeList room_waiters;        ///< writers that wait until dirty_bytes falls
   Scan scan;
-  std::deque<NodeId> prefetched;  ///< small files read ahead or just written, oldest first
-  std::size_t prefetched_bytes = 0;
+  std::deque<Prefetched> prefetched;  ///< small files read ahead or just written, oldest first
+  std::size_t prefetched_bytes = 0;   ///< of all of them
 };
 
 }  // namespace homefs

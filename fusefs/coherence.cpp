@@ -121,7 +121,7 @@ void FileSystem::on_power_lost() {
   for (const auto& [handle, file] : state->files) {
     Node* node = file.is_writable ? state->nodes.find(file.node) : nullptr;
     if (node == nullptr || !state->unsynced.is_lost(node->attributes.inode)) continue;
-    data_of(*node).writes.errors().add({Status::kIoError, "the server has lost power"});
+    data_of(*state, *node).writes.errors().add({Status::kIoError, "the server has lost power"});
   }
   spdlog::warn(
       "the server has lost power: changed_and_not_synced={}; the next fsync of each fails with EIO",

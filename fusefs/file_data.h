@@ -37,6 +37,8 @@ class ChangesAtServer {
 
 /// Made when a file is first read or written through the mount, dropped at its last close.
 struct FileData {
+  explicit FileData(ReadMemory& memory) : reads(memory) {}
+
   Timestamp last_write;            ///< our clock at the last write that is not acknowledged
   bool is_streaming_up = false;    ///< the transfer was announced
   bool is_streaming_down = false;  ///< likewise

@@ -5,7 +5,9 @@
 namespace homefs {
 
 FileSystem::FileSystem(Post post, FileSystemOptions options)
-    : post_(std::move(post)), options_(options), locks_(post_) {}
+    : post_(std::move(post)), options_(options), locks_(post_) {
+  state_.lock()->read_memory.set_bytes_max(options.read_bytes_max);
+}
 
 void FileSystem::attach(Link& link, KernelNotifier& notifier, TransferEvents& transfers) {
   HOMEFS_CHECK(link_ == nullptr);

@@ -29,6 +29,8 @@ struct FileSystemOptions {
   /// and as many being filled.
   std::size_t dirty_bytes_max = 128 * 1024 * 1024;
   std::size_t dirty_bytes_per_file_max = 32 * 1024 * 1024;
+  /// Data of all files that was read and not given to the kernel yet, or that it does not keep.
+  std::size_t read_bytes_max = ReadMemory::kBytesMaxDefault;
   /// Small files read ahead of a scan, that nobody has opened yet.
   std::size_t prefetched_bytes_max = 16 * 1024 * 1024;
   /// Names that are cached, and the kernel's. Over it the folders that were not used for the
@@ -310,7 +312,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
 
   // Data.
   OpenOut open_node(ClientState& state, Node& node, int open_flags);
-  static FileData& data_of(Node& node);
+  static FileData& data_of(ClientState& state, Node& node);
   struct SizedFile {
     NodeId node{};
     std::uint64_t size = 0;  // now
@@ -338,7 +340,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   void fetched_small_files(const std::vector<SmallFile>& files, Result<InFrame> reply);
   void tell_damage(NodeId node, std::uint64_t offset, int attempt);
   void end_fetch(NodeId node, const ReadCache::Fetch& fetch, Result<Slice> data);
-  void drop_prefetched(ClientState& state, WakeList& wake);
+  void add_prefetched(ClientState& state, NodeId node, std::size_t bytes, WakeList& wake);
   /// A WRITE under way; `has_change`: with the change of attributes that waited.
   struct SentWrite {
     std::uint64_t number = 0;

@@ -18,8 +18,8 @@ bool is_gone(ClientState& state, const Node& node) {
 
 }  // namespace
 
-FileData& FileSystem::data_of(Node& node) {
-  if (node.data == nullptr) node.data = std::make_unique<FileData>();
+FileData& FileSystem::data_of(ClientState& state, Node& node) {
+  if (node.data == nullptr) node.data = std::make_unique<FileData>(state.read_memory);
   return *node.data;
 }
 
@@ -30,11 +30,14 @@ OpenOut FileSystem::open_node(ClientState& state, Node& node, int open_flags) {
   // answer waits for other mounts, which may wait for our pages. Where an append goes is not for
   // the kernel to say: its pages would show it at the wrong place.
   out.direct_io = is_writable && (state.is_shared || (open_flags & O_APPEND) != 0);
+  const bool has_pages = !out.direct_io && (open_flags & O_DIRECT) == 0;
   const std::uint64_t errors = node.data == nullptr ? 0 : node.data->writes.errors().seen_by_new();
   state.files.emplace(out.handle, OpenFile{.node = node.id,
                                            .is_writable = is_writable,
                                            .is_direct = out.direct_io,
-                                           .errors_seen = errors});
+                                           .has_pages = has_pages,
+                                           .errors_seen = errors,
+                                           .stream = {.id = out.handle}});
   ++node.opens;
   out.has_locks = locks_.has_record_locks(node.id);
   // With writes under way the kernel's pages are newer than any version that the server told.
@@ -271,7 +274,7 @@ void FileSystem::note_sync_error(NodeId id, std::uint64_t handle, const Error& e
   Node* node = state->nodes.find(id);
   const auto open = state->files.find(handle);
   if (!is_of_disk || node == nullptr || open == state->files.end()) return;
-  ErrorSequence& errors = data_of(*node).writes.errors();
+  ErrorSequence& errors = data_of(*state, *node).writes.errors();
   errors.add(error);
   (void)errors.take(open->second.errors_seen);
 }

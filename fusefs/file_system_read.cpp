@@ -47,16 +47,16 @@ Result<FileSystem::ReadPlan> FileSystem::plan_read(std::uint64_t handle, const S
   const auto found = state->files.find(handle);
   if (found == state->files.end()) return fail(Status::kInvalid);
   Node* node = state->nodes.find(sized.node);
-  FileData& data = data_of(*node);
+  FileData& data = data_of(*state, *node);
   ReadPlan plan{.is_dirty = data.writes.is_dirty()};
   data.keeps_written = false;
   if (plan.is_dirty) return plan;
   plan.fetches = data.reads.plan(found->second.stream, offset, count, sized.size, true);
-  plan.here = data.reads.collect(offset, count);
+  plan.here = data.reads.collect(
+      offset, count,
+      found->second.has_pages ? ReadCache::Keep::kOnce : ReadCache::Keep::kUntilPassed);
   if (plan.here) {
-    const std::uint64_t passed =
-        offset > ReadCache::kDisorderBytes ? offset - ReadCache::kDisorderBytes : 0;
-    data.reads.drop_before(passed);
+    data.reads.drop_passed(found->second.stream, offset);
   } else if (!data.is_streaming_down && sized.size > ReadCache::kWholeFileBytes) {
     data.is_streaming_down = true;
     plan.started_path = path_of(*state, *node);

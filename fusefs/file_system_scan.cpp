@@ -18,34 +18,35 @@ std::vector<FileSystem::SmallFile> FileSystem::begin_fetches(ClientState& state,
     Node& node = *state.nodes.find(id);
     const std::uint64_t size = node.attributes.size;
     ReadStream whole;
-    const auto fetches = data_of(node).reads.plan(whole, 0, size, size, false);
-    if (fetches.empty()) continue;  // it is being fetched
+    ReadCache& reads = data_of(state, node).reads;
+    if (!reads.is_empty()) continue;  // it is here, or being fetched
+    const auto fetches = reads.plan(whole, 0, size, size, false);
     HOMEFS_CHECK(fetches.size() == 1);
     begun.push_back({id, fetches.front()});
-    state.prefetched.push_back(id);
-    state.prefetched_bytes += size;
   }
   WakeList nobody;  // files that nobody has opened have no waiters
-  drop_prefetched(state, nobody);
+  for (const SmallFile& file : begun) {
+    add_prefetched(state, file.node, file.fetch.length, nobody);
+  }
   return begun;
 }
 
-void FileSystem::drop_prefetched(ClientState& state, WakeList& wake) {
+void FileSystem::add_prefetched(ClientState& state, NodeId node, std::size_t bytes,
+                                WakeList& wake) {
+  state.prefetched.push_back({node, bytes});
+  state.prefetched_bytes += bytes;
   while (state.prefetched_bytes > options_.prefetched_bytes_max ||
          state.prefetched.size() > kPrefetchedFilesMax) {
-    if (state.prefetched.empty()) break;
-    const NodeId id = state.prefetched.front();
+    const Prefetched oldest = state.prefetched.front();
     state.prefetched.pop_front();
-    Node* node = state.nodes.find(id);
-    if (node == nullptr) continue;
-    state.prefetched_bytes -=
-        std::min<std::uint64_t>(state.prefetched_bytes, node->attributes.size);
-    if (node->data != nullptr) node->data->keeps_written = false;
-    if (node->opens > 0 || node->data == nullptr || node->is_dirty()) continue;
-    std::ranges::move(node->data->reads.clear(), std::back_inserter(wake));
-    node->data.reset();
+    state.prefetched_bytes -= oldest.bytes;
+    Node* known = state.nodes.find(oldest.node);
+    if (known == nullptr || known->data == nullptr) continue;
+    known->data->keeps_written = false;
+    if (known->opens > 0 || known->is_dirty()) continue;
+    std::ranges::move(known->data->reads.clear(), std::back_inserter(wake));
+    known->data.reset();
   }
-  if (state.prefetched.empty()) state.prefetched_bytes = 0;
 }
 
 void FileSystem::fetch_small_files(std::vector<SmallFile> files) {

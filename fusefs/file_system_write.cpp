@@ -107,7 +107,7 @@ FileSystem::TakenWrite FileSystem::take_write(const WriteTarget& to, Slice& data
     taken.kind = TakenWrite::Kind::kRefused;
     return taken;
   }
-  FileData& file = data_of(*node);
+  FileData& file = data_of(*state, *node);
   const std::uint64_t size = effective(*node).size;
   const std::uint64_t offset = to.is_append ? size : to.offset;
   const std::uint64_t end = offset + count;
@@ -183,7 +183,7 @@ Task<> FileSystem::begin_change_at_server(NodeId id) {
     Node* node = state->nodes.find(id);
     if (node == nullptr) co_return;
     if (node->data != nullptr && node->data->writes.is_dirty()) continue;
-    data_of(*node).at_server.begin();
+    data_of(*state, *node).at_server.begin();
     co_return;
   }
 }
@@ -300,9 +300,7 @@ void FileSystem::keep_written(ClientState& state, Node& node, const WriteQueue::
   if (!is_whole || !is_ours || size > kKeptBytesMax || !node.data->reads.is_empty()) return;
   node.data->reads.put_whole(finished.data);
   node.data->keeps_written = true;
-  state.prefetched.push_back(node.id);
-  state.prefetched_bytes += size;
-  drop_prefetched(state, wake);
+  add_prefetched(state, node.id, size, wake);
 }
 
 void FileSystem::written(NodeId id, const SentWrite& sent, Result<InFrame> reply) {

@@ -146,8 +146,9 @@ Result<int> run_mount(const MountOptions& options, const MountParts& parts,
   const auto post = [executor = parts.io.executor()](std::move_only_function<void()> work) {
     boost::asio::post(executor, std::move(work));
   };
-  FileSystem files(post,
-                   {.dirty_bytes_max = options.write_buffer_bytes, .names_max = options.names_max});
+  FileSystem files(post, {.dirty_bytes_max = options.write_buffer_bytes,
+                          .read_bytes_max = options.read_cache_bytes,
+                          .names_max = options.names_max});
   Notifier notifier;
   files.attach(parts.link, notifier, parts.transfers);
   parts.link.attach(files, files);

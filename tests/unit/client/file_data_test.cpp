@@ -168,6 +168,38 @@ TEST(FileData, AWriteOfANodeThatIsGoneIsStale) {
             Status::kStale);
 }
 
+// What is kept for a first read is counted as long as it is kept, whatever becomes of the file.
+TEST(FileData, WhatWasJustWrittenIsKeptThoughOlderFilesHaveBecomeEmpty) {
+  CoreRig rig({.files = {.prefetched_bytes_max = 1000}});
+  const std::string text(400, 'x');
+  std::uint64_t order = 1;
+  const auto attributes = [&](std::uint64_t inode, std::uint64_t size) {
+    ++order;
+    return AttributesOf{.inode = inode, .size = size, .order = order, .version = order};
+  };
+  const auto put = [&](std::uint64_t inode) {
+    const NodeId node = rig.look_up(kRootNode, std::to_string(inode), attributes(inode, 0));
+    const std::uint64_t handle = rig.open(node, O_WRONLY);
+    const auto written =
+        rig.start(rig.files().write({.node = node, .handle = handle}, CoreRig::slice(text)));
+    rig.files().send_held_writes();
+    rig.answer_change(rig.link().find(Op::kWrite), attributes(inode, text.size()));
+    rig.files().release(handle);
+    return node;
+  };
+  for (const std::uint64_t inode : {7, 8}) {
+    const NodeId node = put(inode);
+    const auto cut = rig.start(rig.files().setattr({.node = node, .which = kSetSize}));
+    rig.answer_change(rig.link().find(Op::kSetattr), attributes(inode, 0));
+    EXPECT_TRUE(cut->is_done());
+  }
+  const NodeId last = put(9);
+  const auto read = rig.start(rig.files().read(rig.open(last, O_RDONLY), 0, 400));
+  EXPECT_FALSE(rig.link().has(Op::kRead));
+  ASSERT_TRUE(read->is_done());
+  EXPECT_EQ(CoreRig::text(***read), text);
+}
+
 // ---- Errors -------------------------------------------------------------------------------------
 
 // A file with two writers whose data was accepted, and did not fit on the server's disk.

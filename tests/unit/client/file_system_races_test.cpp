@@ -113,7 +113,7 @@ TEST(FileSystemRaces, DISABLED_AFolderWhoseReplyIsFromBeforeABreakIsNotKnownToBe
 }
 
 // The data of the opening before is in another place of the memory, and its fetch still under way.
-TEST(FileSystemRaces, DISABLED_AFetchOfTheOpeningBeforeFillsNothingOfTheNext) {
+TEST(FileSystemRaces, AFetchOfTheOpeningBeforeFillsNothingOfTheNext) {
   CoreRig rig;
   const NodeId file = rig.look_up(kRootNode, "file", AttributesOf{.inode = 7, .size = 3});
   const std::uint64_t first = rig.open(file, O_RDONLY);

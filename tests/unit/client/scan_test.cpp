@@ -70,13 +70,14 @@ class ScanTest : public testing::Test {
   std::vector<NodeId> fetch(std::vector<NodeId> files) {
     for (const NodeId id : files) {
       Node& node = *nodes_.find(id);
-      node.data = std::make_unique<FileData>();
+      node.data = std::make_unique<FileData>(read_memory_);
       node.data->reads.put_whole(Slice{});
     }
     requests_ += files.empty() ? 0 : 1;
     return files;
   }
 
+  ReadMemory read_memory_;  // before the nodes, which use it
   NodeCache nodes_;
   Scan scan_;
   std::uint64_t last_inode_ = 1;
