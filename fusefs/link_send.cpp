@@ -110,7 +110,7 @@ std::optional<ServerLink::Departure> ServerLink::next_departure(Lane lane) {
   auto state = state_.lock();
   Departure departure;
   departure.connection = connection_for(*state, lane);
-  if (departure.connection != nullptr && !state->is_blocked[index]) {
+  if (departure.connection != nullptr && !departure.connection->room.is_full) {
     departure.call = state->window.take_next(lane, departure.connection->id());
   }
   if (departure.call == nullptr) {
@@ -123,7 +123,7 @@ std::optional<ServerLink::Departure> ServerLink::next_departure(Lane lane) {
   departure.header.seq = departure.call->seq;
   departure.header.seq_done = state->window.seq_done();
   departure.incarnation = state->session->incarnation;
-  departure.space_count = state->space_count;
+  departure.space_count = departure.connection->room.space_count;
   return departure;
 }
 
@@ -206,9 +206,8 @@ void ServerLink::on_refused(const Departure& departure, const Error& why) {
   state->window.put_back(departure.call);
   if (why.status == Status::kWouldBlock) {
     // Unless the space has come since: then the next round sends it.
-    if (state->space_count == departure.space_count) {
-      state->is_blocked[static_cast<std::size_t>(departure.lane)] = true;
-    }
+    LinkConnection::Room& room = departure.connection->room;
+    if (room.space_count == departure.space_count) room.is_full = true;
     return;
   }
   // Closed, and its on_closed is still to come: nothing more is offered to it.
@@ -216,11 +215,11 @@ void ServerLink::on_refused(const Departure& departure, const Error& why) {
   std::ranges::replace(state->bulk, departure.connection, ConnectionPtr());
 }
 
-void ServerLink::on_connection_space(LinkConnection&) {
+void ServerLink::on_connection_space(LinkConnection& connection) {
   {
-    auto state = state_.lock();
-    ++state->space_count;
-    state->is_blocked.fill(false);
+    const auto state = state_.lock();
+    ++connection.room.space_count;
+    connection.room.is_full = false;
   }
   pump_all();
 }

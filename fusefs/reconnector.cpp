@@ -43,13 +43,13 @@ void Reconnector::wake() {
 void Reconnector::hurry() {
   const std::lock_guard lock(mutex_);
   is_hurried_ = true;
-  failures_ = 0;
+  failures_ = successes_ = 0;
   changed_.notify_all();
 }
 
 void Reconnector::forget_failures() {
   const std::lock_guard lock(mutex_);
-  failures_ = 0;
+  failures_ = successes_ = 0;
 }
 
 void Reconnector::stop() {
@@ -70,7 +70,10 @@ void Reconnector::run() {
   for (;;) {
     changed_.wait(lock, [this] { return is_wanted_ || is_stopped_; });
     const auto delay =
-        backoff_delay(was_refused ? kRefused : backoff_, failures_, uniform(generator));
+        failures_ > 0 ? backoff_delay(was_refused ? kRefused : backoff_, failures_,
+                                      uniform(generator))
+                      : backoff_delay({backoff_.first, std::min(backoff_.max, kBrokenWaitMax)},
+                                      successes_, uniform(generator));
     (void)changed_.wait_for(lock, delay, [this] { return is_hurried_ || is_stopped_; });
     if (is_stopped_) return;
     is_wanted_ = false;
@@ -79,8 +82,9 @@ void Reconnector::run() {
     const Result<> connected = attempt_();
     lock.lock();
     // Also a success counts until the connection has held: a server that accepts and then breaks
-    // must not be asked ten times a second.
-    ++failures_;
+    // must not be asked ten times a second. But the network is there, so the wait stays short.
+    failures_ = connected ? 0 : failures_ + 1;
+    if (connected) ++successes_;
     // Not for another server's key, which costs no server anything.
     was_refused = !connected && is_login_refusal(connected.error().status) &&
                   connected.error().status != Status::kServerKeyChanged;

@@ -20,6 +20,9 @@ struct Backoff {
   std::chrono::milliseconds max;
 };
 
+/// The longest wait where connections come about, and break again.
+inline constexpr std::chrono::milliseconds kBrokenWaitMax{1000};
+
 /// The wait before attempt `failures` + 1: doubles from `first` to `max`, of which a random half is
 /// taken off, so that a thousand clients do not come back to a restarted server at once. `random`
 /// is within [0, 1).
@@ -44,7 +47,7 @@ class Reconnector {
   void wake();
   /// The same at once, and failures are forgotten: the machine has woken up.
   void hurry();
-  /// What was connected has held for a while: the next break is tried at once again.
+  /// What was connected has held for a while, or was of use: the next break is tried at once again.
   void forget_failures();
   void stop();
 
@@ -58,7 +61,8 @@ class Reconnector {
   bool is_wanted_ = false;   // guarded by mutex_
   bool is_hurried_ = false;  // guarded by mutex_
   bool is_stopped_ = false;  // guarded by mutex_
-  int failures_ = 0;         // guarded by mutex_
+  int failures_ = 0;         // guarded by mutex_: attempts that failed, since one did not
+  int successes_ = 0;        // guarded by mutex_: attempts that did not, and may not have held
   std::thread thread_;
 };
 

@@ -323,7 +323,6 @@ void ServerLink::adopt_control(LinkDialer::Dialed dialed, bool is_first) {
         std::min(state->bulk_connections_max, state->session->bulk_connections);
     if (!state->is_closed) state->bulk.resize(bulk);
     state->is_bulk_over_control = bulk == 0;
-    state->is_blocked.fill(false);
     state->connected_since = std::chrono::steady_clock::now();
     state->answers = 0;
     if (!state->is_closed) state->control = connection;

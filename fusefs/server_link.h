@@ -115,8 +115,6 @@ class ServerLink final : public Link, private ConnectionOwner {
     std::vector<ConnectionPtr> bulk;  // by place; null: broken, or not dialed yet
     unsigned bulk_connections_max = 0;
     std::array<bool, kLanes> is_pumping{};
-    std::array<bool, kLanes> is_blocked{};  // the channel has refused; on_connection_space follows
-    std::uint64_t space_count = 0;          // calls of on_connection_space
     SteadyTime connected_since{};
     std::uint64_t answers = 0;           // since then
     std::optional<LinkRefusal> refusal;  // of the last attempt

@@ -41,6 +41,24 @@ TEST(Reconnector, TriesUntilItSucceeds) {
   EXPECT_EQ(attempts, 4);
 }
 
+TEST(Reconnector, WaitsASecondAtMostForConnectionsThatDoNotHold) {
+  int attempts = 0;
+  Reconnector* broken = nullptr;
+  std::promise<void> last;
+  Reconnector reconnector({std::chrono::hours(1), std::chrono::hours(1)}, [&]() -> Result<> {
+    if (++attempts < 3) {
+      broken->wake();  // what was connected is gone at once
+    } else {
+      last.set_value();
+    }
+    return {};
+  });
+  broken = &reconnector;
+  reconnector.wake();
+  EXPECT_EQ(last.get_future().wait_for(std::chrono::minutes(1)), std::future_status::ready);
+  reconnector.stop();
+}
+
 TEST(Reconnector, HurriesThroughALongWait) {
   int attempts = 0;
   std::promise<void> first;

@@ -342,6 +342,35 @@ TEST_F(ServerLinkTest, ResendsWhatABrokenBulkConnectionCarried) {
   EXPECT_EQ(requests_of(Op::kRead).size(), 3U);
 }
 
+TEST_F(ServerLinkTest, GoesOnWhenAFullBulkConnectionIsCut) {
+  server_.set_bulk_deaf(true);
+  connect();
+  const auto buffer = std::make_shared<Buffer>(kPayloadBytesMax);
+  std::vector<std::future<Result<InFrame>>> replies;
+  for (int i = 0; i < 128; ++i) {  // more than its queue and the sockets take
+    auto promise = std::make_shared<std::promise<Result<InFrame>>>();
+    replies.push_back(promise->get_future());
+    Call call = make_call(Op::kWrite, {}, NodeRequest{});
+    call.payload = {slice_of(buffer)};
+    call.lane = Lane::kBulk;
+    (void)link_->send(std::move(call),
+                      [promise](Result<InFrame> reply) { promise->set_value(std::move(reply)); });
+  }
+  ASSERT_TRUE(server_.wait_until([&] {
+    return !requests_of(Op::kWrite).empty() && link_->status().calls_waiting > 0;
+  }));
+  for (int cut = 0; cut < 3; ++cut) {
+    if (cut == 2) server_.set_bulk_deaf(false);
+    const auto asked = requests_of(Op::kWrite).size();
+    server_.cut_bulk();
+    ASSERT_TRUE(server_.wait_until([&] { return requests_of(Op::kWrite).size() > asked; })) << cut;
+  }
+  for (auto& reply : replies) {
+    ASSERT_EQ(reply.wait_for(seconds(60)), std::future_status::ready);
+    EXPECT_TRUE(reply.get());
+  }
+}
+
 TEST_F(ServerLinkTest, ComesBackWhenTheServerDoes) {
   connect();
   server_.refuse_connections(true);
