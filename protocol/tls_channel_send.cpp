@@ -21,13 +21,19 @@ constexpr std::size_t kOverheadBytes = 8 * TlsStream::kRecordOverheadBytes;
 // What a caller of send() encrypts beside its own frame before it leaves the rest to the executor.
 constexpr std::size_t kInlineBudgetBytes = 2 * kBodyBytesMax;
 
+// Beyond the bound, for frames without a body: acknowledgements of events, which nobody sends
+// again. A peer has no more than some thousands of events outstanding.
+constexpr std::size_t kBareRoomBytes = 512 * 1024;
+
 }  // namespace
 
 Result<void> TlsChannel::enqueue(OutFrame&& frame) {
   if (state_ != State::kOpen) return fail(Status::kDisconnected, "the channel is not open");
   const std::size_t queued = queued_bytes_locked();
   const std::size_t bytes = kFrameHeaderBytes + frame.body_bytes();
-  if (queued > 0 && queued + bytes > options_.queue_bytes_max) {
+  const std::size_t room =
+      options_.queue_bytes_max + (frame.body_bytes() == 0 ? kBareRoomBytes : 0);
+  if (queued > 0 && queued + bytes > room) {
     is_space_wanted_ = true;
     return fail(Status::kWouldBlock, "the send queue is full");
   }

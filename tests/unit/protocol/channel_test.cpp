@@ -231,6 +231,25 @@ TEST(Channel, RefusesOverItsQueueBoundAndTellsWhenThereIsSpace) {
   EXPECT_EQ(pair.server_channel->queued_bytes(), 0u);
 }
 
+TEST(Channel, TakesAcknowledgementsThoughItsQueueIsFull) {
+  ChannelPair pair(tcp_pair(), 2, ChannelOptions{.queue_bytes_max = 4 * 1024 * 1024},
+                   *TlsContext::client());
+  pair.open();
+  pair.allow_large_frames();
+  pair.client_channel->pause_reading();
+  std::uint32_t tag = 0;
+  while (pair.server_channel->send(make_reply(++tag, 1024 * 1024))) {
+  }
+  // Nobody would send them again.
+  for (int i = 0; i < 4096; ++i) {
+    OutFrame bare = make_reply(tag++, 0);
+    bare.fields.clear();
+    ASSERT_TRUE(pair.server_channel->send(std::move(bare))) << i;
+  }
+  pair.client_channel->resume_reading();
+  ASSERT_TRUE(pair.wait_for([&] { return pair.client->frame_count() == tag - 1; }));
+}
+
 TEST(Channel, DeliversNothingWhilePausedAndLosesNothing) {
   ChannelPair pair;
   pair.server->frame_hook = [&pair](InFrame& frame) {
