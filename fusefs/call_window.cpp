@@ -4,16 +4,25 @@
 #include <functional>
 #include <utility>
 
+#include "protocol/numbered_op.h"
+
 namespace homefs {
 namespace {
 
 // The higher half is for the pings of ServerLink.
 constexpr std::uint32_t kCallTagMax = 0x7fffffff;
 
-// What must not be asked for twice when nobody knows whether it was done (PROTOCOL.md, "Sessions
-// and connections").
-bool is_repeatable(Op op) {
-  switch (op) {
+bool cuts(const Call& call) {
+  if (call.op != Op::kSetattr) return false;
+  ByteReader fields(call.fields);
+  const auto request = decode<SetattrRequest>(fields);
+  return request && (request->which & kSetSize) != 0;
+}
+
+// What must not be asked for twice when nobody knows whether it was done, since others may have
+// changed the same meanwhile (PROTOCOL.md, "Sessions and connections").
+bool is_repeatable(const Call& call) {
+  switch (call.op) {
     case Op::kCreate:
     case Op::kMkdir:
     case Op::kMknod:
@@ -23,11 +32,16 @@ bool is_repeatable(Op op) {
     case Op::kRmdir:
     case Op::kRename:
     case Op::kAppend:
+    case Op::kCopy:
+    case Op::kFallocate:
       return false;
     default:
-      return true;
+      return !cuts(call);
   }
 }
+
+// What the server remembers, so that it is done once.
+bool is_change(Op op) { return is_sequenced(op) || is_numbered(op); }
 
 std::uint64_t payload_bytes(const Call& call) {
   std::uint64_t bytes = 0;
@@ -53,16 +67,12 @@ bool CallWindow::add(PendingPtr call) {
 
 PendingPtr CallWindow::take_next(Lane lane, std::uint64_t connection) {
   if (queue(lane).empty() || !has_room(lane)) return nullptr;
-  const bool needs_seq =
-      queue(lane).front()->seq == 0 && is_sequenced(queue(lane).front()->call.op);
-  // The server keeps the replies from the first that we have not got: a bounded number of them.
-  if (needs_seq && answered_.size() >= kCallsInFlightMax) return nullptr;
+  NumberRow* const row = row_of(queue(lane).front()->call.op);
+  const bool needs_number = row != nullptr && queue(lane).front()->seq == 0;
+  if (needs_number && row->is_full()) return nullptr;
   PendingPtr call = std::move(queue(lane).front());
   queue(lane).pop_front();
-  if (needs_seq) {
-    call->seq = ++last_seq_;
-    answered_.push_back(false);
-  }
+  if (needs_number) call->seq = row->take();
   put_under_way(call, connection);
   return call;
 }
@@ -101,16 +111,27 @@ PendingPtr CallWindow::take_answered(std::uint32_t tag, std::uint64_t connection
   PendingPtr call = std::move(found->second);
   under_way_.erase(found);
   leave_under_way(call);
-  if (call->seq != 0) fill_seq(call->seq);
+  if (call->seq != 0) row_of(call->call.op)->fill(call->seq);
   return call;
 }
 
-void CallWindow::fill_seq(std::uint64_t seq) {
-  HOMEFS_CHECK(seq > seq_done_ && seq - seq_done_ <= answered_.size());
-  answered_[seq - seq_done_ - 1] = true;
+NumberRow* CallWindow::row_of(Op op) {
+  if (op == Op::kWrite) return &writes_;
+  if (op == Op::kFsync) return &syncs_;
+  return is_sequenced(op) ? &sequence_ : nullptr;
+}
+
+std::uint64_t NumberRow::take() {
+  answered_.push_back(false);
+  return ++last_;
+}
+
+void NumberRow::fill(std::uint64_t number) {
+  HOMEFS_CHECK(number > done_ && number - done_ <= answered_.size());
+  answered_[number - done_ - 1] = true;
   while (!answered_.empty() && answered_.front()) {
     answered_.pop_front();
-    ++seq_done_;
+    ++done_;
   }
 }
 
@@ -118,11 +139,11 @@ void CallWindow::send_again(PendingPtr call) {
   call->seq = 0;
   call->sendings = 0;
   call->introductions.clear();
-  // Behind those that hold a seq already: their numbers are lower than the one it will get.
+  // Behind all that hold a number already: theirs are lower than the one it will get.
   Queue& calls = queue(call->lane);
-  const auto place = std::find_if(calls.begin(), calls.end(),
-                                  [](const PendingPtr& waiting) { return waiting->seq == 0; });
-  calls.insert(place, std::move(call));
+  const auto last = std::find_if(calls.rbegin(), calls.rend(),
+                                 [](const PendingPtr& waiting) { return waiting->seq != 0; });
+  calls.insert(last.base(), std::move(call));
 }
 
 void CallWindow::drop_abandoned(Queue& calls) {
@@ -160,13 +181,13 @@ std::vector<PendingPtr> CallWindow::on_new_session() {
   HOMEFS_CHECK(under_way_.empty());
   std::vector<PendingPtr> doubtful;
   ++session_number_;
-  last_seq_ = 0;
-  seq_done_ = 0;
-  answered_.clear();
+  sequence_ = {};
+  writes_ = {};
+  syncs_ = {};
   for (Queue& calls : waiting_) {
     std::erase_if(calls, [&](const PendingPtr& call) {
       const bool is_doubtful =
-          call->call.session != 0 || (call->sendings > 0 && !is_repeatable(call->call.op));
+          call->call.session != 0 || (call->sendings > 0 && !is_repeatable(call->call));
       if (is_doubtful && call->done) doubtful.push_back(call);
       call->seq = 0;
       call->sendings = 0;
@@ -191,21 +212,38 @@ Link::Done CallWindow::abandon(std::uint64_t number) {
   return nullptr;
 }
 
+template <class Function>
+void CallWindow::for_each(Function function) const {
+  for (const auto& [tag, call] : under_way_) function(call);
+  for (const Queue& calls : waiting_) {
+    for (const PendingPtr& call : calls) function(call);
+  }
+}
+
 std::vector<Link::Done> CallWindow::abandon_older_than(SteadyTime limit) {
   std::vector<Link::Done> taken;
-  const auto take = [&](const PendingPtr& call) {
-    if (call->done && call->since < limit) taken.push_back(std::exchange(call->done, nullptr));
-  };
-  for (auto& [tag, call] : under_way_) take(call);
-  for (Queue& calls : waiting_) {
-    for (const PendingPtr& call : calls) take(call);
-    drop_abandoned(calls);
-  }
+  for_each([&](const PendingPtr& call) {
+    if (!call->done || is_change(call->call.op) || call->since >= limit) return;
+    taken.push_back(std::exchange(call->done, nullptr));
+  });
+  for (Queue& calls : waiting_) drop_abandoned(calls);
   return taken;
 }
 
+std::optional<SteadyTime> CallWindow::oldest_change() const {
+  std::optional<SteadyTime> oldest;
+  for_each([&](const PendingPtr& call) {
+    if (!call->done || !is_change(call->call.op)) return;
+    if (!oldest || call->since < *oldest) oldest = call->since;
+  });
+  return oldest;
+}
+
 std::vector<Link::Done> CallWindow::clear() {
-  std::vector<Link::Done> taken = abandon_older_than(SteadyTime::max());
+  std::vector<Link::Done> taken;
+  for_each([&](const PendingPtr& call) {
+    if (call->done) taken.push_back(std::exchange(call->done, nullptr));
+  });
   under_way_.clear();
   bulk_under_way_ = 0;
   for (Queue& calls : waiting_) calls.clear();
@@ -216,8 +254,6 @@ bool CallWindow::has_resends(Lane lane) const {
   return std::any_of(queue(lane).begin(), queue(lane).end(),
                      [](const PendingPtr& call) { return call->sendings > 0; });
 }
-
-std::uint64_t CallWindow::seq_done() const { return seq_done_; }
 
 std::uint64_t CallWindow::waiting_payload_bytes() const {
   std::uint64_t bytes = 0;

@@ -2,8 +2,9 @@
 // connection, which go out again. It decides, and does no I/O itself.
 //
 // Calls of one lane leave in the order of add(); a call in sequence takes its seq when it first
-// leaves, so the order on the wire is the order of the seqs. After a break the calls of that
-// connection stand at the head of their lane again, those in sequence with the seq they had.
+// leaves, so the order on the wire is the order of the seqs. Writes and fsyncs have numbers of
+// their own. After a break the calls of that connection stand at the head of their lane again, with
+// the number that they had: by it the server knows what it has done already.
 //
 // Owner: ServerLink, inside its Guarded state. Executor: under that lock. Blocks: never.
 #pragma once
@@ -13,6 +14,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -39,8 +41,8 @@ struct PendingCall {
   SteadyTime since;
   Lane lane = Lane::kControl;
 
-  std::uint64_t seq = 0;         ///< 0: outside the sequence, or not sent yet in this session
-  std::uint32_t tag = 0;         ///< while it is under way
+  std::uint64_t seq = 0;  ///< or a number of its kind; 0: has none, or not yet in this session
+  std::uint32_t tag = 0;  ///< while it is under way
   std::uint64_t connection = 0;  ///< while it is under way
   std::uint64_t sent_order = 0;  ///< grows with every sending
   int sendings = 0;              ///< in this session; over 0: it may have been applied
@@ -51,6 +53,22 @@ struct PendingCall {
 };
 
 using PendingPtr = std::shared_ptr<PendingCall>;
+
+/// Numbers that calls take one after the other, and which of those are answered.
+class NumberRow {
+ public:
+  /// The server remembers a bounded number of them, from the first without an answer on.
+  [[nodiscard]] bool is_full() const { return answered_.size() >= kCallsInFlightMax; }
+  std::uint64_t take();
+  void fill(std::uint64_t number);
+  /// All numbers up to this one are answered.
+  [[nodiscard]] std::uint64_t done() const { return done_; }
+
+ private:
+  std::uint64_t last_ = 0;
+  std::uint64_t done_ = 0;
+  std::deque<bool> answered_;  // answered_[i]: done_ + 1 + i
+};
 
 class CallWindow {
  public:
@@ -86,14 +104,16 @@ class CallWindow {
   /// Takes the `done` of a call away; empty when it was answered already. A call that may have
   /// reached the server stays, so that its seq is filled.
   [[nodiscard]] Link::Done abandon(std::uint64_t number);
-  /// The same for all calls that were made before `limit`.
+  /// The same for all calls that were made before `limit`, and change nothing.
   [[nodiscard]] std::vector<Link::Done> abandon_older_than(SteadyTime limit);
+  /// When the change was made that has waited longest for its answer.
+  [[nodiscard]] std::optional<SteadyTime> oldest_change() const;
   /// Empties the window; returns what waited for an answer.
   [[nodiscard]] std::vector<Link::Done> clear();
 
   [[nodiscard]] std::uint64_t session_number() const { return session_number_; }
   /// Replies to all seqs up to this one have arrived.
-  [[nodiscard]] std::uint64_t seq_done() const;
+  [[nodiscard]] std::uint64_t seq_done() const { return sequence_.done(); }
   [[nodiscard]] std::size_t under_way() const { return under_way_.size(); }
   [[nodiscard]] std::size_t waiting() const { return waiting_[0].size() + waiting_[1].size(); }
   [[nodiscard]] bool is_waiting(Lane lane) const { return !queue(lane).empty(); }
@@ -110,7 +130,9 @@ class CallWindow {
   }
   [[nodiscard]] bool has_room(Lane lane) const;
   void leave_under_way(const PendingPtr& call);
-  void fill_seq(std::uint64_t seq);
+  [[nodiscard]] NumberRow* row_of(Op op);
+  template <class Function>
+  void for_each(Function function) const;
   void drop_abandoned(Queue& calls);
   void wait_again(std::vector<PendingPtr> broken);
 
@@ -121,10 +143,9 @@ class CallWindow {
   std::uint64_t last_sent_order_ = 0;
 
   std::uint64_t session_number_ = 1;
-  std::uint64_t last_seq_ = 0;
-  // answered_[i]: the reply to seq_done_ + 1 + i has come.
-  std::uint64_t seq_done_ = 0;
-  std::deque<bool> answered_;
+  NumberRow sequence_;
+  NumberRow writes_;
+  NumberRow syncs_;  // of their own: one that takes long must not hold up the writes
 };
 
 /// The lane that a call takes: all of the sequence goes over one connection, in order.

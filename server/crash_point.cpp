@@ -14,9 +14,9 @@
 namespace homefs {
 namespace {
 
-constexpr std::array<std::string_view, 7> kNames = {
-    "before-intent", "begun",         "after-facts", "mid-change",
-    "after-change",  "after-outcome", "before-reply"};
+constexpr std::array<std::string_view, 8> kNames = {
+    "before-intent", "begun",         "after-facts",  "mid-change",
+    "after-change",  "after-outcome", "before-reply", "written"};
 
 struct Place {
   CrashPoint point{};

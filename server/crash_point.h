@@ -20,6 +20,7 @@ enum class CrashPoint : std::uint8_t {
   kAfterChange,   ///< the disk is changed, what came of it is not written down
   kAfterOutcome,  ///< it is; the reply is not
   kBeforeReply,   ///< the reply is written down, and not sent
+  kWritten,       ///< of a write, outside of the sequence: it is done and noted, and not answered
 };
 
 #ifdef HOMEFS_FAULTS

@@ -16,6 +16,7 @@
 #include "server/quota.h"
 #include "server/request.h"
 #include "server/touched.h"
+#include "server/write_log.h"
 
 namespace homefs {
 
@@ -27,6 +28,8 @@ struct HandlerContext {
   ListingSnapshots& listings;
   std::uint64_t locker;  ///< the session's number in HomeLocks
   Touched& touched;
+  WriteLog* writes = nullptr;  ///< or fsyncs, of the session; null where `number` is 0
+  std::uint64_t number = 0;    ///< of a write or an fsync; 0: it is not sent again
   /// Of a change in the sequence, where the session has one; else null.
   ChangeJournal* journal = nullptr;
   /// Whether nobody wants the answer any more; empty: somebody does.
@@ -35,6 +38,9 @@ struct HandlerContext {
   [[nodiscard]] Actor actor(const Caller& caller = {}) const {
     return {
         .grant = grant, .nodes = nodes, .touched = touched, .caller = caller, .journal = journal};
+  }
+  [[nodiscard]] Actor actor(const WriteTurn* write) const {
+    return {.grant = grant, .nodes = nodes, .touched = touched, .caller = {}, .write = write};
   }
 };
 

@@ -121,6 +121,27 @@ bool is_valid(const std::vector<SetattrRequest>& then, NodeId node) {
 
 }  // namespace
 
+namespace {
+
+// What is left of a write that was done before: nothing of its data is written again, as others may
+// have written there since.
+Reply write_again(HandlerContext& context, const WriteTurn& turn, const InodeRef& inode,
+                  const WriteRequest& request, WriteLog::Outcome earlier) {
+  if (!is_success(earlier.status))
+    return error_reply({earlier.status, "as it was answered before"});
+  if (earlier.is_all || request.then.empty()) {
+    const auto attributes = context.home.getattr(inode);
+    // The others may not have been told of it.
+    if (attributes) context.touched.data(inode, attributes->size);
+    return change_reply(context, attributes);
+  }
+  auto attributes = context.home.setattr(context.actor(), inode, request.then.front());
+  turn.finish(attributes ? Status::kOk : attributes.error().status);
+  return change_reply(context, attributes);
+}
+
+}  // namespace
+
 Reply write(HandlerContext& context, const WriteRequest& request, Payload data) {
   if (!is_valid(request.then, request.node)) {
     return error_reply({.status = Status::kProtocolError, .context = "unknown change of a write"});
@@ -130,12 +151,19 @@ Reply write(HandlerContext& context, const WriteRequest& request, Payload data) 
   }
   const auto inode = context.nodes.find(request.node);
   if (!inode) return error_reply(inode.error());
-  auto attributes = request.page_order == 0
-                        ? context.home.write(context.actor(), *inode, request.offset, data)
-                        : context.home.write_back(context.actor(), *inode, request.offset, data,
-                                                  request.page_order);
+  std::optional<WriteTurn> turn;
+  if (context.number != 0) turn.emplace(*context.writes, context.number, !request.then.empty());
+  if (const auto earlier = turn ? turn->earlier() : std::nullopt) {
+    return write_again(context, *turn, *inode, request, *earlier);
+  }
+  const Actor actor = context.actor(turn ? &*turn : nullptr);
+  auto attributes =
+      request.page_order == 0
+          ? context.home.write(actor, *inode, request.offset, data)
+          : context.home.write_back(actor, *inode, request.offset, data, request.page_order);
   if (attributes && !request.then.empty()) {
     attributes = context.home.setattr(context.actor(), *inode, request.then.front());
+    if (turn) turn->finish(attributes ? Status::kOk : attributes.error().status);
   }
   return change_reply(context, attributes);
 }
@@ -186,11 +214,15 @@ Reply seek(HandlerContext& context, const SeekRequest& request) {
 Reply fsync(HandlerContext& context, const FsyncRequest& request) {
   const auto inode = context.nodes.find(request.node);
   if (!inode) return error_reply(inode.error());
-  const auto done = context.home.fsync(*inode, request.data_only);
+  // An error is told once; the reply that told it may have been lost.
+  const auto earlier = context.number != 0 ? context.writes->find(context.number) : std::nullopt;
+  if (earlier) return error_reply({earlier->status, "as it was answered before"});
+  auto done = context.home.fsync(*inode, request.data_only);
   const std::optional<Status> failure = context.nodes.take_sync_failure(request.node);
-  if (!done) return error_reply(done.error());
-  if (failure) return error_reply({*failure, "an earlier sync of it has failed"});
-  return reply_with(EmptyMessage{});
+  if (done && failure) done = fail(*failure, "an earlier sync of it has failed");
+  if (done) return reply_with(EmptyMessage{});
+  if (context.number != 0) context.writes->note(context.number, {.status = done.error().status});
+  return error_reply(done.error());
 }
 
 Reply digest(HandlerContext& context, const DigestRequest& request) {

@@ -51,6 +51,7 @@ class Orphanage;
 class Quota;
 class Touched;
 class UsageStore;
+struct WriteTurn;
 struct NewInode;
 struct Usage;
 
@@ -80,6 +81,8 @@ struct Actor {
   Caller caller;           ///< who owns what is made, in homes that preserve owners
   /// Where a change in the sequence writes down what it does; null: it is outside of it.
   ChangeJournal* journal = nullptr;
+  /// Of a write with a number; else null.
+  const WriteTurn* write = nullptr;
 };
 
 /// What a create, mkdir, mknod, symlink, link or lookup found or made.
@@ -241,7 +244,8 @@ class Home : public std::enable_shared_from_this<Home> {
 
   /// Up to `length` bytes. Precondition: length <= kPayloadBytesMax.
   Result<ReadResult> read(const InodeRef& inode, std::uint64_t offset, std::size_t length);
-  /// All of `data` or nothing: what does not fit the quota changes no byte.
+  /// All of `data` or nothing: what does not fit the quota changes no byte. Alone with the file
+  /// from the first byte until Actor::write knows of it.
   Result<Attributes> write(const Actor& actor, const InodeRef& inode, std::uint64_t offset,
                            std::span<const std::byte> data);
   /// Pages of a mapping, of a session that knows of changes up to `page_order`: see PROTOCOL.md.

@@ -14,6 +14,7 @@
 #include "server/home.h"
 #include "server/inode_table.h"
 #include "server/touched.h"
+#include "server/write_log.h"
 
 namespace homefs {
 namespace {
@@ -51,6 +52,15 @@ Result<void> append_at(int fd, std::span<const std::byte> data, std::uint64_t of
   return disk::write_at(fd, data, offset);
 }
 
+// Under the size lock: nobody writes between the last byte and the note.
+Result<void> write_and_note(const Actor& actor, int fd, std::span<const std::byte> data,
+                            std::uint64_t offset) {
+  const Result<void> done = disk::write_at(fd, data, offset);
+  if (actor.write != nullptr) actor.write->wrote(done ? Status::kOk : done.error().status);
+  crash_point(CrashPoint::kWritten);
+  return done;
+}
+
 bool may_grow(FallocateMode mode) {
   return mode == FallocateMode::kAllocate || mode == FallocateMode::kZero;
 }
@@ -65,13 +75,13 @@ Result<Attributes> Home::write(const Actor& actor, const InodeRef& inode, std::u
   const int fd = (*file)->get();
   const std::uint64_t end = offset + data.size();
   {
-    // Inside of the file as it is: beside other such writes. The lock keeps it from being cut.
-    const std::shared_lock lock(inode->size_lock());
+    // Inside of the file as it is: needs nothing of the quota.
+    const std::unique_lock lock(inode->size_lock());
     const auto stat = disk::stat_fd(fd);
     if (!stat) return std::unexpected(stat.error());
     if (end <= stat->attributes.size) {
       actor.touched.data(inode, stat->attributes.size);
-      if (auto done = disk::write_at(fd, data, offset); !done) {
+      if (auto done = write_and_note(actor, fd, data, offset); !done) {
         return std::unexpected(done.error());
       }
       return told_changed(inode, fd);
@@ -85,7 +95,7 @@ Result<Attributes> Home::write(const Actor& actor, const InodeRef& inode, std::u
     return std::unexpected(reserved.error());
   }
   actor.touched.data(inode, growth->size());
-  return end_growth(*growth, disk::write_at(fd, data, offset));
+  return end_growth(*growth, write_and_note(actor, fd, data, offset));
 }
 
 Result<Attributes> Home::write_back(const Actor& actor, const InodeRef& inode, std::uint64_t offset,
@@ -94,7 +104,7 @@ Result<Attributes> Home::write_back(const Actor& actor, const InodeRef& inode, s
   const auto file = open_file(inode);
   if (!file) return std::unexpected(file.error());
   const int fd = (*file)->get();
-  const std::shared_lock lock(inode->size_lock());
+  const std::unique_lock lock(inode->size_lock());
   const auto stat = disk::stat_fd(fd);
   if (!stat) return std::unexpected(stat.error());
   const Attributes& before = stat->attributes;
@@ -107,7 +117,7 @@ Result<Attributes> Home::write_back(const Actor& actor, const InodeRef& inode, s
   if (offset >= end) return told_fd(inode, fd, /*is_change=*/false);
   const auto there = data.first(std::min<std::uint64_t>(data.size(), end - offset));
   actor.touched.data(inode, before.size);
-  auto done = disk::write_at(fd, there, offset);
+  auto done = write_and_note(actor, fd, there, offset);
   if (done && newest.mtime_order > page_order && newest.mtime_by != &actor.nodes) {
     done = disk::change_times(
         fd, {.tv_sec = 0, .tv_nsec = UTIME_OMIT},

@@ -64,7 +64,7 @@ class Inode {
   };
   [[nodiscard]] NewestChanges& newest_changes() const { return newest_changes_; }
 
-  /// Shared: data operations that leave the size as it is. Exclusive: those that may change it.
+  /// Held by whatever changes data or size; shared by what relies on the size.
   [[nodiscard]] std::shared_mutex& size_lock() const { return size_lock_; }
   [[nodiscard]] SyncFailures& sync_failures() const { return sync_failures_; }
 

@@ -16,6 +16,7 @@
 #include "protocol/limits.h"
 #include "protocol/result.h"
 #include "server/request.h"
+#include "server/write_log.h"
 
 namespace homefs {
 
@@ -62,6 +63,10 @@ class ReplayRecord {
 
   /// Where the change that is begun writes down what it does; null: nowhere.
   [[nodiscard]] virtual ChangeJournal* journal() { return nullptr; }
+  /// What became of its writes. Outlives every thread that works for the session.
+  [[nodiscard]] virtual WriteLog& writes() = 0;
+  /// The same of its fsyncs.
+  [[nodiscard]] virtual WriteLog& syncs() = 0;
   /// The session is over: nothing is left for a later run of the server.
   virtual void remove() {}
 };
@@ -81,9 +86,15 @@ class MemoryReplayRecord final : public ReplayRecord {
   [[nodiscard]] Result<std::shared_ptr<const Reply>> find(std::uint64_t seq,
                                                           std::uint64_t fingerprint) const override;
   void drop_through(std::uint64_t seq) override;
+  [[nodiscard]] WriteLog& writes() override { return writes_; }
+  [[nodiscard]] WriteLog& syncs() override { return syncs_; }
 
  private:
   ReplayState state_;
+  std::unique_ptr<WriteSlots> write_slots_ = std::make_unique<WriteSlots>();
+  std::unique_ptr<WriteSlots> sync_slots_ = std::make_unique<WriteSlots>();
+  WriteLog writes_{*write_slots_};
+  WriteLog syncs_{*sync_slots_};
   std::uint64_t begun_fingerprint_ = 0;
   bool is_begun_ = false;
 };

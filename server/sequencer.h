@@ -47,6 +47,8 @@ class Sequencer {
   [[nodiscard]] std::uint64_t last_applied() const { return record_->last_applied(); }
   /// See ReplayRecord.
   [[nodiscard]] ChangeJournal* journal() { return record_->journal(); }
+  [[nodiscard]] WriteLog& writes() { return record_->writes(); }
+  [[nodiscard]] WriteLog& syncs() { return record_->syncs(); }
   void remove_record() { record_->remove(); }
   /// Changes that wait, are begun or spread.
   [[nodiscard]] std::size_t unsettled() const { return waiting_.size() + spreading_.size(); }

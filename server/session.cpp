@@ -43,7 +43,9 @@ Session::Session(boost::asio::any_io_executor executor, SessionOwner& owner, Ses
       idle_since_(now()),
       state_(std::move(setup_.record), DataQueue::Limits{.running_max = setup_.limits.running_max,
                                                          .slow_max = setup_.limits.slow_max}),
-      journal_(state_.lock()->sequencer.journal()) {
+      journal_(state_.lock()->sequencer.journal()),
+      writes_(state_.lock()->sequencer.writes()),
+      syncs_(state_.lock()->sequencer.syncs()) {
   state_.lock()->bulk.resize(setup_.limits.bulk_connections_max);
   if (!setup_.digest_executor) setup_.digest_executor = executor_;
 }

@@ -180,6 +180,7 @@ class Session final : public CoherenceMember {
   void run_jobs(DataJob job);
   void post_job(DataJob job);
   void run_job(const DataJob& job);
+  [[nodiscard]] WriteLog* log_of(const FrameHeader& header);
   Reply answer(const InFrame& frame, std::function<bool()> is_cancelled);
   void refuse(const ConnectionRef& connection, const FrameHeader& request, const Error& error);
   void note_reply(const Reply& reply);
@@ -195,6 +196,8 @@ class Session final : public CoherenceMember {
   std::atomic<bool> is_superseded_{false};
   Guarded<State> state_;
   ChangeJournal* const journal_;  // of the record in state_; used by the thread that drains
+  WriteLog& writes_;              // likewise
+  WriteLog& syncs_;               // likewise
 };
 
 }  // namespace homefs

@@ -56,7 +56,7 @@ void SessionHome::close() {
 }
 
 Reply SessionHome::handle(const InFrame& request, ChangeJournal* journal,
-                          std::function<bool()> is_cancelled) {
+                          std::function<bool()> is_cancelled, WriteLog* writes) {
   const FileOp* const row = find_file_op(request.header.op);
   if (row == nullptr) {
     return error_reply({.status = Status::kProtocolError, .context = "not a file operation"});
@@ -75,6 +75,8 @@ Reply SessionHome::handle(const InFrame& request, ChangeJournal* journal,
                          .listings = state_->listings,
                          .locker = state_->locker,
                          .touched = touched,
+                         .writes = writes,
+                         .number = writes != nullptr ? request.header.seq : 0,
                          .journal = journal,
                          .is_cancelled = std::move(is_cancelled)};
   Reply reply = row->run(context, in.rest());

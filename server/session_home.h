@@ -23,6 +23,8 @@
 
 namespace homefs {
 
+class WriteLog;
+
 class SessionHome {
  public:
   /// A session in `home`, or in a folder of it ("a/b"; "" is the whole home). It starts shared,
@@ -40,9 +42,10 @@ class SessionHome {
   /// Runs one request of the ops 20 to 73 and says how it went. A request that breaks the protocol
   /// gets kProtocolError: the caller closes the session then. Never throws, never fails otherwise.
   /// kBlockMismatch and kStale: nothing was applied, and the same seq may be sent again.
-  /// `journal`: of a change in the sequence, where the session has one.
+  /// `journal`: of a change in the sequence, where the session has one. `writes`: of the session,
+  /// for a write or an fsync whose number it has admitted.
   Reply handle(const InFrame& request, ChangeJournal* journal = nullptr,
-               std::function<bool()> is_cancelled = {});
+               std::function<bool()> is_cancelled = {}, WriteLog* writes = nullptr);
 
   /// Sole: the grant is topped up with every reply. Shared: it is not; what was granted stays
   /// reserved until release_grant(), because the client may have promised it to programs.

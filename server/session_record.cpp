@@ -16,7 +16,7 @@ namespace homefs {
 namespace {
 
 constexpr std::uint64_t kMagic = 0x3173657366656d68;  // "hmefses1"
-constexpr std::uint32_t kFormat = 1;
+constexpr std::uint32_t kFormat = 2;
 constexpr std::size_t kPageBytes = 4096;
 constexpr std::size_t kIdentityBytesMax = 2048;
 constexpr std::size_t kReplyBytesMax = 480;
@@ -84,6 +84,8 @@ struct SessionRecord::Header {
   std::array<char, 64> boot;
   std::uint64_t is_void;
   std::uint64_t last_dropped;
+  WriteSlots writes;
+  WriteSlots syncs;
   std::uint64_t identity_sum;
   std::uint64_t identity_bytes;
   std::array<std::byte, kIdentityBytesMax> identity;
@@ -129,10 +131,16 @@ constexpr std::uint32_t kLayout =
     static_cast<std::uint32_t>(sizeof(ChangeNumbers) * 4096 + sizeof(ChangeOutcome));
 
 // An intent that is short, as most are, is in the first page.
-constexpr std::size_t kIntentAt = 2560;
+constexpr std::size_t kIntentAt = 2816;
 constexpr std::size_t kSlotsAt = rounded(kIntentAt + sizeof(ChangeOutcome) + kFactsBytesMax + 128);
 
 }  // namespace
+
+SessionRecord::SessionRecord(MappedFile file, SessionIdentity identity)
+    : file_(std::move(file)),
+      identity_(std::move(identity)),
+      writes_(header().writes),
+      syncs_(header().syncs) {}
 
 SessionRecord::Header& SessionRecord::header() const {
   static_assert(sizeof(Header) <= kIntentAt && kIntentAt % alignof(Intent) == 0);

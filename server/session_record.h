@@ -2,7 +2,8 @@
 // survives a kill of the server, because stores to the file are there when the process is not; and
 // an orderly stop in the same way. One file a session, about 16 KiB of it in memory.
 //
-//   header   who; the boot that wrote it (after a loss of power it is worth nothing)
+//   header   who; the boot that wrote it (after a loss of power it is worth nothing); which writes
+//            were done
 //   intent   the change that is being applied: its seq, what it will do, what came of it
 //   slots    replies that the client may ask for again, each with its seq
 //
@@ -81,6 +82,8 @@ class SessionRecord final : public ReplayRecord, public ChangeJournal {
   }
   void drop_through(std::uint64_t seq) override;
   [[nodiscard]] ChangeJournal* journal() override { return this; }
+  [[nodiscard]] WriteLog& writes() override { return writes_; }
+  [[nodiscard]] WriteLog& syncs() override { return syncs_; }
   void remove() override { file_.remove(); }
 
   // ---- ChangeJournal ----
@@ -94,8 +97,7 @@ class SessionRecord final : public ReplayRecord, public ChangeJournal {
   struct Slot;
   static constexpr std::size_t kSlots = kRequestsInFlightMax;
 
-  SessionRecord(MappedFile file, SessionIdentity identity)
-      : file_(std::move(file)), identity_(std::move(identity)) {}
+  SessionRecord(MappedFile file, SessionIdentity identity);
   [[nodiscard]] Header& header() const;
   [[nodiscard]] Intent& intent() const;
   [[nodiscard]] Slot& slot(std::size_t index) const;
@@ -109,6 +111,8 @@ class SessionRecord final : public ReplayRecord, public ChangeJournal {
 
   MappedFile file_;
   SessionIdentity identity_;
+  WriteLog writes_;  // in the header
+  WriteLog syncs_;   // likewise
   MemoryReplayRecord memory_;
   std::optional<Doubt> doubt_;
   std::bitset<kSlots> used_;  // slots with a seq over last_dropped()

@@ -5,6 +5,7 @@
 
 #include "protocol/codec.h"
 #include "protocol/login_messages.h"
+#include "protocol/numbered_op.h"
 #include "server/connection.h"
 #include "server/crash_point.h"
 #include "server/refusal.h"
@@ -201,15 +202,19 @@ void Session::settle(std::uint64_t seq, const Reply& reply) {
 
 void Session::queue_job(const ConnectionRef& connection, InFrame frame, bool is_slow) {
   DataJob job;
+  const FrameHeader header = frame.header;
   job.range = written_range(frame);
   job.target = {connection, frame.header};
   job.frame = std::move(frame);
   job.is_slow = is_slow;
+  Result<void> admitted;
   {
     const auto state = state_.lock();
     if (state->has_ended || !state->owns(*connection)) return;
-    state->data.push(std::move(job));
+    if (WriteLog* const log = log_of(header)) admitted = log->admit(header.seq);
+    if (admitted) state->data.push(std::move(job));
   }
+  if (!admitted) return refuse(connection, header, admitted.error());
   start_jobs(connection->is_control());
 }
 
@@ -289,7 +294,13 @@ void Session::run_job(const DataJob& job) {
 
 Reply Session::answer(const InFrame& frame, std::function<bool()> is_cancelled) {
   if (frame.header.op == Op::kToken) return owner_.handle_token(*this, frame);
-  return setup_.files->handle(frame, nullptr, std::move(is_cancelled));
+  return setup_.files->handle(frame, nullptr, std::move(is_cancelled), log_of(frame.header));
+}
+
+/// Of a request with a number; null for the others.
+WriteLog* Session::log_of(const FrameHeader& header) {
+  if (!is_numbered(header.op) || header.seq == 0) return nullptr;
+  return header.op == Op::kWrite ? &writes_ : &syncs_;
 }
 
 /// Says why and closes the connection; whoever broke the protocol loses the session too.

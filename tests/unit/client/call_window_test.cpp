@@ -75,6 +75,75 @@ TEST_F(CallWindowTest, KeepsSeqAndOrderAcrossABreak) {
   EXPECT_EQ(window_.take_next(Lane::kControl, 8)->seq, 3U);
 }
 
+TEST_F(CallWindowTest, NumbersWritesForThemselvesAndKeepsTheNumberAcrossABreak) {
+  add(Op::kMkdir);
+  add(Op::kWrite);
+  add(Op::kWrite, Lane::kBulk);
+  EXPECT_EQ(take()->seq, 1U);
+  const auto small = take();
+  const auto large = take(Lane::kBulk);
+  EXPECT_EQ(small->seq, 1U);
+  EXPECT_EQ(large->seq, 2U);
+  answer(small);
+  EXPECT_EQ(window_.seq_done(), 0U) << "it is not of the sequence";
+  window_.on_break_all();
+  const auto again = window_.take_next(Lane::kBulk, 8);
+  EXPECT_EQ(again, large);
+  EXPECT_EQ(again->seq, 2U);
+  EXPECT_EQ(window_.take_answered(again->tag, 8), large);
+  window_.send_again(again);
+  EXPECT_EQ(window_.take_next(Lane::kBulk, 8)->seq, 3U) << "it was refused: another write";
+}
+
+TEST_F(CallWindowTest, SendsNoMoreWritesThanTheServerRemembersBehindOneWithoutAnAnswer) {
+  add(Op::kWrite);
+  const auto first = take();
+  for (std::size_t i = 1; i < kCallsInFlightMax; ++i) {
+    add(Op::kWrite);
+    answer(take());
+  }
+  add(Op::kWrite);
+  add(Op::kWrite, Lane::kBulk);
+  EXPECT_EQ(take(), nullptr);
+  EXPECT_EQ(take(Lane::kBulk), nullptr);
+  answer(first);
+  EXPECT_EQ(take()->seq, kCallsInFlightMax + 1);
+}
+
+TEST_F(CallWindowTest, PutsWhatIsTriedAgainBehindEverySeqThatIsTaken) {
+  add(Op::kMkdir);
+  const auto refused = take();
+  add(Op::kGetattr);
+  add(Op::kCreate);
+  const auto look = take();
+  const auto create = take();
+  window_.on_break(kConnection + 1);
+  EXPECT_EQ(window_.take_answered(refused->tag, kConnection), refused);
+  window_.on_break(kConnection);
+  window_.send_again(refused);
+  EXPECT_EQ(take(), look);
+  EXPECT_EQ(take(), create);
+  EXPECT_EQ(take(), refused);
+  EXPECT_EQ(create->seq, 2U);
+  EXPECT_EQ(refused->seq, 3U);
+}
+
+TEST_F(CallWindowTest, FailsChangesOfDataThatMayHaveBeenDoneInALostSession) {
+  for (const Op op : {Op::kCopy, Op::kFallocate, Op::kWrite, Op::kGetattr}) add(op);
+  for (const std::uint32_t which : {kSetMode, kSetSize}) {
+    auto call = std::make_shared<PendingCall>();
+    call->call = make_call(Op::kSetattr, {}, SetattrRequest{.which = which});
+    call->done = [](Result<InFrame>) {};
+    ASSERT_TRUE(window_.add(call));
+  }
+  while (take() != nullptr) {
+  }
+  add(Op::kCopy);
+  window_.on_break_all();
+  EXPECT_EQ(window_.on_new_session().size(), 3U);
+  EXPECT_EQ(window_.waiting(), 4U);
+}
+
 TEST_F(CallWindowTest, ResendsOnlyWhatTheBrokenConnectionCarried) {
   add(Op::kRead, Lane::kBulk);
   add(Op::kMkdir);

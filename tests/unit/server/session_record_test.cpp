@@ -91,6 +91,25 @@ TEST_F(SessionRecordTest, GoesOnWhereItWasAfterAnyNumberOfKills) {
   }
 }
 
+TEST_F(SessionRecordTest, KnowsAfterAKillWhichWritesWereDone) {
+  for (const std::uint64_t number : {1u, 2u, 4u, 3u}) {
+    ASSERT_TRUE(record_->writes().admit(number));
+  }
+  record_->writes().note(2, {.status = Status::kOk});
+  record_->writes().note(3, {.status = Status::kNoSpace});
+  record_->writes().note(4, {.is_all = false});
+  apply(*record_, 1);
+  const auto again = reopened();
+  ASSERT_TRUE(again) << again.error().message();
+  WriteLog& writes = (*again)->writes();
+  ASSERT_TRUE(writes.admit(1));
+  EXPECT_FALSE(writes.find(1));
+  EXPECT_EQ(writes.find(2)->status, Status::kOk);
+  EXPECT_EQ(writes.find(3)->status, Status::kNoSpace);
+  EXPECT_FALSE(writes.find(4)->is_all);
+  EXPECT_EQ((*again)->last_applied(), 1u);
+}
+
 TEST_F(SessionRecordTest, IsNotTrustedInAnotherBootUnlessItWasSynced) {
   apply(*record_, 1);
   EXPECT_FALSE(reopened("another-boot"));
