@@ -115,6 +115,19 @@ std::vector<fuse_req*> WaitingRequests::take_interrupted(Clock::time_point now,
   return taken;
 }
 
+std::vector<fuse_req*> WaitingRequests::take_older_than(Clock::time_point before) {
+  std::vector<fuse_req*> taken;
+  const std::lock_guard lock(mutex_);
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    Slot& slot = slots_[i];
+    if (!slot.is_used || slot.request == nullptr || slot.since > before) continue;
+    slot.is_used = false;
+    free_.push_back(static_cast<std::uint32_t>(i));
+    taken.push_back(slot.request);
+  }
+  return taken;
+}
+
 Waiting::Waiting(fuse_req* request, WaitingRequests::Kind kind)
     : table_(table_of(request)), id_(table_.reserve()) {
   // NOLINTNEXTLINE(performance-no-int-to-ptr): a number is what it is given for
@@ -134,6 +147,10 @@ void end_interrupted(WaitingRequests& table, WaitingRequests::Clock::time_point 
   for (fuse_req_t request : table.take_interrupted(now, last_sign_of_life)) {
     fuse_reply_err(request, EINTR);
   }
+}
+
+void end_timed_out(WaitingRequests& table, WaitingRequests::Clock::time_point before) {
+  for (fuse_req_t request : table.take_older_than(before)) fuse_reply_err(request, ETIMEDOUT);
 }
 
 }  // namespace homefs

@@ -5,8 +5,9 @@
 // then waits until the request has an answer. So an interrupted request is looked at, again and
 // again, for what its program is in for, and answered with EINTR when that ends the program, or
 // (after a while) when the program asked for it. The operation itself goes on: its coroutine finds
-// the request answered and gives back what it got. Requests, and how their operations end, meet
-// only in the table: whoever takes a request out of it answers it.
+// the request answered and gives back what it got. In a soft mount it is the same with a request
+// whose time is over. Requests, and how their operations end, meet only in the table: whoever takes
+// a request out of it answers it.
 //
 // Owner: FuseOps. Executor: thread-safe. Blocks: look(), for reading /proc; nothing else.
 #pragma once
@@ -51,6 +52,8 @@ class WaitingRequests {
   std::vector<fuse_req*> take_interrupted(Clock::time_point now,
                                           Clock::time_point last_sign_of_life,
                                           CallerState (*state_of)(pid_t) = caller_state);
+  /// Takes out what has waited since `before` or longer; the caller answers it with ETIMEDOUT.
+  std::vector<fuse_req*> take_older_than(Clock::time_point before);
 
  private:
   struct Slot {
@@ -95,5 +98,7 @@ class Waiting {
 
 /// Answers those requests with EINTR that are not to wait any longer.
 void end_interrupted(WaitingRequests& table, WaitingRequests::Clock::time_point last_sign_of_life);
+/// Answers those with ETIMEDOUT that have waited since `before` or longer.
+void end_timed_out(WaitingRequests& table, WaitingRequests::Clock::time_point before);
 
 }  // namespace homefs

@@ -1,8 +1,9 @@
 // Link: the client core's only way to the server. Calls go in, answers come out, whatever happens
 // to the connections in between.
 //
-// A call is answered exactly once. While the connection is down calls wait (hard), or fail with
-// kTimedOut after `timeo` (soft). After a reconnect every call that has no answer is sent again;
+// A call is answered exactly once. While the connection is down calls wait (hard), or those that
+// change nothing fail with kTimedOut after `timeo` (soft); a change may still be done, so it keeps
+// its caller until that is known. After a reconnect every call that has no answer is sent again;
 // calls in sequence keep their seq, so that the server applies each of them once.
 //
 // Owner: the mount. Executor: thread-safe. Blocks: never.

@@ -88,8 +88,8 @@ class LinkConnection final : public ChannelEvents {
     return bytes_out_.load(std::memory_order_relaxed);
   }
 
-  /// Whether its channel takes more. Guarded by the lock of the Link's state: it says nothing of the
-  /// next connection, so it ends with this one.
+  /// Whether its channel takes more. Guarded by the lock of the Link's state: it says nothing of
+  /// the next connection, so it ends with this one.
   struct Room {
     bool is_full = false;           ///< the channel has refused; on_connection_space() follows
     std::uint64_t space_count = 0;  ///< calls of on_connection_space()

@@ -45,7 +45,8 @@ struct LoginMeans {
 struct LinkTimes {
   std::chrono::milliseconds connect_deadline{10000};  ///< of each step: TCP, TLS, each exchange
   std::chrono::milliseconds keepalive{kKeepAliveDefault};
-  /// Soft: a call without an answer fails after this. Hard, where not set: it waits.
+  /// Soft: a program gets an error after this, and a call that changes nothing fails. Hard, where
+  /// not set: it waits.
   std::optional<std::chrono::milliseconds> timeo;
   std::chrono::milliseconds backoff_first{100};
   std::chrono::milliseconds backoff_max{15000};

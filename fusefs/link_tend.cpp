@@ -65,6 +65,10 @@ SteadyTime ServerLink::last_sign_of_life() {
   return last;
 }
 
+std::optional<SteadyTime> ServerLink::oldest_change() {
+  return state_.lock()->window.oldest_change();
+}
+
 // The shorter of what the user and what the server asks for.
 std::chrono::milliseconds ServerLink::keepalive() {
   const auto state = state_.lock();
@@ -98,6 +102,7 @@ void ServerLink::tend(const ConnectionPtr& connection, bool is_in_doubt,
   }
 }
 
+// A change is never given up: it may be done later, and the caches have to follow.
 void ServerLink::fail_expired(SteadyTime limit) {
   std::vector<Done> expired = state_.lock()->window.abandon_older_than(limit);
   for (Done& done : expired) done(fail(Status::kTimedOut));

@@ -46,6 +46,16 @@ Task<> drain(FileSystem& files, std::atomic<bool>& is_drained) {
   is_drained = true;
 }
 
+// A soft mount: what has waited for `timeo` is answered, when a change has had no answer for as
+// long. While the server answers, a large file may take longer than that.
+void end_timed_out_requests(FuseOps& ops, ServerLink& link) {
+  const auto timeo = link.options().times.timeo;
+  if (!timeo) return;
+  const SteadyTime limit = std::chrono::steady_clock::now() - *timeo;
+  const std::optional<SteadyTime> oldest = link.oldest_change();
+  if (oldest && *oldest <= limit) end_timed_out(ops.waiting(), limit);
+}
+
 // Waits for a signal that asks for the end; in between looks for `stop`, and for programs that have
 // got a signal while they wait for the server.
 void watch_signals(const std::stop_token& stop, FuseOps& ops, ServerLink& link, Ending& ending) {
@@ -59,6 +69,7 @@ void watch_signals(const std::stop_token& stop, FuseOps& ops, ServerLink& link, 
     }
     if (ending.is_drained.exchange(false)) ops.session().unmount();
     end_interrupted(ops.waiting(), link.last_sign_of_life());
+    end_timed_out_requests(ops, link);
   }
 }
 

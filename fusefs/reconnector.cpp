@@ -70,10 +70,10 @@ void Reconnector::run() {
   for (;;) {
     changed_.wait(lock, [this] { return is_wanted_ || is_stopped_; });
     const auto delay =
-        failures_ > 0 ? backoff_delay(was_refused ? kRefused : backoff_, failures_,
-                                      uniform(generator))
-                      : backoff_delay({backoff_.first, std::min(backoff_.max, kBrokenWaitMax)},
-                                      successes_, uniform(generator));
+        failures_ > 0
+            ? backoff_delay(was_refused ? kRefused : backoff_, failures_, uniform(generator))
+            : backoff_delay({backoff_.first, std::min(backoff_.max, kBrokenWaitMax)}, successes_,
+                            uniform(generator));
     (void)changed_.wait_for(lock, delay, [this] { return is_hurried_ || is_stopped_; });
     if (is_stopped_) return;
     is_wanted_ = false;

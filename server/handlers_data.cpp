@@ -119,24 +119,20 @@ bool is_valid(const std::vector<SetattrRequest>& then, NodeId node) {
          (then.size() == 1 && then[0].node == node && (then[0].which & ~kAllowed) == 0);
 }
 
-}  // namespace
-
-namespace {
-
 // What is left of a write that was done before: nothing of its data is written again, as others may
 // have written there since.
 Reply write_again(HandlerContext& context, const WriteTurn& turn, const InodeRef& inode,
                   const WriteRequest& request, WriteLog::Outcome earlier) {
-  if (!is_success(earlier.status))
+  if (!is_success(earlier.status)) {
     return error_reply({earlier.status, "as it was answered before"});
-  if (earlier.is_all || request.then.empty()) {
-    const auto attributes = context.home.getattr(inode);
-    // The others may not have been told of it.
-    if (attributes) context.touched.data(inode, attributes->size);
-    return change_reply(context, attributes);
   }
-  auto attributes = context.home.setattr(context.actor(), inode, request.then.front());
-  turn.finish(attributes ? Status::kOk : attributes.error().status);
+  auto attributes = context.home.getattr(inode);
+  if (!attributes) return error_reply(attributes.error());
+  context.touched.data(inode, attributes->size);  // the others may not have been told of it
+  if (!earlier.is_all && !request.then.empty()) {
+    attributes = context.home.setattr(context.actor(), inode, request.then.front());
+    turn.finish(attributes ? Status::kOk : attributes.error().status);
+  }
   return change_reply(context, attributes);
 }
 

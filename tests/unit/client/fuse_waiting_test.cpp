@@ -38,6 +38,18 @@ TEST(WaitingRequests, AreTakenOnce) {
   EXPECT_FALSE(table.is_waiting(id));
 }
 
+TEST(WaitingRequests, OfASoftMountEndWhenTheirTimeIsOver) {
+  WaitingRequests table;
+  const std::uint64_t first = add(table, 1, Kind::kClose);
+  const std::uint64_t unpublished = table.reserve();
+  const std::uint64_t second = table.reserve();
+  table.publish(second, request(2), 7, Kind::kCall, at(100));
+  EXPECT_EQ(table.take_older_than(at(99)), std::vector{request(1)});
+  EXPECT_FALSE(table.take(first)) << "the operation comes too late";
+  EXPECT_EQ(table.take_older_than(at(100)), std::vector{request(2)});
+  EXPECT_TRUE(table.take(unpublished));
+}
+
 TEST(WaitingRequests, ANumberOfAnAnsweredRequestMeansNoOther) {
   WaitingRequests table;
   const std::uint64_t old = add(table, 1);
