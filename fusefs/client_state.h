@@ -87,6 +87,7 @@ struct ClientState {
   bool is_shared = false;            ///< another session has the home too
   std::uint64_t coherence = 0;       ///< grows with every change that another session made
   std::uint64_t folder_changes = 0;  ///< grows with every change of a cached folder's entries
+  std::uint64_t xattr_changes = 0;   ///< grows when a setxattr(2) begins, and when it ends
   std::size_t trim_above = 0;        ///< nodes, before names are given up again
   std::unordered_map<std::uint64_t, OpenFile> files;  ///< by handle
   std::unordered_map<std::uint64_t, OpenFolder> folders;

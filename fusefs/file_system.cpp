@@ -134,12 +134,12 @@ void FileSystem::update_parent(ClientState& state, NodeId parent, const Attribut
   if (Node* node = state.nodes.find(parent)) NodeCache::update(*node, attributes);
 }
 
-std::string FileSystem::path_of(ClientState& state, const Node& node) const {
-  std::string path = node.name.text();
-  for (Node* up = state.nodes.find(node.parent); up != nullptr && up->id != kRootNode;
-       up = state.nodes.find(up->parent)) {
-    path.insert(0, up->name.text() + "/");
-  }
+std::string FileSystem::path_of(ClientState& state, Node& node) const {
+  std::string path;
+  state.nodes.walk_up(node, [&](const Node& at) {
+    path.insert(0, path.empty() ? at.name.text() : at.name.text() + "/");
+    return true;
+  });
   return path;
 }
 

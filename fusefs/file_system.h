@@ -268,6 +268,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   static void add_unlisted_siblings(ClientState& state, const Node& node, std::size_t count_max,
                                     std::uint64_t size_max, std::vector<NodeId>& ahead);
   std::shared_ptr<const FolderSnapshot> snapshot(NodeId folder);
+  NodeId parent_of(NodeId folder);
 
   static void give_up(ClientState& state, Node& node,
                       std::vector<std::pair<NodeId, std::string>>& told);
@@ -283,6 +284,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   static WakeList end_removal(ClientState& state, NodeId node);
   Task<> removal_end(NodeId node);
   void changed(NodeId node, const ChangeReply& reply);
+  void sets_xattr(NodeId node);
   Task<Result<SharedBuffer>> own_xattr(NodeId node, std::string name);
   Task<Result<SharedBuffer>> md5_xattr(NodeId node);
   std::optional<AttributesOut> defer(const SetattrRequest& change);
@@ -376,7 +378,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   void keep_written(ClientState& state, Node& node, const WriteQueue::Finished& finished,
                     WakeList& wake);
   void written(NodeId node, const SentWrite& sent, Result<InFrame> reply);
-  std::string path_of(ClientState& state, const Node& node) const;
+  std::string path_of(ClientState& state, Node& node) const;
 
   const Post post_;
   const FileSystemOptions options_;

@@ -109,14 +109,19 @@ Result<AttributesOut> FileSystem::attributes_of(NodeId id) {
 Task<Result<>> FileSystem::setxattr(NodeId id, std::string name, Slice value, XattrMode mode) {
   Call call = make_call(Op::kSetxattr, {id}, SetxattrRequest{id, std::move(name), mode});
   if (!value.bytes.empty()) call.payload.push_back(std::move(value));
-  {
-    auto state = state_.lock();
-    if (Node* node = state->nodes.find(id)) node->has_no_xattrs = false;
-  }
+  sets_xattr(id);
   Result<ChangeReply> reply = co_await ask<ChangeReply>(std::move(call));
+  sets_xattr(id);
   if (!reply) co_return std::unexpected(reply.error());
   changed(id, *reply);
   co_return Result<>();
+}
+
+// It may have one from now on, and lists that were asked for before do not count.
+void FileSystem::sets_xattr(NodeId id) {
+  auto state = state_.lock();
+  ++state->xattr_changes;
+  if (Node* node = state->nodes.find(id)) node->has_no_xattrs = false;
 }
 
 Task<Result<SharedBuffer>> FileSystem::getxattr(NodeId id, std::string name) {
@@ -134,10 +139,14 @@ Task<Result<SharedBuffer>> FileSystem::getxattr(NodeId id, std::string name) {
 }
 
 Task<Result<SharedBuffer>> FileSystem::listxattr(NodeId id) {
+  std::uint64_t changes = 0;
+  std::uint64_t coherence = 0;
   {
     auto state = state_.lock();
     const Node* node = state->nodes.find(id);
     if (node != nullptr && node->has_no_xattrs) co_return std::make_shared<Buffer>(0);
+    changes = state->xattr_changes;
+    coherence = state->coherence;
   }
   Call call = make_call(Op::kListxattr, {id}, NodeRequest{id});
   auto waiting = link_->call(std::move(call));
@@ -145,7 +154,10 @@ Task<Result<SharedBuffer>> FileSystem::listxattr(NodeId id) {
   if (!reply) co_return std::unexpected(reply.error());
   auto state = state_.lock();
   Node* node = state->nodes.find(id);
-  if (node != nullptr && !state->is_shared && reply->bytes().empty()) node->has_no_xattrs = true;
+  const bool is_still_so = changes == state->xattr_changes && coherence == state->coherence;
+  if (node != nullptr && is_still_so && !state->is_shared && reply->bytes().empty()) {
+    node->has_no_xattrs = true;
+  }
   co_return reply->body;
 }
 

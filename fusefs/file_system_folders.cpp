@@ -21,6 +21,19 @@ constexpr std::size_t kSiblingsAhead = 24;
 // A listing that another change has overtaken is taken again, but a folder in which files come and
 // go all the time is served as it was read, and not kept.
 constexpr int kListingAttempts = 3;
+// How often one listing is begun again because the server has forgotten how far it was.
+constexpr int kListingRestartsMax = 8;
+
+// The listing was not read to its end before the server was restarted, or made room.
+bool has_lost_cursor(const Result<ListReply>& page, const ListRequest& request) {
+  return !page && page.error().status == Status::kStale && request.cursor != 0;
+}
+
+bool leads_to(const Node* folder, std::string_view name, NodeId id) {
+  if (folder == nullptr || folder->folder == nullptr) return false;
+  const auto found = folder->folder->entries.find(name);
+  return found != folder->folder->entries.end() && found->second == id;
+}
 
 }  // namespace
 
@@ -52,9 +65,16 @@ void FileSystem::end_listing(NodeId id) {
 Task<Result<ListReply>> FileSystem::list_all_pages(NodeId id, std::uint32_t bytes_below) {
   ListRequest request{.folder = id, .bytes_max = kPageBytes, .bytes_below = bytes_below};
   ListReply whole;
+  int restarts = 0;
   do {
     Call call = make_call(Op::kList, {id}, request);
     Result<ListReply> page = co_await ask<ListReply>(std::move(call));
+    if (has_lost_cursor(page, request) && restarts++ < kListingRestartsMax) {
+      request.cursor = 0;
+      whole = {};
+      Call again = make_call(Op::kList, {id}, request);
+      page = co_await ask<ListReply>(std::move(again));
+    }
     if (!page) co_return std::unexpected(page.error());
     if (page->folders.empty()) co_return fail(Status::kProtocolError, "listing without a folder");
     request.cursor = page->folders.front().next_cursor;
@@ -260,6 +280,13 @@ std::shared_ptr<const FolderSnapshot> FileSystem::snapshot(NodeId id) {
   return made;
 }
 
+// What ".." of the folder is.
+NodeId FileSystem::parent_of(NodeId id) {
+  auto state = state_.lock();
+  const Node* node = id == kRootNode ? nullptr : state->nodes.find(id);
+  return node == nullptr ? id : node->parent;
+}
+
 Task<Result<FolderOut>> FileSystem::open_folder(NodeId id) {
   const std::vector<NodeId> walk = walk_ahead(id);
   std::shared_ptr<const FolderSnapshot> listing = snapshot(id);
@@ -279,7 +306,7 @@ Task<Result<FolderOut>> FileSystem::open_folder(NodeId id) {
     if (!reply) co_return std::unexpected(reply.error());
     auto made = std::make_shared<FolderSnapshot>();
     made->folder = id;
-    made->parent = id;
+    made->parent = parent_of(id);
     made->taken_at = taken_at;
     for (const ListedEntry& entry : reply->folders.front().entries) {
       made->entries.push_back({entry.name, kNoNode, entry.attributes.inode, entry.attributes.mode});
@@ -341,11 +368,14 @@ Result<> FileSystem::read_folder(std::uint64_t handle, std::uint64_t offset, boo
     const SnapshotEntry dot{offset == 0 ? "." : "..", kNoNode, inode, S_IFDIR};
     if (!show(dot, EntryOut{}, offset + 1)) return {};
   }
+  const Node* folder = state->nodes.find(listing.folder);
   for (; offset - 2 < listing.entries.size(); ++offset) {
     const SnapshotEntry& entry = listing.entries[offset - 2];
     Node* node = state->nodes.find(entry.node);
-    // Renamed or removed since: the kernel is told the name and the type, and asks if it cares.
-    const bool is_there = node != nullptr && node->has_attributes && node->names > 0;
+    // The name may have gone since, or lead elsewhere, though the file is there under another one:
+    // the kernel is told the name and the type, and asks if it cares.
+    const bool is_there =
+        node != nullptr && node->has_attributes && leads_to(folder, entry.name, entry.node);
     const EntryOut out = is_there && with_lookup ? entry_of(*state, *node) : EntryOut{};
     if (!show(entry, out, offset + 1)) return {};
     if (out.node != kNoNode) ++node->lookups;

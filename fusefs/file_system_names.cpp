@@ -56,12 +56,15 @@ Task<Result<CreateOut>> FileSystem::create(CreateRequest request, int open_flags
   }
   if (!reply) co_return std::unexpected(reply.error());
   made(*reply, request.parent, request.name, request.node);
-  trim_names();
-  auto state = state_.lock();
-  Node* node = state->nodes.find(request.node);
-  HOMEFS_CHECK(node != nullptr);
-  CreateOut out{.entry = entry_of(*state, *node)};
-  out.open = open_node(*state, *node, open_flags);
+  CreateOut out;
+  {
+    auto state = state_.lock();
+    Node* node = state->nodes.find(request.node);
+    HOMEFS_CHECK(node != nullptr);
+    out.entry = entry_of(*state, *node);
+    out.open = open_node(*state, *node, open_flags);
+  }
+  trim_names();  // not before it is open: the names of open files stay
   co_return out;
 }
 

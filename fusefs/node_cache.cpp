@@ -176,17 +176,19 @@ std::vector<NodeId> NodeCache::take_forgotten(std::size_t count) {
 void NodeCache::introduce(std::span<const NodeId> nodes, std::uint64_t incarnation,
                           std::vector<Introduction>& out) {
   for (const NodeId id : nodes) {
+    Node* const named = find(id);
+    if (named == nullptr) continue;
     const std::size_t first = out.size();
     // Up from the node to the first that the server knows; then parents first.
-    for (Node* node = find(id); node != nullptr && node->id != kRootNode;
-         node = find(node->parent)) {
-      const auto is_it = [&](const Introduction& made) { return made.node == node->id; };
-      if (node->known_to == mark_of(incarnation) || std::any_of(out.begin(), out.end(), is_it))
-        break;
-      out.push_back({node->id, node->parent, node->name.text(), node->attributes.inode,
-                     node->attributes.generation});
-      if (node->parent == kNoNode) break;
-    }
+    walk_up(*named, [&](const Node& node) {
+      const auto is_it = [&](const Introduction& made) { return made.node == node.id; };
+      if (node.known_to == mark_of(incarnation) || std::any_of(out.begin(), out.end(), is_it)) {
+        return false;
+      }
+      out.push_back({node.id, node.parent, node.name.text(), node.attributes.inode,
+                     node.attributes.generation});
+      return node.parent != kNoNode;
+    });
     std::reverse(out.begin() + static_cast<std::ptrdiff_t>(first), out.end());
   }
 }
@@ -204,10 +206,12 @@ void NodeCache::confirm(std::span<const Introduction> introductions, std::uint64
 
 void NodeCache::distrust(std::span<const NodeId> nodes) {
   for (const NodeId id : nodes) {
-    for (Node* node = find(id); node != nullptr && node->id != kRootNode;
-         node = find(node->parent)) {
-      node->known_to = 0;
-    }
+    Node* const named = find(id);
+    if (named == nullptr) continue;
+    walk_up(*named, [](Node& node) {
+      node.known_to = 0;
+      return true;
+    });
   }
 }
 

@@ -7,6 +7,7 @@
 // Owner: ClientState. Executor: whoever holds the state's lock. Blocks: never.
 #pragma once
 
+#include <bit>
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <cstdint>
 #include <list>
@@ -119,6 +120,19 @@ class NodeCache {
   }
 
   [[nodiscard]] std::size_t size() const { return nodes_.size(); }
+  /// Calls `visit` with the node and each folder above it that is known, but for the root, until it
+  /// returns false. Ends in a circle too: what was heard of parents at different times need not fit
+  /// together.
+  template <class Visit>
+  void walk_up(Node& node, Visit visit) {
+    const Node* mark = nullptr;  // moves up after 1, 2, 4, ... steps: a circle comes back to it
+    std::size_t steps = 0;
+    for (Node* at = &node; at != nullptr && at != mark && at->id != kRootNode;
+         at = find(at->parent)) {
+      if (std::has_single_bit(++steps)) mark = at;
+      if (!visit(*at)) return;
+    }
+  }
   /// Calls `visit` with every node.
   template <class Visit>
   void for_each(Visit visit) {

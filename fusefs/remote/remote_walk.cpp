@@ -14,6 +14,8 @@ constexpr std::uint32_t kPageBytes = 512 * 1024;
 constexpr std::uint32_t kBelowBytes = 1024 * 1024;
 // Answers under way: each up to 1 MiB.
 constexpr std::size_t kAheadMax = 16;
+// How often one listing is begun again because the server has forgotten how far it was.
+constexpr int kListingRestartsMax = 8;
 
 class Walk {
  public:
@@ -86,9 +88,15 @@ class Walk {
     }
   }
 
+  // From the beginning, if the server has been restarted and has forgotten how far it was.
   Result<> list_rest(const TreeEntry& folder, ListedFolder& listed) {
+    int restarts = 0;
     while (listed.next_cursor != 0) {
       auto page = client_.list(request_for(folder, listed.next_cursor)).get();
+      if (!page && page.error().status == Status::kStale && restarts++ < kListingRestartsMax) {
+        listed.entries.clear();
+        page = client_.list(request_for(folder, 0)).get();
+      }
       if (!page) return std::unexpected(page.error());
       if (page->folders.empty()) return fail(Status::kProtocolError, "an empty listing");
       ListedFolder& more = page->folders.front();
