@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "fusefs/names_under_way.h"
 #include "fusefs/node_cache.h"
 #include "fusefs/scan.h"
 #include "fusefs/unsynced_changes.h"
@@ -40,8 +41,11 @@ class GrantAccount {
   void update(const GrantState& state) {
     if (state.stamp >= last_.stamp) last_ = state;
   }
-  /// The session is a new one: its stamps start again.
-  void reset() { last_ = {}; }
+  /// What was granted is void. Unless the stamps go on, they start again.
+  void reset(bool stamps_go_on) {
+    last_.granted = 0;
+    if (!stamps_go_on) last_.stamp = 0;
+  }
   [[nodiscard]] const GrantState& last() const { return last_; }
   [[nodiscard]] std::uint64_t unacknowledged() const { return unacknowledged_; }
 
@@ -60,8 +64,17 @@ struct OpenFile {
 };
 
 struct OpenFolder {
-  std::shared_ptr<const FolderSnapshot> listing;
+  NodeId node{};
+  std::shared_ptr<const FolderSnapshot> listing;  ///< null: it was not there at the opening
   bool was_read = false;  ///< reading from offset 0 again means a new listing
+};
+
+/// An opendir(2) that waits for its listing, though not for a server that is silent.
+struct FolderOpening {
+  std::chrono::steady_clock::time_point since;
+  bool is_listed = false;
+  Result<std::shared_ptr<const FolderSnapshot>> listing;  ///< when it is
+  std::move_only_function<void()> wake;                   ///< empty: nobody waits (any more)
 };
 
 /// Names of a file that the server is being asked to remove.
@@ -79,18 +92,21 @@ struct Prefetched {
 struct ClientState {
   ReadMemory read_memory;  ///< before the nodes, which use it
   NodeCache nodes;
+  NamesUnderWay names;
   UnsyncedChanges unsynced;
   GrantAccount grant;
   StatfsReply statfs;
   /// Questions for it, by the link's number, oldest first: also such as have been answered.
   std::deque<std::pair<std::uint64_t, std::chrono::steady_clock::time_point>> statfs_asked;
   bool is_shared = false;            ///< another session has the home too
+  bool is_open_known = true;         ///< false: the server was restarted since its last mode
   std::uint64_t coherence = 0;       ///< grows with every change that another session made
   std::uint64_t folder_changes = 0;  ///< grows with every change of a cached folder's entries
   std::uint64_t xattr_changes = 0;   ///< grows when a setxattr(2) begins, and when it ends
   std::size_t trim_above = 0;        ///< nodes, before names are given up again
   std::unordered_map<std::uint64_t, OpenFile> files;  ///< by handle
   std::unordered_map<std::uint64_t, OpenFolder> folders;
+  std::deque<std::shared_ptr<FolderOpening>> openings;  ///< oldest first; also such as are over
   std::unordered_map<NodeId, PendingRemoval>
       removals;  ///< of files that were not open when it was asked
   std::uint64_t next_handle = 1;

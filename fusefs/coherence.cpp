@@ -21,10 +21,12 @@ bool is_held_file(ClientState& state, const Folder& folder, std::string_view nam
 
 void FileSystem::on_mode(bool is_shared, std::move_only_function<void()> acknowledge) {
   std::vector<NodeId> known;
+  bool is_open_known = true;
   {
     auto state = state_.lock();
     state->is_shared = is_shared;
     ++state->coherence;
+    is_open_known = std::exchange(state->is_open_known, true);
     if (is_shared) {
       state->nodes.for_each([&](const Node& node) {
         if (node.lookups > 0) known.push_back(node.id);
@@ -36,9 +38,18 @@ void FileSystem::on_mode(bool is_shared, std::move_only_function<void()> acknowl
     notifier_->invalidate_all_entries();
     for (const NodeId id : known) notifier_->invalidate_attributes(id);
     background_.spawn(begin_sharing(std::move(acknowledge)));
+  } else if (!is_open_known) {
+    background_.spawn(make_open_known(std::move(acknowledge)));
   } else {
     acknowledge();
   }
+}
+
+// After a restart of the server, which keeps for us what others have removed meanwhile.
+Task<> FileSystem::make_open_known(std::move_only_function<void()> acknowledge) {
+  std::vector<NodeId> open = open_nodes(*state_.lock());
+  co_await bind(std::move(open));
+  acknowledge();
 }
 
 // What was written is on the server, and the server knows what is open.
@@ -69,9 +80,9 @@ void FileSystem::on_changed(ChangedEvent event, std::move_only_function<void()> 
         if (is_held_file(*state, *node->folder, change.name)) {
           names_gone.emplace_back(node->id, change.name);
         }
-        drop_entry(*state, *node, change.name);
+        name_gone(*state, *node, change.name, event.order);
         if (change.target != InodeNumber{}) {
-          state->nodes.moved(change.target, *node, change.name);
+          state->nodes.moved(change.target, *node, change.name, event.order);
         }
       }
       // A folder's data is the listing that the kernel has kept.
@@ -112,6 +123,26 @@ std::vector<std::pair<NodeId, std::string>> FileSystem::kernel_names() {
   return names;
 }
 
+Concerned FileSystem::concerned_by(NodeId parent_id, const std::string& name) {
+  Concerned concerned{.names = {{parent_id, name}}, .nodes = {parent_id}};
+  auto state = state_.lock();
+  const Node* parent = state->nodes.find(parent_id);
+  if (parent == nullptr || parent->folder == nullptr) return concerned;
+  const auto found = parent->folder->entries.find(name);
+  if (found != parent->folder->entries.end()) concerned.nodes.push_back(found->second);
+  return concerned;
+}
+
+void FileSystem::correct_kernel(const Concerned& concerned) {
+  for (const auto& [folder, name] : concerned.names) notifier_->invalidate_entry(folder, name);
+  for (const NodeId node : concerned.nodes) notifier_->invalidate_data(node);
+}
+
+void FileSystem::kernel_has(NodeId node, std::chrono::seconds attributes_ttl) {
+  if (node == kNoNode || attributes_ttl.count() == 0) return;
+  if (state_.lock()->is_shared) notifier_->invalidate_attributes(node);
+}
+
 void FileSystem::on_quota(const GrantState& grant) { state_.lock()->grant.update(grant); }
 
 // Who syncs what was changed hears of it, and so do those who are writing it.
@@ -128,20 +159,28 @@ void FileSystem::on_power_lost() {
       lost);
 }
 
-void FileSystem::on_reconnected(bool is_same_session) {
-  if (is_same_session) return;
+void FileSystem::on_reconnected(const Reconnected& caches) {
+  if (caches.are_valid) return;
+  // Replies of another run have order 0: they are older than anything.
+  const std::uint64_t order = std::max<std::uint64_t>(caches.order, 1);
   std::vector<NodeId> known;
   WakeList wake;
   {
     auto state = state_.lock();
     ++state->coherence;
-    state->grant.reset();
-    state->nodes.forget_orders();
+    state->grant.reset(/*stamps_go_on=*/caches.is_same_run);
+    state->nodes.begin_anew(order);
+    state->is_open_known = state->is_open_known && caches.is_same_run;
+    // What comes of these may be from before, and what was known of them is.
+    state->names.heard_of_all(order, [&](NodeId folder, const std::string& name) {
+      Node* node = state->nodes.find(folder);
+      if (node == nullptr || node->folder == nullptr) return;
+      node->folder->has_gaps = true;
+      drop_entry(*state, *node, name);
+    });
     state->nodes.for_each([&](Node& node) {
-      node.has_attributes = false;
       node.has_no_xattrs = false;
       node.kernel_version = 0;
-      node.known_to = 0;
       if (node.data != nullptr) {
         std::ranges::move(node.data->reads.clear(), std::back_inserter(wake));
       }

@@ -45,6 +45,8 @@ struct FolderScan {
 struct Folder {
   EntryMap entries;
   bool is_complete = false;
+  /// Names that the kernel may know are not in `entries`, or were not for a while.
+  bool has_gaps = false;
   bool is_listing = false;   ///< a listing is under way; `waiters` wait for its end
   bool was_read = false;     ///< a program has listed it: a walk may follow
   std::uint32_t misses = 0;  ///< lookups that had to go to the server

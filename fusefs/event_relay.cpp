@@ -27,10 +27,10 @@ void EventRelay::on_session(bool is_same_session) {
   if (events_ != nullptr) events_->on_session(is_same_session);
 }
 
-void EventRelay::on_reconnected(bool is_same_session) {
+void EventRelay::on_reconnected(const Reconnected& caches) {
   const std::lock_guard lock(mutex_);
-  if (!is_same_session) grant_.reset();
-  if (events_ != nullptr) events_->on_reconnected(is_same_session);
+  if (!caches.are_valid) grant_.reset();
+  if (events_ != nullptr) events_->on_reconnected(caches);
 }
 
 Result<> EventRelay::on_event(const std::shared_ptr<Channel>& channel, const InFrame& frame) {

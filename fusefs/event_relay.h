@@ -26,7 +26,7 @@ class EventRelay {
   Result<> on_event(const std::shared_ptr<Channel>& channel, const InFrame& frame);
   void on_power_lost();
   void on_session(bool is_same_session);
-  void on_reconnected(bool is_same_session);
+  void on_reconnected(const Reconnected& caches);
 
  private:
   Result<> deliver(const InFrame& frame, std::move_only_function<void()> acknowledge);

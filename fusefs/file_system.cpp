@@ -88,17 +88,65 @@ std::chrono::seconds FileSystem::ttl(const ClientState& state, const Node& node)
   return may_be_kept ? options_.sole_ttl : std::chrono::seconds(0);
 }
 
-EntryOut FileSystem::entry_of(ClientState& state, Node& node) const {
+EntryOut FileSystem::entry_of(ClientState& state, Node& node, bool is_cached) const {
+  const bool may_be_kept = is_cached && !state.is_shared;
   return {.node = node.id,
           .attributes = effective(node),
-          .entry_ttl = state.is_shared ? std::chrono::seconds(0) : options_.sole_ttl,
+          .entry_ttl = may_be_kept ? options_.sole_ttl : std::chrono::seconds(0),
           .attributes_ttl = ttl(state, node)};
 }
 
-void FileSystem::enter(ClientState& state, Node& parent, std::string_view name, Node& node) {
+bool FileSystem::leads_to(const Node* folder, std::string_view name, NodeId id) {
+  if (folder == nullptr || folder->folder == nullptr) return false;
+  const auto found = folder->folder->entries.find(name);
+  return found != folder->folder->entries.end() && found->second == id;
+}
+
+// ---- What answers and events say of names
+// --------------------------------------------------------
+
+FileSystem::AskedName FileSystem::ask_about(NodeId folder, std::string name) {
+  const auto ticket = state_.lock()->names.begin(folder, name);
+  return {.folder = folder, .name = std::move(name), .ticket = ticket};
+}
+
+bool FileSystem::end_asking(ClientState& state, const AskedName& asked, std::uint64_t order) {
+  return order >= state.names.end(asked.ticket);
+}
+
+// The name leads to the node since `order`.
+void FileSystem::enter(ClientState& state, Node& parent, std::string_view name, Node& node,
+                       std::uint64_t order) {
   if (parent.folder == nullptr) return;
   parent.folder->changed_at = ++state.folder_changes;
   learn(state, parent, name, node);
+  state.names.heard(parent.id, name, order);
+}
+
+void FileSystem::enter_answered(ClientState& state, const AskedName& asked, Node& node,
+                                std::uint64_t order) {
+  const bool is_newest = end_asking(state, asked, order);
+  Node* parent = state.nodes.find(asked.folder);
+  if (parent == nullptr || parent->folder == nullptr) return;
+  if (is_newest) {
+    enter(state, *parent, asked.name, node, order);
+  } else {
+    parent->folder->has_gaps = true;
+  }
+}
+
+// The name does not lead to what it did, since `order`.
+void FileSystem::name_gone(ClientState& state, Node& parent, std::string_view name,
+                           std::uint64_t order) {
+  if (parent.folder == nullptr) return;
+  state.names.heard(parent.id, name, order);
+  const auto found = parent.folder->entries.find(name);
+  if (found != parent.folder->entries.end()) {
+    if (Node* node = state.nodes.find(found->second)) {
+      NodeCache::displace(*node, parent.id, name, order);
+    }
+  }
+  drop_entry(state, parent, name);
 }
 
 // What a lookup has found was there before: a listing that is under way is still true, unless it

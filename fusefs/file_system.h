@@ -136,8 +136,12 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
 
   // Folders (file_system_folders.cpp).
   Task<Result<FolderOut>> open_folder(NodeId node);
-  /// Before reading from offset 0: takes the listing anew if it was read before (rewinddir()).
-  Task<Result<>> rewind_folder(std::uint64_t handle);
+  /// Before reading: waits for the listing where the opening did not, and takes it anew if it was
+  /// read before and is to be read from offset 0 (rewinddir()).
+  Task<Result<>> rewind_folder(std::uint64_t handle, std::uint64_t offset = 0);
+  /// Ends the wait of those who open a folder for a server that does not answer for
+  /// kStatfsPatience. To be called by a ticker, as end_late_statfs().
+  void end_late_openings();
   /// Shows the entries from `offset` on (0 = ".", 1 = "..") until `show` says that there is no more
   /// room. `with_lookup`: each entry shown is looked up by the kernel, except "." and "..".
   using Show = std::function<bool(const SnapshotEntry& entry, const EntryOut& out,
@@ -197,6 +201,14 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   /// after the last operation.
   void wait_idle();
 
+  /// What a change of the name is about, as far as it is known: the name, its folder, the node.
+  Concerned concerned_by(NodeId parent, const std::string& name);
+  /// The kernel may have been told what was before: it asks anew.
+  void correct_kernel(const Concerned& concerned);
+  /// The kernel has been answered that it may keep the node's attributes for so long. If the home
+  /// has become shared since, it was told so too early, when it did not know the node.
+  void kernel_has(NodeId node, std::chrono::seconds attributes_ttl);
+
   /// Every name that the kernel may have cached, with its folder.
   std::vector<std::pair<NodeId, std::string>> kernel_names();
 
@@ -213,7 +225,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   void on_mode(bool is_shared, std::move_only_function<void()> acknowledge) override;
   void on_changed(ChangedEvent event, std::move_only_function<void()> acknowledge) override;
   void on_quota(const GrantState& grant) override;
-  void on_reconnected(bool is_same_session) override;
+  void on_reconnected(const Reconnected& caches) override;
   void on_lock_granted(std::uint64_t id) override;  // file_system_locks.cpp
   void on_session(bool is_same_session) override;   // likewise
   void on_power_lost() override;
@@ -232,8 +244,14 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   // Answers out of the state; under its lock.
   static Attributes effective(const Node& node);
   std::chrono::seconds ttl(const ClientState& state, const Node& node) const;
-  EntryOut entry_of(ClientState& state, Node& node) const;
-  static void enter(ClientState& state, Node& parent, std::string_view name, Node& node);
+  /// `is_cached`: the name by which it is shown is among the cached ones, so that the kernel is
+  /// told when it goes.
+  EntryOut entry_of(ClientState& state, Node& node, bool is_cached) const;
+  static bool leads_to(const Node* folder, std::string_view name, NodeId node);
+  static void enter(ClientState& state, Node& parent, std::string_view name, Node& node,
+                    std::uint64_t order);
+  static void name_gone(ClientState& state, Node& parent, std::string_view name,
+                        std::uint64_t order);
   static void learn(ClientState& state, Node& parent, std::string_view name, Node& node);
   static void drop_entry(ClientState& state, Node& parent, std::string_view name);
   static void update_parent(ClientState& state, NodeId parent, const Attributes& attributes);
@@ -267,7 +285,11 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   std::vector<NodeId> walk_ahead(NodeId folder);
   static void add_unlisted_siblings(ClientState& state, const Node& node, std::size_t count_max,
                                     std::uint64_t size_max, std::vector<NodeId>& ahead);
-  std::shared_ptr<const FolderSnapshot> snapshot(NodeId folder);
+  using Listing = std::shared_ptr<const FolderSnapshot>;
+  Listing snapshot(NodeId folder);
+  Task<Result<Listing>> listing_of(NodeId folder, std::uint32_t bytes_below);
+  Task<> list_for(std::shared_ptr<FolderOpening> opening, NodeId folder, std::uint32_t bytes_below);
+  Task<Result<Listing>> listing_to_open(NodeId folder, std::uint32_t bytes_below);
   NodeId parent_of(NodeId folder);
 
   static void give_up(ClientState& state, Node& node,
@@ -275,12 +297,35 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   void trim_names();
 
   // Changes.
-  void made(const EntryReply& reply, NodeId parent, const std::string& name, NodeId node);
+  /// A name that is asked about or changed, from before the question until after its answer.
+  struct AskedName {
+    NodeId folder{};
+    std::string name;
+    NamesUnderWay::Ticket ticket = 0;
+  };
+  AskedName ask_about(NodeId folder, std::string name);
+  /// The answer is here, and is of `order`: whether it is the newest that was heard of the name.
+  static bool end_asking(ClientState& state, const AskedName& asked, std::uint64_t order);
+  /// There is none, or it says nothing of the name.
+  void end_asking(const AskedName& asked) { (void)end_asking(*state_.lock(), asked, 0); }
+  static void enter_answered(ClientState& state, const AskedName& asked, Node& node,
+                             std::uint64_t order);
+  NodeId made(const EntryReply& reply, const AskedName& asked, NodeId id);
+  /// The nodes that were looked up for it, or kNoNode.
+  Task<Result<>> rename_known(RenameRequest request, NodeId old_looked_up, NodeId new_looked_up);
+  bool must_look_up(NodeId parent, const std::string& name);
+  Task<NodeId> look_up_again(NodeId parent, std::string name);
+  struct Removing {
+    AskedName asked;
+    NodeId node{};  // kNoNode: not known
+    bool is_open = false;
+  };
+  Result<Removing> begin_removal(NodeId parent, const std::string& name, NodeId looked_up);
   static void unlinked(ClientState& state, Node& node, const Attributes& attributes, bool is_kept);
   static void replace_names(ClientState& state, const RenameRequest& request,
-                            const RenameReply& reply);
-  static void removed(ClientState& state, NodeId parent, const std::string& name,
-                      const RemoveReply& reply, bool is_kept);
+                            const RenameReply& reply, bool is_from_newest, bool is_to_newest);
+  static void removed(ClientState& state, const AskedName& asked, const RemoveReply& reply,
+                      bool is_kept);
   static WakeList end_removal(ClientState& state, NodeId node);
   Task<> removal_end(NodeId node);
   void changed(NodeId node, const ChangeReply& reply);
@@ -290,7 +335,8 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   std::optional<AttributesOut> defer(const SetattrRequest& change);
   Task<> send_deferred(SetattrRequest change);
   Task<Result<AttributesOut>> set_size(SetattrRequest request);
-  Result<AttributesOut> attributes_of(NodeId node);
+  /// After a change that was answered with the attributes `told`.
+  Result<AttributesOut> attributes_of(NodeId node, const Attributes& told);
   /// The server has all writes and changes of now.
   Task<> drained(NodeId node);
   Task<> writes_drained(NodeId node);
@@ -300,6 +346,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   bool must_be_bound(NodeId node);
   Task<> bind(std::vector<NodeId> nodes);
   static std::vector<NodeId> open_nodes(ClientState& state);
+  Task<> make_open_known(std::move_only_function<void()> acknowledge);
   Task<> begin_sharing(std::move_only_function<void()> acknowledge);
   static Result<> take_error(ClientState& state, Node& node, std::uint64_t handle);
   Result<> show_error(NodeId node, std::uint64_t handle);

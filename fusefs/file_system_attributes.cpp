@@ -80,7 +80,7 @@ Task<Result<AttributesOut>> FileSystem::setattr(SetattrRequest request) {
   Result<ChangeReply> reply = co_await ask<ChangeReply>(std::move(call));
   if (!reply) co_return std::unexpected(reply.error());
   changed(id, *reply);
-  co_return attributes_of(id);
+  co_return attributes_of(id, reply->attributes);
 }
 
 Task<Result<AttributesOut>> FileSystem::set_size(SetattrRequest request) {
@@ -96,13 +96,14 @@ Task<Result<AttributesOut>> FileSystem::set_size(SetattrRequest request) {
   if (reply) changed(id, *reply);
   end_change_at_server(id);
   if (!reply) co_return std::unexpected(reply.error());
-  co_return attributes_of(id);
+  co_return attributes_of(id, reply->attributes);
 }
 
-Result<AttributesOut> FileSystem::attributes_of(NodeId id) {
+Result<AttributesOut> FileSystem::attributes_of(NodeId id, const Attributes& told) {
   auto state = state_.lock();
   Node* node = state->nodes.find(id);
   if (node == nullptr) return fail(Status::kStale);
+  if (!node->has_attributes) return AttributesOut{told, {}};  // overtaken: as in getattr()
   return AttributesOut{effective(*node), ttl(*state, *node)};
 }
 

@@ -82,7 +82,7 @@ Task<Result<OpenOut>> FileSystem::open(NodeId id, int open_flags) {
 bool FileSystem::must_be_bound(NodeId id) {
   auto state = state_.lock();
   const Node* node = state->nodes.find(id);
-  return state->is_shared && node != nullptr && !node->is_bound;
+  return state->is_shared && node != nullptr && !node->is_known;
 }
 
 Task<> FileSystem::bind(std::vector<NodeId> nodes) {
@@ -110,7 +110,7 @@ std::vector<NodeId> FileSystem::open_nodes(ClientState& state) {
   state.nodes.for_each([&](const Node& node) {
     if (node.opens > 0 && !node.is_folder()) open.push_back(node.id);
   });
-  for (const auto& [handle, folder] : state.folders) open.push_back(folder.listing->folder);
+  for (const auto& [handle, folder] : state.folders) open.push_back(folder.node);
   return open;
 }
 

@@ -29,12 +29,6 @@ bool has_lost_cursor(const Result<ListReply>& page, const ListRequest& request) 
   return !page && page.error().status == Status::kStale && request.cursor != 0;
 }
 
-bool leads_to(const Node* folder, std::string_view name, NodeId id) {
-  if (folder == nullptr || folder->folder == nullptr) return false;
-  const auto found = folder->folder->entries.find(name);
-  return found != folder->folder->entries.end() && found->second == id;
-}
-
 }  // namespace
 
 bool FileSystem::begin_listing(NodeId id, ListingStart& start) {
@@ -116,6 +110,7 @@ void FileSystem::give_up(ClientState& state, Node& node,
                          std::vector<std::pair<NodeId, std::string>>& told) {
   Folder& folder = *node.folder;
   folder.is_complete = false;
+  folder.has_gaps = true;
   folder.changed_at = ++state.folder_changes;
   const EntryMap entries = std::exchange(folder.entries, {});
   for (const auto& [name, id] : entries) {
@@ -196,7 +191,7 @@ void FileSystem::install_below(const ListedFolder& listed, const ListingStart& s
     auto state = state_.lock();
     if (state->coherence != start.coherence) return;
     if (state->nodes.removed_folder_changed_at() > start.folder_changes) return;
-    const Node* node = state->nodes.find(listed.folder.inode);
+    const Node* node = state->nodes.find(listed.folder);
     if (node == nullptr || node->folder == nullptr || node->folder->is_complete) return;
     id = node->id;
   }
@@ -208,6 +203,7 @@ void FileSystem::install(const ListedFolder& listed, NodeId id, const ListingSta
   Node* node = state->nodes.find(id);
   if (node == nullptr || node->folder == nullptr) return;
   if (node->folder->changed_at > start.folder_changes) return;
+  if (id != kRootNode && NodeCache::is_another_inode(*node, listed.folder)) return;
   NodeCache::update(*node, listed.folder);
   EntryMap old = std::exchange(node->folder->entries, {});
   node->folder->entries.reserve(listed.entries.size());
@@ -218,6 +214,7 @@ void FileSystem::install(const ListedFolder& listed, NodeId id, const ListingSta
     if (node->folder->entries.emplace(child.name, child.id).second) ++child.names;
   }
   node->folder->is_complete = true;
+  node->folder->has_gaps = false;
   if (!node->folder->entries.empty()) state->nodes.touch(*node);
   for (const auto& [name, child] : old) {
     if (Node* entry = state->nodes.find(child)) --entry->names;
@@ -256,7 +253,7 @@ void FileSystem::add_unlisted_siblings(ClientState& state, const Node& node, std
   }
 }
 
-std::shared_ptr<const FolderSnapshot> FileSystem::snapshot(NodeId id) {
+FileSystem::Listing FileSystem::snapshot(NodeId id) {
   auto state = state_.lock();
   Node* node = state->nodes.find(id);
   if (node == nullptr || node->folder == nullptr || !node->folder->is_complete) return nullptr;
@@ -287,31 +284,88 @@ NodeId FileSystem::parent_of(NodeId id) {
   return node == nullptr ? id : node->parent;
 }
 
-Task<Result<FolderOut>> FileSystem::open_folder(NodeId id) {
-  const std::vector<NodeId> walk = walk_ahead(id);
-  std::shared_ptr<const FolderSnapshot> listing = snapshot(id);
-  const std::uint32_t below = walk.empty() ? 0 : kBelowBytes;
-  const bool was_cold = listing == nullptr;
-  if (was_cold) {
-    for (std::size_t i = 1; i < walk.size(); ++i) background_.spawn(list_ahead(walk[i], below));
-  }
+Task<Result<FileSystem::Listing>> FileSystem::listing_of(NodeId id, std::uint32_t bytes_below) {
+  Listing listing = snapshot(id);
   for (int attempt = 0; listing == nullptr && attempt < kListingAttempts; ++attempt) {
-    Result<> listed = co_await list(id, below);
+    Result<> listed = co_await list(id, bytes_below);
     if (!listed) co_return std::unexpected(listed.error());
     listing = snapshot(id);
   }
-  if (listing == nullptr) {
-    const std::uint64_t taken_at = state_.lock()->folder_changes;
-    Result<ListReply> reply = co_await list_all_pages(id, 0);
-    if (!reply) co_return std::unexpected(reply.error());
-    auto made = std::make_shared<FolderSnapshot>();
-    made->folder = id;
-    made->parent = parent_of(id);
-    made->taken_at = taken_at;
-    for (const ListedEntry& entry : reply->folders.front().entries) {
-      made->entries.push_back({entry.name, kNoNode, entry.attributes.inode, entry.attributes.mode});
+  if (listing != nullptr) co_return listing;
+  const std::uint64_t taken_at = state_.lock()->folder_changes;
+  Result<ListReply> reply = co_await list_all_pages(id, 0);
+  if (!reply) co_return std::unexpected(reply.error());
+  auto made = std::make_shared<FolderSnapshot>();
+  made->folder = id;
+  made->parent = parent_of(id);
+  made->taken_at = taken_at;
+  for (const ListedEntry& entry : reply->folders.front().entries) {
+    made->entries.push_back({entry.name, kNoNode, entry.attributes.inode, entry.attributes.mode});
+  }
+  co_return Listing(std::move(made));
+}
+
+Task<> FileSystem::list_for(std::shared_ptr<FolderOpening> opening, NodeId id,
+                            std::uint32_t bytes_below) {
+  Result<Listing> listing = co_await listing_of(id, bytes_below);
+  std::move_only_function<void()> wake;
+  {
+    auto state = state_.lock();
+    opening->listing = std::move(listing);
+    opening->is_listed = true;
+    wake = std::exchange(opening->wake, nullptr);
+  }
+  if (wake) wake();
+}
+
+// Null when the server is away, or silent for a while: whoever reads the listing waits for it then,
+// but df(1), which opens every folder that it is asked about, gets its answer.
+Task<Result<FileSystem::Listing>> FileSystem::listing_to_open(NodeId id,
+                                                              std::uint32_t bytes_below) {
+  auto opening = std::make_shared<FolderOpening>();
+  opening->since = std::chrono::steady_clock::now();
+  background_.spawn(list_for(opening, id, bytes_below));
+  const bool is_away = !link_->is_connected();
+  Completion<bool> waiting([&](Completion<bool>::Done done) {
+    {
+      auto state = state_.lock();
+      if (!opening->is_listed && !is_away) {
+        opening->wake = [done = std::move(done)]() mutable { done(true); };
+        state->openings.push_back(opening);
+        return;
+      }
     }
-    listing = made;
+    done(true);
+  });
+  (void)co_await waiting;
+  auto state = state_.lock();
+  if (!opening->is_listed) co_return Listing();
+  co_return std::move(opening->listing);
+}
+
+void FileSystem::end_late_openings() {
+  const auto limit = std::chrono::steady_clock::now() - kStatfsPatience;
+  WakeList late;
+  {
+    auto state = state_.lock();
+    auto& openings = state->openings;
+    while (!openings.empty() && (openings.front()->is_listed || openings.front()->since <= limit)) {
+      if (openings.front()->wake) late.push_back(std::exchange(openings.front()->wake, nullptr));
+      openings.pop_front();
+    }
+  }
+  wake_all(std::move(late));
+}
+
+Task<Result<FolderOut>> FileSystem::open_folder(NodeId id) {
+  const std::vector<NodeId> walk = walk_ahead(id);
+  Listing listing = snapshot(id);
+  if (listing == nullptr) {
+    const std::uint32_t below = walk.empty() ? 0 : kBelowBytes;
+    for (std::size_t i = 1; i < walk.size(); ++i) background_.spawn(list_ahead(walk[i], below));
+    Result<Listing> listed = co_await listing_to_open(id, below);
+    if (!listed) co_return std::unexpected(listed.error());
+    listing = std::move(*listed);
   }
   trim_names();
   if (must_be_bound(id)) background_.spawn(bind(std::vector<NodeId>(1, id)));
@@ -320,39 +374,44 @@ Task<Result<FolderOut>> FileSystem::open_folder(NodeId id) {
   {
     auto state = state_.lock();
     out.handle = state->next_handle++;
-    out.may_cache = !state->is_shared;
+    out.may_cache = !state->is_shared && listing != nullptr;
     Node* node = state->nodes.find(id);
-    if (node != nullptr && node->folder != nullptr) {
+    if (node != nullptr && node->folder != nullptr && listing != nullptr) {
       out.keep_cache =
           out.may_cache && node->has_attributes && node->kernel_version == node->attributes.version;
       node->kernel_version = node->attributes.version;
       files = begin_fetches(*state, state->scan.listed(state->nodes, *node));
     }
-    state->folders.emplace(out.handle, OpenFolder{std::move(listing)});
+    state->folders.emplace(out.handle, OpenFolder{.node = id, .listing = std::move(listing)});
   }
   if (!files.empty()) fetch_small_files(std::move(files));
   co_return out;
 }
 
-Task<Result<>> FileSystem::rewind_folder(std::uint64_t handle) {
+Task<Result<>> FileSystem::rewind_folder(std::uint64_t handle, std::uint64_t offset) {
   NodeId id{};
   {
     auto state = state_.lock();
     const auto found = state->folders.find(handle);
     if (found == state->folders.end()) co_return fail(Status::kInvalid);
-    const FolderSnapshot& listing = *found->second.listing;
-    id = listing.folder;
-    // Read before by way of the kernel's copy: that is gone when the folder has changed.
-    const Node* node = state->nodes.find(id);
-    const bool has_changed =
-        node != nullptr && node->folder != nullptr && node->folder->changed_at > listing.taken_at;
-    if (!std::exchange(found->second.was_read, true) && !has_changed) co_return Result<>();
+    OpenFolder& open = found->second;
+    id = open.node;
+    if (open.listing != nullptr) {
+      if (offset != 0) co_return Result<>();
+      // Read before by way of the kernel's copy: that is gone when the folder has changed.
+      const Node* node = state->nodes.find(id);
+      const bool has_changed = node != nullptr && node->folder != nullptr &&
+                               node->folder->changed_at > open.listing->taken_at;
+      if (!std::exchange(open.was_read, true) && !has_changed) co_return Result<>();
+    }
+    open.was_read = true;
   }
-  Result<FolderOut> again = co_await open_folder(id);
-  if (!again) co_return std::unexpected(again.error());
+  Result<Listing> listing = co_await listing_of(id, 0);
+  if (!listing) co_return std::unexpected(listing.error());
   auto state = state_.lock();
-  auto fresh = state->folders.extract(again->handle);
-  state->folders[handle].listing = std::move(fresh.mapped().listing);
+  const auto found = state->folders.find(handle);
+  if (found == state->folders.end()) co_return fail(Status::kInvalid);  // closed meanwhile
+  found->second.listing = std::move(*listing);
   co_return Result<>();
 }
 
@@ -360,7 +419,7 @@ Result<> FileSystem::read_folder(std::uint64_t handle, std::uint64_t offset, boo
                                  const Show& show) {
   auto state = state_.lock();
   const auto found = state->folders.find(handle);
-  if (found == state->folders.end()) return fail(Status::kInvalid);
+  if (found == state->folders.end() || !found->second.listing) return fail(Status::kInvalid);
   const FolderSnapshot& listing = *found->second.listing;
   for (; offset < 2; ++offset) {
     const Node* node = state->nodes.find(offset == 0 ? listing.folder : listing.parent);
@@ -376,7 +435,8 @@ Result<> FileSystem::read_folder(std::uint64_t handle, std::uint64_t offset, boo
     // the kernel is told the name and the type, and asks if it cares.
     const bool is_there =
         node != nullptr && node->has_attributes && leads_to(folder, entry.name, entry.node);
-    const EntryOut out = is_there && with_lookup ? entry_of(*state, *node) : EntryOut{};
+    const EntryOut out =
+        is_there && with_lookup ? entry_of(*state, *node, /*is_cached=*/true) : EntryOut{};
     if (!show(entry, out, offset + 1)) return {};
     if (out.node != kNoNode) ++node->lookups;
   }

@@ -47,9 +47,10 @@ FileSystem::Cached FileSystem::lookup_cached(NodeId parent_id, const std::string
   if (found != folder.entries.end()) {
     Node* node = state->nodes.find(found->second);
     HOMEFS_CHECK(node != nullptr);
+    if (node->is_misplaced) NodeCache::place(*node, parent_id, name, 0);
     if (node->has_attributes) {
       ++node->lookups;
-      return {.is_known = true, .entry = entry_of(*state, *node)};
+      return {.is_known = true, .entry = entry_of(*state, *node, /*is_cached=*/true)};
     }
   } else if (folder.is_complete) {
     const auto kept = state->is_shared ? std::chrono::seconds(0) : options_.sole_ttl;
@@ -86,25 +87,34 @@ Task<Result<EntryOut>> FileSystem::lookup(NodeId parent, std::string name) {
 }
 
 Task<Result<EntryOut>> FileSystem::lookup_at_server(NodeId parent_id, std::string name) {
-  const std::uint64_t coherence = state_.lock()->coherence;
   Call call = make_call(Op::kLookup, {parent_id}, LookupRequest{parent_id, name, kNoNode});
+  const AskedName asked = ask_about(parent_id, name);
   Result<LookupReply> reply = co_await ask<LookupReply>(std::move(call));
   auto state = state_.lock();
+  // That there is none is of no order: it is believed if nothing else was heard.
+  const bool is_newest = end_asking(*state, asked, reply ? reply->attributes.order : 0);
   Node* parent = state->nodes.find(parent_id);
   if (!reply) {
     const bool is_absent = reply.error().status == Status::kNoSuchFile;
     if (!is_absent) co_return std::unexpected(reply.error());
     const bool is_known =
         parent != nullptr && parent->folder != nullptr && parent->folder->entries.contains(name);
-    if (is_known && coherence == state->coherence) drop_entry(*state, *parent, name);
+    if (is_known && is_newest) drop_entry(*state, *parent, name);
     // Not kept by the kernel: only a complete folder knows that a name is absent.
     co_return EntryOut{};
   }
   Node& node = state->nodes.see(reply->attributes, parent_id, name);
   if (node.target.empty()) node.target = SharedName(reply->target);
   ++node.lookups;
-  if (parent != nullptr && coherence == state->coherence) learn(*state, *parent, name, node);
-  EntryOut out = entry_of(*state, node);
+  if (parent != nullptr && parent->folder != nullptr) {
+    if (is_newest) {
+      learn(*state, *parent, name, node);
+      state->names.heard(parent_id, name, reply->attributes.order);
+    } else {
+      parent->folder->has_gaps = true;
+    }
+  }
+  EntryOut out = entry_of(*state, node, leads_to(parent, name, node.id));
   if (!node.has_attributes) out.attributes = reply->attributes;  // true when it was asked
   co_return out;
 }
@@ -213,7 +223,7 @@ Task<StatfsReply> FileSystem::statfs() {
   }
   auto state = state_.lock();
   if (told) {
-    state->statfs = *told;
+    if (told->grant.stamp >= state->grant.last().stamp) state->statfs = *told;
     state->grant.update(told->grant);
   }
   StatfsReply reply = state->statfs;

@@ -7,14 +7,15 @@
 
 namespace homefs {
 
-void FileSystem::made(const EntryReply& reply, NodeId parent_id, const std::string& name,
-                      NodeId id) {
+// Returns the number that it has.
+NodeId FileSystem::made(const EntryReply& reply, const AskedName& asked, NodeId id) {
   auto state = state_.lock();
-  Node& node = state->nodes.add_made(id, reply.attributes, parent_id, name);
+  Node& node = state->nodes.add_made(id, reply.attributes, asked.folder, asked.name);
   ++node.lookups;
-  update_parent(*state, parent_id, reply.parent);
+  update_parent(*state, asked.folder, reply.parent);
   state->grant.update(reply.grant);
-  if (Node* parent = state->nodes.find(parent_id)) enter(*state, *parent, name, node);
+  enter_answered(*state, asked, node, reply.parent.order);
+  return node.id;
 }
 
 Task<Result<EntryOut>> FileSystem::make(MakeRequest request) {
@@ -32,21 +33,27 @@ Task<Result<EntryOut>> FileSystem::make(MakeRequest request) {
         Op::kMknod, {parent},
         MknodRequest{parent, request.name, id, request.mode, request.device, request.caller});
   }
+  const AskedName asked = ask_about(parent, request.name);
   Result<EntryReply> reply = co_await ask<EntryReply>(std::move(call));
-  if (!reply) co_return std::unexpected(reply.error());
-  made(*reply, parent, request.name, id);
+  if (!reply) {
+    end_asking(asked);
+    co_return std::unexpected(reply.error());
+  }
+  const NodeId made_id = made(*reply, asked, id);
   trim_names();
   auto state = state_.lock();
-  Node* node = state->nodes.find(id);
+  Node* node = state->nodes.find(made_id);
   HOMEFS_CHECK(node != nullptr);  // the lookup that made() counted keeps it
   node->target = SharedName(request.target);
-  co_return entry_of(*state, *node);
+  co_return entry_of(*state, *node, leads_to(state->nodes.find(parent), asked.name, made_id));
 }
 
 Task<Result<CreateOut>> FileSystem::create(CreateRequest request, int open_flags) {
   request.node = state_.lock()->nodes.next_id();
   Call call = make_call(Op::kCreate, {request.parent}, request);
+  const AskedName asked = ask_about(request.parent, request.name);
   Result<EntryReply> reply = co_await ask<EntryReply>(std::move(call));
+  if (!reply) end_asking(asked);
   if (!reply && reply.error().status == Status::kExists && (open_flags & O_EXCL) == 0) {
     // Another session was quicker, and its file is as good. ESTALE makes the kernel look once more;
     // then it opens what is there, with its own checks.
@@ -55,13 +62,13 @@ Task<Result<CreateOut>> FileSystem::create(CreateRequest request, int open_flags
     co_return fail(Status::kStale, "made by another session at that moment");
   }
   if (!reply) co_return std::unexpected(reply.error());
-  made(*reply, request.parent, request.name, request.node);
+  const NodeId id = made(*reply, asked, request.node);
   CreateOut out;
   {
     auto state = state_.lock();
-    Node* node = state->nodes.find(request.node);
+    Node* node = state->nodes.find(id);
     HOMEFS_CHECK(node != nullptr);
-    out.entry = entry_of(*state, *node);
+    out.entry = entry_of(*state, *node, leads_to(state->nodes.find(asked.folder), asked.name, id));
     out.open = open_node(*state, *node, open_flags);
   }
   trim_names();  // not before it is open: the names of open files stay
@@ -71,49 +78,93 @@ Task<Result<CreateOut>> FileSystem::create(CreateRequest request, int open_flags
 Task<Result<EntryOut>> FileSystem::link(NodeId id, NodeId parent_id, std::string name) {
   co_await drained(id);  // the new name must not show an older state of the file
   Call call = make_call(Op::kLink, {id, parent_id}, LinkRequest{id, parent_id, name});
+  const AskedName asked = ask_about(parent_id, std::move(name));
   Result<EntryReply> reply = co_await ask<EntryReply>(std::move(call));
-  if (!reply) co_return std::unexpected(reply.error());
+  if (!reply) {
+    end_asking(asked);
+    co_return std::unexpected(reply.error());
+  }
   auto state = state_.lock();
   state->grant.update(reply->grant);
   update_parent(*state, parent_id, reply->parent);
   Node* node = state->nodes.find(id);
-  if (node == nullptr) co_return fail(Status::kStale);
+  if (node == nullptr) {
+    (void)end_asking(*state, asked, 0);
+    co_return fail(Status::kStale);
+  }
   NodeCache::update_own(*node, reply->attributes);
+  if (node->is_misplaced) {
+    NodeCache::place(*node, parent_id, asked.name, reply->attributes.order);
+  }
   ++node->lookups;
-  if (Node* parent = state->nodes.find(parent_id)) enter(*state, *parent, name, *node);
-  co_return entry_of(*state, *node);
+  enter_answered(*state, asked, *node, reply->parent.order);
+  EntryOut out = entry_of(*state, *node, leads_to(state->nodes.find(parent_id), asked.name, id));
+  if (!node->has_attributes) out.attributes = reply->attributes;  // true when it was made
+  co_return out;
 }
 
 void FileSystem::unlinked(ClientState& state, Node& node, const Attributes& attributes,
                           bool is_kept) {
+  // Where inodes have no generation, it may be the next one of the number that was seen since.
+  if (attributes.generation == 0 && attributes.order < node.attributes.order) {
+    node.has_attributes = false;
+    return;
+  }
   NodeCache::update(node, attributes);
   if (attributes.links > 0 && !node.is_folder()) return;
   if (is_kept) {
-    node.parent = kNoNode;  // the server has it as an orphan
-    node.name = SharedName();
+    NodeCache::make_orphan(node, attributes.order);  // the server has it as one
   } else {
     state.nodes.forget_inode(node);  // its number may be used again from now on
   }
   state.nodes.remove_if_unused(node.id);
 }
 
-Task<Result<>> FileSystem::remove(NodeId parent_id, std::string name, bool is_folder) {
-  NodeId id = kNoNode;
-  bool is_open = false;
-  {
-    auto state = state_.lock();
-    Node* parent = state->nodes.find(parent_id);
-    if (parent == nullptr) co_return fail(Status::kStale);
-    if (parent->folder == nullptr) co_return fail(Status::kNotDirectory);
-    const auto found = parent->folder->entries.find(name);
-    if (found != parent->folder->entries.end()) {
-      id = found->second;
-      const Node* node = state->nodes.find(id);
-      is_open = node->opens > 0 || node->is_dirty();
-      if (!is_open) ++state->removals[id].count;
-    }
+// Whether the name may lead to an open file without our knowing it. While it is looked up another
+// mount may put something else there, but then that is no file of ours.
+bool FileSystem::must_look_up(NodeId parent_id, const std::string& name) {
+  auto state = state_.lock();
+  const bool is_anything_open =
+      !state->files.empty() || state->dirty_bytes > 0 || !state->held.empty();
+  const Node* parent = state->nodes.find(parent_id);
+  return is_anything_open && parent != nullptr && parent->folder != nullptr &&
+         parent->folder->has_gaps && !parent->folder->entries.contains(name);
+}
+
+// The node that the name leads to, with a lookup that the caller has to forget; else kNoNode.
+Task<NodeId> FileSystem::look_up_again(NodeId parent, std::string name) {
+  Result<EntryOut> entry = co_await lookup_at_server(parent, std::move(name));
+  co_return entry ? entry->node : kNoNode;
+}
+
+Result<FileSystem::Removing> FileSystem::begin_removal(NodeId parent_id, const std::string& name,
+                                                       NodeId looked_up) {
+  Removing removing{.asked = {.folder = parent_id, .name = name}, .node = looked_up};
+  auto state = state_.lock();
+  Node* parent = state->nodes.find(parent_id);
+  if (parent == nullptr) return fail(Status::kStale);
+  if (parent->folder == nullptr) return fail(Status::kNotDirectory);
+  const auto found = parent->folder->entries.find(name);
+  if (found != parent->folder->entries.end()) removing.node = found->second;
+  if (const Node* node = state->nodes.find(removing.node)) {
+    removing.is_open = node->opens > 0 || node->is_dirty();
+    if (!removing.is_open) ++state->removals[removing.node].count;
   }
-  const NodeId going = is_open ? kNoNode : id;
+  removing.asked.ticket = state->names.begin(parent_id, name);
+  return removing;
+}
+
+Task<Result<>> FileSystem::remove(NodeId parent_id, std::string name, bool is_folder) {
+  NodeId looked_up = kNoNode;
+  if (!is_folder && must_look_up(parent_id, name)) {
+    looked_up = co_await look_up_again(parent_id, name);
+  }
+  Result<Removing> removing = begin_removal(parent_id, name, looked_up);
+  if (!removing) {
+    if (looked_up != kNoNode) forget(looked_up, 1);
+    co_return std::unexpected(removing.error());
+  }
+  const auto [asked, id, is_open] = *removing;
   Call call =
       is_folder ? make_call(Op::kRmdir, {parent_id}, RmdirRequest{parent_id, name})
                 : make_call(Op::kUnlink, {parent_id, id}, UnlinkRequest{parent_id, name, is_open});
@@ -123,25 +174,33 @@ Task<Result<>> FileSystem::remove(NodeId parent_id, std::string name, bool is_fo
   WakeList wake;
   {
     auto state = state_.lock();
-    if (reply) removed(*state, parent_id, name, *reply, is_open);
-    wake = end_removal(*state, going);
+    if (reply) {
+      removed(*state, asked, *reply, is_open);
+    } else {
+      (void)end_asking(*state, asked, 0);
+    }
+    wake = end_removal(*state, is_open ? kNoNode : id);
   }
   wake_all(std::move(wake));
+  if (looked_up != kNoNode) forget(looked_up, 1);
   if (!reply) co_return std::unexpected(reply.error());
   co_return Result<>();
 }
 
-void FileSystem::removed(ClientState& state, NodeId parent_id, const std::string& name,
-                         const RemoveReply& reply, bool is_kept) {
+void FileSystem::removed(ClientState& state, const AskedName& asked, const RemoveReply& reply,
+                         bool is_kept) {
+  const std::uint64_t order = reply.parent.order;
   state.grant.update(reply.grant);
-  update_parent(state, parent_id, reply.parent);
-  Node* node = state.nodes.find(reply.attributes.inode);
-  if (Node* parent = state.nodes.find(parent_id)) {
-    if (node != nullptr) ++node->names;  // keeps it while its entry goes
-    drop_entry(state, *parent, name);
-    if (node != nullptr) --node->names;
-  }
-  if (node != nullptr) unlinked(state, *node, reply.attributes, is_kept);
+  update_parent(state, asked.folder, reply.parent);
+  const bool is_newest = end_asking(state, asked, order);
+  Node* node = state.nodes.find(reply.attributes);
+  Node* parent = state.nodes.find(asked.folder);
+  if (node != nullptr) ++node->names;  // keeps it while its entry goes
+  if (parent != nullptr && is_newest) name_gone(state, *parent, asked.name, order);
+  if (node == nullptr) return;
+  --node->names;
+  NodeCache::displace(*node, asked.folder, asked.name, order);
+  unlinked(state, *node, reply.attributes, is_kept);
 }
 
 WakeList FileSystem::end_removal(ClientState& state, NodeId id) {
@@ -167,40 +226,66 @@ Task<> FileSystem::removal_end(NodeId id) {
   (void)co_await waiting;
 }
 
+// Each name is brought up to date unless something newer was heard of it.
 void FileSystem::replace_names(ClientState& state, const RenameRequest& request,
-                               const RenameReply& reply) {
+                               const RenameReply& reply, bool is_from_newest, bool is_to_newest) {
   // Two names of one file: rename(2) succeeds, and both stay.
   if (reply.other && reply.other->inode == reply.attributes.inode) return;
-  Node* from = state.nodes.find(request.parent);
-  Node* to = state.nodes.find(request.new_parent);
+  const bool is_exchange = reply.other && request.mode == RenameMode::kExchange;
+  Node* from = is_from_newest ? state.nodes.find(request.parent) : nullptr;
+  Node* to = is_to_newest ? state.nodes.find(request.new_parent) : nullptr;
+  Node* moved = state.nodes.find(reply.attributes);
+  if (moved != nullptr) NodeCache::update_own(*moved, reply.attributes);
   // What moved need not be known here, but the folder it is in now may be complete and must name
   // it.
-  if (Node* known = state.nodes.find(reply.attributes.inode)) {
-    NodeCache::update_own(*known, reply.attributes);
+  if (moved != nullptr || to != nullptr) {
+    moved = &state.nodes.see(reply.attributes, request.new_parent, request.new_name);
   }
-  Node& moved = state.nodes.see(reply.attributes, request.new_parent, request.new_name);
-  Node* other = reply.other ? state.nodes.find(reply.other->inode) : nullptr;
-  if (reply.other && request.mode == RenameMode::kExchange) {
+  Node* other = reply.other ? state.nodes.find(*reply.other) : nullptr;
+  if (is_exchange && (other != nullptr || from != nullptr)) {
     other = &state.nodes.see(*reply.other, request.parent, request.name);
   }
-  ++moved.names;  // keeps both while their entries change
+  if (moved != nullptr) ++moved->names;  // keeps both while their entries change
   if (other != nullptr) ++other->names;
-  if (from != nullptr) drop_entry(state, *from, request.name);
-  if (to != nullptr) drop_entry(state, *to, request.new_name);
-  if (to != nullptr) enter(state, *to, request.new_name, moved);
-  --moved.names;
-  state.nodes.remove_if_unused(moved.id);
+  if (from != nullptr) name_gone(state, *from, request.name, reply.parent.order);
+  if (to != nullptr) {
+    name_gone(state, *to, request.new_name, reply.new_parent.order);
+    enter(state, *to, request.new_name, *moved, reply.new_parent.order);
+  }
+  if (is_exchange && from != nullptr) {
+    enter(state, *from, request.name, *other, reply.parent.order);
+  }
+  if (moved != nullptr) {
+    --moved->names;
+    state.nodes.remove_if_unused(moved->id);
+  }
   if (other == nullptr) return;
   --other->names;
-  if (request.mode == RenameMode::kExchange) {
-    if (from != nullptr) enter(state, *from, request.name, *other);
+  if (is_exchange) {
     state.nodes.remove_if_unused(other->id);
   } else {
+    NodeCache::displace(*other, request.new_parent, request.new_name, reply.new_parent.order);
     unlinked(state, *other, *reply.other, request.keep);
   }
 }
 
 Task<Result<>> FileSystem::rename(RenameRequest request) {
+  NodeId old_looked_up = kNoNode;
+  NodeId new_looked_up = kNoNode;
+  if (must_look_up(request.parent, request.name)) {
+    old_looked_up = co_await look_up_again(request.parent, request.name);
+  }
+  if (must_look_up(request.new_parent, request.new_name)) {
+    new_looked_up = co_await look_up_again(request.new_parent, request.new_name);
+  }
+  const Result<> renamed = co_await rename_known(std::move(request), old_looked_up, new_looked_up);
+  if (old_looked_up != kNoNode) forget(old_looked_up, 1);
+  if (new_looked_up != kNoNode) forget(new_looked_up, 1);
+  co_return renamed;
+}
+
+Task<Result<>> FileSystem::rename_known(RenameRequest request, NodeId old_looked_up,
+                                        NodeId new_looked_up) {
   NodeId moved = kNoNode;
   NodeId replaced = kNoNode;
   {
@@ -212,7 +297,9 @@ Task<Result<>> FileSystem::rename(RenameRequest request) {
       return found == parent->folder->entries.end() ? kNoNode : found->second;
     };
     moved = cached(request.parent, request.name);
+    if (moved == kNoNode) moved = old_looked_up;
     replaced = cached(request.new_parent, request.new_name);
+    if (replaced == kNoNode) replaced = new_looked_up;
     const Node* other = state->nodes.find(replaced);
     // A program may be about to open it, and must get the old file or the new one.
     request.keep = other != nullptr && other->is_regular() &&
@@ -223,13 +310,21 @@ Task<Result<>> FileSystem::rename(RenameRequest request) {
   std::vector<NodeId> nodes{request.parent, request.new_parent};
   if (request.keep) nodes.push_back(replaced);
   Call call = make_call(Op::kRename, std::move(nodes), request);
+  const AskedName from = ask_about(request.parent, request.name);
+  const AskedName to = ask_about(request.new_parent, request.new_name);
   Result<RenameReply> reply = co_await ask<RenameReply>(std::move(call));
+  {
+    auto state = state_.lock();
+    const bool is_from_newest = end_asking(*state, from, reply ? reply->parent.order : 0);
+    const bool is_to_newest = end_asking(*state, to, reply ? reply->new_parent.order : 0);
+    if (reply) {
+      state->grant.update(reply->grant);
+      replace_names(*state, request, *reply, is_from_newest, is_to_newest);
+      update_parent(*state, request.parent, reply->parent);
+      update_parent(*state, request.new_parent, reply->new_parent);
+    }
+  }
   if (!reply) co_return std::unexpected(reply.error());
-  auto state = state_.lock();
-  state->grant.update(reply->grant);
-  replace_names(*state, request, *reply);
-  update_parent(*state, request.parent, reply->parent);
-  update_parent(*state, request.new_parent, reply->new_parent);
   co_return Result<>();
 }
 

@@ -2,12 +2,27 @@
 // own: the kernel takes locks inside of these calls that a request may hold which waits for us).
 #pragma once
 
+#include <algorithm>
 #include <functional>
+#include <iterator>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "protocol/ids.h"
 
 namespace homefs {
+
+/// What the kernel may keep of what a change is about.
+struct Concerned {
+  std::vector<std::pair<NodeId, std::string>> names;  ///< in their folders
+  std::vector<NodeId> nodes;                          ///< contents and attributes
+
+  void add(Concerned other) {
+    std::ranges::move(other.names, std::back_inserter(names));
+    std::ranges::move(other.nodes, std::back_inserter(nodes));
+  }
+};
 
 class KernelNotifier {
  public:

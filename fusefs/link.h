@@ -55,6 +55,17 @@ class IntroductionSource {
   virtual void distrust(std::span<const NodeId> nodes) = 0;
 };
 
+/// What a new connection after a break says of the caches.
+struct Reconnected {
+  /// False: whatever is cached is void. The server has forgotten the session (with its orphans),
+  /// was restarted, or could not tell us of changes in the meantime.
+  bool are_valid = false;
+  /// The session goes on, in the same run of the server: so do the stamps of its grant.
+  bool is_same_run = false;
+  /// The server's order of then. A reply with a lower one is of before, given once more.
+  std::uint64_t order = 0;
+};
+
 /// What the server says unasked. Called on the net thread that received it, one at a time, in the
 /// order of arrival; what is about the session, on the thread that connects.
 class LinkEvents {
@@ -65,10 +76,9 @@ class LinkEvents {
   virtual void on_mode(bool is_shared, std::move_only_function<void()> acknowledge) = 0;
   virtual void on_changed(ChangedEvent event, std::move_only_function<void()> acknowledge) = 0;
   virtual void on_quota(const GrantState& grant) = 0;
-  /// A connection is up again after a break. When `is_same_session` is false, whatever is cached is
-  /// void: the server has forgotten the session (with its orphans), was restarted, or could not
-  /// tell us of changes in the meantime.
-  virtual void on_reconnected(bool is_same_session) = 0;
+  /// A connection is up again after a break. No answer of an earlier one comes from now on, and
+  /// none is being worked on.
+  virtual void on_reconnected(const Reconnected& caches) = 0;
   /// Before on_session(): the server's machine has lost its power, and with it what was not synced.
   virtual void on_power_lost() = 0;
   /// Before on_reconnected(): whether the session is still the one of before, with its locks. If

@@ -109,8 +109,9 @@ Result<LinkDialer::Dialed> LinkDialer::dial_control(const std::optional<LinkSess
     auto resumed = resume_control(step_of(**connection), *session, seq_done);
     dialed.is_same_session = resumed.has_value();
     // After a restart the server counts its looks at inodes anew: what we have cannot be compared.
-    dialed.are_caches_valid = resumed && !resumed->has_missed_events &&
-                              resumed->session.incarnation == session->incarnation;
+    dialed.caches.is_same_run = resumed && resumed->session.incarnation == session->incarnation;
+    dialed.caches.are_valid = dialed.caches.is_same_run && !resumed->has_missed_events;
+    dialed.caches.order = resumed ? resumed->order : 0;
     joined = resumed ? Result<LinkSession>(std::move(resumed->session))
                      : std::unexpected(resumed.error());
   }

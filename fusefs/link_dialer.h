@@ -27,7 +27,7 @@ class LinkDialer {
     bool is_same_session = false;
     /// The server's machine was off, not in good order, since it was last heard of.
     bool has_lost_power = false;
-    bool are_caches_valid = false;  ///< the server has told us of all changes so far
+    Reconnected caches;  ///< what has become of them
   };
 
   /// The control connection: re-joins `session`, or logs in where there is none or the server has

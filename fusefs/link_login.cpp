@@ -120,7 +120,8 @@ Result<Resumed> resume_control(const LoginStep& step, const LinkSession& session
   resume.seq_done = seq_done;
   const auto reply = ask<ResumeReply>(step, Op::kResume, resume);
   if (!reply) return std::unexpected(reply.error());
-  Resumed resumed{.session = session, .has_missed_events = reply->missed_events};
+  Resumed resumed{
+      .session = session, .has_missed_events = reply->missed_events, .order = reply->order};
   resumed.session.incarnation = incarnation_of(reply->incarnation, session.id);
   resumed.session.boot = reply->boot;
   return resumed;

@@ -45,6 +45,7 @@ Result<LinkSession> log_in(const LoginStep& step);
 struct Resumed {
   LinkSession session;             ///< its incarnation may be another one
   bool has_missed_events = false;  ///< what was cached may be untrue
+  std::uint64_t order = 0;         ///< the server's of this moment
 };
 
 /// Joins `session` with this connection, as its control connection; replies up to `seq_done` have

@@ -34,6 +34,8 @@ Error error_of(const InFrame& frame) {
 }  // namespace
 
 void ServerLink::on_connection_frame(LinkConnection& connection, InFrame frame) {
+  const std::shared_lock working(frames_mutex_);
+  if (connection.id() < first_connection_) return;
   if (frame.header.kind == FrameKind::kReply) {
     if (frame.header.tag >= kPingTagFirst) return;  // a pong: that it came is all it says
     return on_reply(connection, std::move(frame));

@@ -18,9 +18,8 @@ NodeCache::NodeCache() {
   Attributes root;
   root.mode = S_IFDIR | 0700;
   root.links = 2;
-  Node& node = add(kRootNode, root);
-  by_inode_.erase(root.inode);  // not known yet: set by the first attributes of the root
-  node.lookups = 1;             // the kernel never forgets the root
+  Node& node = add(kRootNode, root);  // its inode is not known yet: set_root()
+  node.lookups = 1;                   // the kernel never forgets the root
 }
 
 void NodeCache::set_root(const Attributes& attributes) {
@@ -39,6 +38,11 @@ Node* NodeCache::find(InodeNumber inode) {
   return found == by_inode_.end() ? nullptr : found->second;
 }
 
+Node* NodeCache::find(const Attributes& attributes) {
+  Node* const node = find(attributes.inode);
+  return node != nullptr && is_another_inode(*node, attributes) ? nullptr : node;
+}
+
 Node& NodeCache::add(NodeId id, const Attributes& attributes) {
   auto made = std::make_unique<Node>();
   Node& node = *made;
@@ -46,39 +50,62 @@ Node& NodeCache::add(NodeId id, const Attributes& attributes) {
   node.attributes = attributes;
   if (node.is_folder()) node.folder = std::make_unique<Folder>();
   nodes_.emplace(id, std::move(made));
-  by_inode_[attributes.inode] = &node;
   return node;
+}
+
+void NodeCache::make_past(Node& node) {
+  node.is_past = true;
+  node.has_attributes = false;
 }
 
 Node& NodeCache::see(const Attributes& attributes, NodeId parent, std::string_view name) {
   Node* known = find(attributes.inode);
-  if (known != nullptr && known->id != kRootNode && is_another_inode(*known, attributes)) {
-    forget_inode(*known);
-    known = nullptr;
-  }
+  const bool is_other =
+      known != nullptr && known->id != kRootNode && is_another_inode(*known, attributes);
+  const bool is_older = is_other && attributes.order < known->attributes.order;
+  if (is_other && !is_older) make_past(*known);
+  if (is_other) known = nullptr;
   Node& node = known != nullptr ? *known : add(next_id(), attributes);
-  if (known == nullptr && attributes.order < event_order_) {
+  if (is_older) {
+    make_past(node);
+  } else if (known == nullptr) {
+    by_inode_[attributes.inode] = &node;
+  }
+  if (known == nullptr && !is_current(attributes.order)) {
     invalidate(node, event_order_);
   } else {
     update(node, attributes);
   }
-  if (node.id != kRootNode) {
-    node.parent = parent;
-    if (!(node.name == name)) node.name = SharedName(name);
-  }
+  place(node, parent, name, attributes.order);
   return node;
 }
 
 Node& NodeCache::add_made(NodeId id, const Attributes& attributes, NodeId parent,
                           std::string_view name) {
-  if (Node* old = find(attributes.inode)) forget_inode(*old);
+  Node* const known = find(attributes.inode);
+  // Without generations it may be the file that had the number before.
+  const bool is_it =
+      known != nullptr && attributes.generation != 0 && !is_another_inode(*known, attributes);
+  if (is_it) {
+    forgotten_.push_back(id);
+    return see(attributes, parent, name);
+  }
+  const bool is_older = known != nullptr && is_another_inode(*known, attributes) &&
+                        attributes.order < known->attributes.order;
+  if (known != nullptr && !is_older) make_past(*known);
   Node& node = add(id, attributes);
-  node.has_attributes = attributes.order >= event_order_;
+  if (is_older) {
+    make_past(node);
+  } else {
+    by_inode_[attributes.inode] = &node;
+  }
+  node.has_attributes = !is_older && is_current(attributes.order);
+  if (!node.has_attributes) node.attributes.order = std::max(attributes.order, event_order_);
   node.has_no_xattrs = node.has_attributes;
   node.kernel_version = attributes.version;  // there is nothing yet that its pages could lack
   node.is_bound = true;
-  node.parent = parent;
-  node.name = SharedName(name);
+  node.is_known = attributes.order >= began_at_;
+  place(node, parent, name, attributes.order);
   // It is new: nobody else has put anything in, unless we have heard of something.
   if (node.folder) node.folder->is_complete = node.has_attributes;
   return node;
@@ -92,7 +119,7 @@ void NodeCache::update(Node& node, const Attributes& attributes) {
     return;
   }
   node.attributes = attributes;
-  node.has_attributes = true;
+  node.has_attributes = !node.is_past;
 }
 
 void NodeCache::update_own(Node& node, const Attributes& attributes) {
@@ -106,20 +133,64 @@ void NodeCache::invalidate(Node& node, std::uint64_t event_order) {
   node.has_attributes = false;
 }
 
-void NodeCache::moved(InodeNumber inode, const Node& folder, std::string_view name) {
-  Node* const node = find(inode);
-  if (node == nullptr || node->id == kRootNode || node->id == folder.id) return;
-  node->parent = folder.id;
-  if (!(node->name == name)) node->name = SharedName(name);
+void NodeCache::place(Node& node, NodeId folder, std::string_view name, std::uint64_t order) {
+  if (node.id == kRootNode || node.id == folder) return;
+  if (order < node.placed_at && !node.is_misplaced) return;
+  node.placed_at = std::max(node.placed_at, order);
+  node.is_misplaced = false;
+  node.parent = folder;
+  if (!(node.name == name)) node.name = SharedName(name);
+}
+
+void NodeCache::displace(Node& node, NodeId folder, std::string_view name, std::uint64_t order) {
+  if (node.parent == folder && node.name == name && order >= node.placed_at) {
+    node.is_misplaced = true;
+  }
+}
+
+void NodeCache::make_orphan(Node& node, std::uint64_t order) {
+  node.parent = kNoNode;
+  node.name = SharedName();
+  node.is_misplaced = false;
+  node.placed_at = std::max(node.placed_at, order);
+}
+
+bool NodeCache::has_place(const Node& node) {
+  return !node.is_misplaced && (node.parent == kNoNode || find(node.parent) != nullptr);
+}
+
+// Another cached name for each node that has lost the one by which the server could find it.
+void NodeCache::find_places() {
+  for (auto& [id, folder] : nodes_) {
+    if (folder->folder == nullptr) continue;
+    for (const auto& [name, child_id] : folder->folder->entries) {
+      Node* const child = find(child_id);
+      if (child == nullptr || child->id == folder->id || has_place(*child)) continue;
+      child->is_misplaced = false;
+      child->parent = folder->id;
+      child->name = name;
+    }
+  }
+}
+
+void NodeCache::moved(InodeNumber inode, const Node& folder, std::string_view name,
+                      std::uint64_t order) {
+  if (Node* const node = find(inode)) place(*node, folder.id, name, order);
 }
 
 void NodeCache::on_event(std::uint64_t event_order) {
   event_order_ = std::max(event_order_, event_order);
 }
 
-void NodeCache::forget_orders() {
-  event_order_ = 0;
-  for (auto& [id, node] : nodes_) node->attributes.order = 0;
+void NodeCache::begin_anew(std::uint64_t order) {
+  event_order_ = began_at_ = order;
+  for (auto& [id, node] : nodes_) {
+    node->attributes.order = order;
+    node->has_attributes = false;
+    node->placed_at = 0;
+    node->known_to = 0;
+    node->is_known = false;
+  }
 }
 
 void NodeCache::forget_inode(Node& node) {
@@ -178,6 +249,13 @@ void NodeCache::introduce(std::span<const NodeId> nodes, std::uint64_t incarnati
   for (const NodeId id : nodes) {
     Node* const named = find(id);
     if (named == nullptr) continue;
+    bool is_lost = false;
+    walk_up(*named, [&](const Node& node) {
+      if (node.known_to == mark_of(incarnation)) return false;
+      is_lost = is_lost || (node.names > 0 && !has_place(node));
+      return true;
+    });
+    if (is_lost) find_places();
     const std::size_t first = out.size();
     // Up from the node to the first that the server knows; then parents first.
     walk_up(*named, [&](const Node& node) {
@@ -185,9 +263,12 @@ void NodeCache::introduce(std::span<const NodeId> nodes, std::uint64_t incarnati
       if (node.known_to == mark_of(incarnation) || std::any_of(out.begin(), out.end(), is_it)) {
         return false;
       }
-      out.push_back({node.id, node.parent, node.name.text(), node.attributes.inode,
+      // Where nobody knows the folder any more, the inode alone may do.
+      const bool has_parent = node.parent == kRootNode || find(node.parent) != nullptr;
+      out.push_back({node.id, has_parent ? node.parent : kNoNode,
+                     has_parent ? node.name.text() : std::string(), node.attributes.inode,
                      node.attributes.generation});
-      return node.parent != kNoNode;
+      return has_parent;
     });
     std::reverse(out.begin() + static_cast<std::ptrdiff_t>(first), out.end());
   }
@@ -197,7 +278,7 @@ void NodeCache::confirm(std::span<const Introduction> introductions, std::uint64
   for (const Introduction& made : introductions) {
     if (Node* node = find(made.node)) {
       node->known_to = mark_of(incarnation);
-      node->is_bound = true;
+      node->is_bound = node->is_known = true;
     } else {
       forgotten_.push_back(made.node);  // removed while the request was under way
     }
@@ -210,6 +291,7 @@ void NodeCache::distrust(std::span<const NodeId> nodes) {
     if (named == nullptr) continue;
     walk_up(*named, [](Node& node) {
       node.known_to = 0;
+      node.is_known = false;
       return true;
     });
   }

@@ -27,17 +27,21 @@ namespace homefs {
 /// Hundreds of thousands of these are kept: what they need is packed, what few need is elsewhere.
 struct Node {
   NodeId id{};
-  Attributes attributes;             ///< as last heard from the server
-  std::uint64_t lookups : 40 = 0;    ///< references of the kernel
-  std::uint64_t opens : 24 = 0;      ///< open handles
-  std::uint32_t names : 29 = 0;      ///< cached folder entries that lead here
-  bool has_attributes : 1 = false;   ///< false: another session changed it, ask before use
-  bool has_no_xattrs : 1 = false;    ///< known to have none: made by us, or listed empty
-  bool is_bound : 1 = false;         ///< some incarnation was told of it: to be forgotten there
-  std::uint32_t known_to = 0;        ///< the incarnation (see mark_of()) that knows its number
-  NodeId parent{};                   ///< one place where it is; kNoNode: an orphan
-  SharedName name;                   ///< there, for introductions
-  SharedName target;                 ///< of a symlink
+  Attributes attributes;            ///< as last heard from the server
+  std::uint64_t lookups : 40 = 0;   ///< references of the kernel
+  std::uint64_t opens : 24 = 0;     ///< open handles
+  std::uint32_t names : 26 = 0;     ///< cached folder entries that lead here
+  bool has_attributes : 1 = false;  ///< false: another session changed it, ask before use
+  bool has_no_xattrs : 1 = false;   ///< known to have none: made by us, or listed empty
+  bool is_bound : 1 = false;        ///< some incarnation was told of it: to be forgotten there
+  bool is_known : 1 = false;        ///< the present incarnation was
+  bool is_past : 1 = false;         ///< its inode number is another file's: nobody tells of changes
+  bool is_misplaced : 1 = false;    ///< its name there is gone, though it has others
+  std::uint32_t known_to = 0;       ///< the incarnation (see mark_of()) that knows its number
+  NodeId parent{};                  ///< one place where it is; kNoNode: an orphan
+  SharedName name;                  ///< there, for introductions
+  std::uint64_t placed_at = 0;      ///< the order of what has told so
+  SharedName target;                ///< of a symlink
   std::uint64_t kernel_version = 0;  ///< Attributes::version of what the kernel's page cache holds
   std::unique_ptr<Folder> folder;    ///< of a folder: what is cached of it
   std::unique_ptr<FileData> data;    ///< of a file: data on its way in either direction
@@ -47,7 +51,7 @@ struct Node {
   [[nodiscard]] bool is_dirty() const { return data != nullptr && data->is_dirty(); }
 };
 
-static_assert(sizeof(Node) <= 184, "a node takes 192 bytes of the heap");
+static_assert(sizeof(Node) <= 192, "a node takes 208 bytes of the heap");
 
 class NodeCache {
  public:
@@ -57,6 +61,8 @@ class NodeCache {
   Node* find(NodeId id);
   /// Null when no node has this inode.
   Node* find(InodeNumber inode);
+  /// The same by number, type and generation.
+  Node* find(const Attributes& attributes);
 
   /// A number that was never used.
   NodeId next_id() { return NodeId{next_id_++}; }
@@ -65,9 +71,12 @@ class NodeCache {
   void set_root(const Attributes& attributes);
 
   /// The node of the inode that `attributes` describe, seen as `name` in `parent`; a new one with a
-  /// new number when it was not known. Its attributes are brought up to date.
+  /// new number when it was not known. Its attributes and its place are brought up to date. What an
+  /// answer shows that is older than the next file of the same inode number gets a node of its own,
+  /// of which nothing is kept.
   Node& see(const Attributes& attributes, NodeId parent, std::string_view name);
-  /// A node that was just made on the server under the number `id`; the server knows it.
+  /// A node that was just made on the server under the number `id`; the server knows it. If another
+  /// answer has shown it first, it has that number.
   Node& add_made(NodeId id, const Attributes& attributes, NodeId parent, std::string_view name);
 
   /// Takes over what the server said of the node, unless something newer was heard already:
@@ -80,12 +89,22 @@ class NodeCache {
   /// Another session has changed the node: what is known of it is void, and answers that the event
   /// has overtaken are not kept.
   static void invalidate(Node& node, std::uint64_t event_order);
-  /// Another session has given the inode `name` in the folder: where it is found from now on.
-  void moved(InodeNumber inode, const Node& folder, std::string_view name);
+  /// The node was `name` in the folder at `order`: where the server can find it, unless it was
+  /// somewhere else later.
+  static void place(Node& node, NodeId folder, std::string_view name, std::uint64_t order);
+  /// The name in the folder does not lead to the node any more, at `order`.
+  static void displace(Node& node, NodeId folder, std::string_view name, std::uint64_t order);
+  /// The inode has lost its last name and is kept for us.
+  static void make_orphan(Node& node, std::uint64_t order);
+  /// Another session has given the inode `name` in the folder.
+  void moved(InodeNumber inode, const Node& folder, std::string_view name, std::uint64_t order);
   /// An event has come; it may have been about inodes that an answer under way will show first.
   void on_event(std::uint64_t event_order);
-  /// The server counts its orders anew.
-  void forget_orders();
+  /// What was heard before is void, and answers with an order below this one still say what was
+  /// then: they tell of inodes, not how these are now. Orders may be counted anew.
+  void begin_anew(std::uint64_t order);
+  /// Whether an answer of this order can still be kept.
+  [[nodiscard]] bool is_current(std::uint64_t order) const { return order >= event_order_; }
 
   /// The inode has lost its last name: its number may be used by another file from now on.
   void forget_inode(Node& node);
@@ -141,6 +160,9 @@ class NodeCache {
 
  private:
   Node& add(NodeId id, const Attributes& attributes);
+  void make_past(Node& node);
+  [[nodiscard]] bool has_place(const Node& node);
+  void find_places();
   /// Of 64 bits that the server draws at its start 32 are enough: a number that it does not know
   /// after all it calls stale, and is told again. Never 0, which is "none".
   static std::uint32_t mark_of(std::uint64_t incarnation) {
@@ -155,6 +177,7 @@ class NodeCache {
   std::uint64_t next_id_ = number_of(kRootNode) + 1;
   std::uint64_t removed_folder_changed_at_ = 0;
   std::uint64_t event_order_ = 0;  // the greatest of all events
+  std::uint64_t began_at_ = 0;     // what begin_anew() was told
 };
 
 }  // namespace homefs

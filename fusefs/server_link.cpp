@@ -304,15 +304,22 @@ std::vector<PendingPtr> ServerLink::break_all(bool is_same_session) {
   return doubtful;
 }
 
+// An answer of an earlier run of the server must not meet caches that count in orders of the next.
+void ServerLink::drop_late_frames(std::uint64_t first_connection) {
+  const std::unique_lock none_is_worked_on(frames_mutex_);
+  first_connection_ = first_connection;
+}
+
 void ServerLink::adopt_control(LinkDialer::Dialed dialed, bool is_first) {
   const ConnectionPtr& connection = dialed.connection;
   std::vector<PendingPtr> doubtful;
   if (!is_first) {
+    drop_late_frames(connection->id());
     if (dialed.has_lost_power) relay_.on_power_lost();
     relay_.on_session(dialed.is_same_session);
     doubtful = break_all(dialed.is_same_session);
     // Before anything is sent, and before the first event is read.
-    relay_.on_reconnected(dialed.is_same_session && dialed.are_caches_valid);
+    relay_.on_reconnected(dialed.caches);
   }
   start_tending(connection);
   {

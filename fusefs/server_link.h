@@ -166,6 +166,7 @@ class ServerLink final : public Link, private ConnectionOwner {
   Result<> on_no_bulk(std::size_t place, const Error& why);
   [[nodiscard]] std::vector<PendingPtr> break_all(bool is_same_session);
   void adopt_control(LinkDialer::Dialed dialed, bool is_first);
+  void drop_late_frames(std::uint64_t first_connection);
   bool drop_connection(LinkConnection& connection);
 
   // Keeping alive (link_tend.cpp).
@@ -181,6 +182,9 @@ class ServerLink final : public Link, private ConnectionOwner {
   EventRelay relay_;
   Guarded<State> state_;
   std::atomic<std::uint64_t> last_number_{0};
+
+  std::shared_mutex frames_mutex_;      // shared while a frame is worked on; before all others
+  std::uint64_t first_connection_ = 0;  // guarded by frames_mutex_: older ones are not heard
 
   std::shared_mutex attachment_mutex_;           // shared while the source is being asked
   IntroductionSource* introductions_ = nullptr;  // guarded by attachment_mutex_

@@ -116,6 +116,7 @@ struct JsonMembers<ResumeReply> {
     archive.optional_number("boot", m.boot);
     archive.optional_number("seq_applied", m.seq_applied);
     archive.flag("missed_events", m.missed_events);
+    archive.optional_number("order", m.order);
   }
 };
 

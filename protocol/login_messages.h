@@ -145,6 +145,7 @@ struct ResumeReply {
   std::uint64_t boot = 0;         ///< as in AuthFinishReply
   std::uint64_t seq_applied = 0;  ///< requests up to here were applied; what follows is resent
   bool missed_events = false;     ///< kControl: whatever was cached is void
+  std::uint64_t order = 0;        ///< kControl: of now; see Attributes::order
 
   bool operator==(const ResumeReply&) const = default;
 };

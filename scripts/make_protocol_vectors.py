@@ -334,7 +334,7 @@ def login_vectors():
         ("Resume", {"session": "ff" * 16, "proof": digest, "kind": "control", "seq_done": 2**64 - 1}),
         ("Resume", {"session": "00" * 16, "proof": digest, "kind": "bulk", "place": 2}),
         ("ResumeReply", {"incarnation": 9, "seq_applied": 4711}),
-        ("ResumeReply", {"incarnation": 9, "missed_events": True}),
+        ("ResumeReply", {"incarnation": 9, "missed_events": True, "order": 2**64 - 1}),
         ("TokenRequest", {"action": "make", "name": "laptop"}),
         ("TokenRequest", {"action": "revoke", "id": "t1"}),
         ("TokenRequest", {"action": "list"}),

@@ -7,6 +7,7 @@
 
 #include "server/device_tokens.h"
 #include "server/log.h"
+#include "server/posix_disk.h"
 #include "server/refusal.h"
 
 namespace homefs {
@@ -364,12 +365,12 @@ void LoginDialog::finish_resume(const Resume& request, std::shared_ptr<Session> 
       .place = request.place,
       .make_reply = [incarnation = parts_.incarnation,
                      boot = parts_.boot](const Session::Attached& attached) {
-        return Reply{
-            .status = Status::kOk,
-            .fields = encode_json(ResumeReply{.incarnation = incarnation,
-                                              .boot = boot,
-                                              .seq_applied = attached.last_applied,
-                                              .missed_events = attached.has_missed_events})};
+        return Reply{.status = Status::kOk,
+                     .fields = encode_json(ResumeReply{.incarnation = incarnation,
+                                                       .boot = boot,
+                                                       .seq_applied = attached.last_applied,
+                                                       .missed_events = attached.has_missed_events,
+                                                       .order = disk::next_order()})};
       }};
   done(std::move(answer));
 }

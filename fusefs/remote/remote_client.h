@@ -100,7 +100,7 @@ class RemoteClient final : public LinkEvents {
   void on_mode(bool is_shared, std::move_only_function<void()> acknowledge) override;
   void on_changed(ChangedEvent event, std::move_only_function<void()> acknowledge) override;
   void on_quota(const GrantState&) override {}
-  void on_reconnected(bool) override {}
+  void on_reconnected(const Reconnected&) override {}
   void on_power_lost() override {}  // nothing that was transferred is promised to be synced
   void on_session(bool) override {}
   void on_lock_granted(std::uint64_t) override {}

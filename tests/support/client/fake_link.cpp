@@ -217,7 +217,8 @@ void FakeLink::reconnect(const Reconnection& how) {
   std::vector<PendingPtr> doubtful;
   if (!how.is_same_session) doubtful = window_.on_new_session();
   const bool is_new = !how.is_same_session || how.is_new_incarnation;
-  events_->on_reconnected(!is_new && how.are_caches_valid);
+  events_->on_reconnected(
+      {.are_valid = !is_new && how.are_caches_valid, .is_same_run = !is_new, .order = how.order});
   if (is_new) ++incarnation_;
   control_ = ++last_connection_;
   for (const PendingPtr& call : doubtful) {

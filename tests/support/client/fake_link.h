@@ -44,6 +44,7 @@ class FakeLink final : public Link {
     bool are_caches_valid = true;
     bool has_lost_power = false;
     bool is_new_incarnation = false;  ///< the server was started anew; also with a new session
+    std::uint64_t order = 0;          ///< the server's of then
   };
   /// Counts the acknowledgements of the events that were raised.
   struct Acknowledgement {

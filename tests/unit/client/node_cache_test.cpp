@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "fusefs/names_under_way.h"
+
 namespace homefs {
 namespace {
 
@@ -53,7 +55,7 @@ TEST(NodeCache, DoesNotKeepAnAnswerThatAnEventHasOvertaken) {
   EXPECT_FALSE(nodes.see(file(7, 6), kRootNode, "a").has_attributes);
   EXPECT_FALSE(nodes.see(file(9, 7), kRootNode, "b").has_attributes) << "not known at the event";
   EXPECT_TRUE(nodes.see(file(7, 9), kRootNode, "a").has_attributes);
-  nodes.forget_orders();
+  nodes.begin_anew(0);
   EXPECT_TRUE(nodes.see(file(7, 1), kRootNode, "a").has_attributes) << "the server was restarted";
 }
 
@@ -109,8 +111,8 @@ TEST(NodeCache, IntroducesWhatAnotherSessionHasMovedByItsNewName) {
   Node& from = nodes.see(folder(10), kRootNode, "from");
   Node& to = nodes.see(folder(11), kRootNode, "to");
   Node& node = nodes.see(file(12), from.id, "old");
-  nodes.moved(InodeNumber{12}, to, "new");
-  nodes.moved(InodeNumber{99}, to, "unknown");  // nothing happens
+  nodes.moved(InodeNumber{12}, to, "new", 2);
+  nodes.moved(InodeNumber{99}, to, "unknown", 2);  // nothing happens
   std::vector<Introduction> made;
   nodes.introduce(std::span(&node.id, 1), 1, made);
   ASSERT_EQ(made.size(), 2u);
@@ -147,6 +149,111 @@ TEST(NodeCache, RemovesWhatNobodyUsesAndHasItForgottenByTheServer) {
   const NodeId listed = nodes.see(file(6), kRootNode, "g").id;
   EXPECT_TRUE(nodes.remove_if_unused(listed));
   EXPECT_EQ(nodes.forgotten_count(), 0u) << "the server was never told of it";
+}
+
+TEST(NodeCache, EndsInACircleOfParents) {
+  NodeCache nodes;
+  Node& a = nodes.see(folder(10), kRootNode, "a");
+  Node& b = nodes.see(folder(11), a.id, "b");
+  Node& file_below = nodes.see(file(12), b.id, "f");
+  a.parent = b.id;
+  std::size_t steps = 0;
+  nodes.walk_up(file_below, [&](Node&) { return ++steps < 100; });
+  EXPECT_LT(steps, 10u);
+  nodes.distrust(std::span(&file_below.id, 1));
+  std::vector<Introduction> made;
+  nodes.introduce(std::span(&file_below.id, 1), 1, made);
+  EXPECT_EQ(made.size(), 3u);
+}
+
+TEST(NodeCache, KeepsThePlaceThatIsTheNewerOne) {
+  NodeCache nodes;
+  Node& to = nodes.see(folder(11), kRootNode, "to");
+  Node& node = nodes.see(file(12, 5), kRootNode, "old");
+  nodes.moved(InodeNumber{12}, to, "new", 8);
+  nodes.see(file(12, 7), kRootNode, "old");
+  EXPECT_EQ(node.name.view(), "new");
+  EXPECT_EQ(node.parent, to.id);
+  nodes.see(file(12, 9), kRootNode, "back");
+  EXPECT_EQ(node.name.view(), "back");
+  EXPECT_EQ(node.parent, kRootNode);
+}
+
+TEST(NodeCache, AnOlderAnswerDoesNotTakeANumberFromTheFileThatHasItNow) {
+  NodeCache nodes;
+  Attributes first = file(7, 5);
+  first.generation = 1;
+  Attributes second = file(7, 9);
+  second.generation = 2;
+  const NodeId now = nodes.see(second, kRootNode, "new").id;
+  Node& past = nodes.see(first, kRootNode, "old");
+  EXPECT_NE(past.id, now);
+  EXPECT_EQ(nodes.find(InodeNumber{7})->id, now) << "events have to reach it";
+  EXPECT_FALSE(past.has_attributes);
+  NodeCache::update(past, file(7, 10));
+  EXPECT_FALSE(past.has_attributes) << "nobody would tell of its changes";
+  EXPECT_EQ(nodes.find(first), nullptr);
+  EXPECT_EQ(nodes.find(second)->id, now);
+}
+
+TEST(NodeCache, GivesAFileOneNodeThatWasSeenBeforeItsCreationWasAnswered) {
+  NodeCache nodes;
+  Attributes made = file(7, 5);
+  made.generation = 1;
+  const NodeId id = nodes.next_id();
+  const NodeId seen = nodes.see(made, kRootNode, "f").id;
+  EXPECT_EQ(nodes.add_made(id, made, kRootNode, "f").id, seen);
+  EXPECT_EQ(nodes.take_forgotten(10), std::vector{id});
+}
+
+TEST(NodeCache, TellsWhatWasMadeBeforeABreakFromWhatIsNow) {
+  NodeCache nodes;
+  nodes.begin_anew(20);
+  Node& made = nodes.add_made(nodes.next_id(), folder(7, 11), kRootNode, "d");
+  EXPECT_FALSE(made.has_attributes);
+  EXPECT_FALSE(made.folder->is_complete) << "others may have put something in";
+  EXPECT_FALSE(made.is_known);
+  EXPECT_TRUE(nodes.see(folder(7, 21), kRootNode, "d").has_attributes);
+  EXPECT_TRUE(nodes.add_made(nodes.next_id(), folder(8, 22), kRootNode, "e").folder->is_complete);
+}
+
+TEST(NodeCache, IntroducesAHardLinkByANameThatIsLeft) {
+  NodeCache nodes;
+  nodes.set_root(folder(2));
+  Node& root = *nodes.find(kRootNode);
+  Node& d = nodes.see(folder(10), kRootNode, "d");
+  Node& node = nodes.see(file(12), d.id, "a");
+  d.folder->entries.emplace(node.name, node.id);
+  ++node.names;
+  nodes.see(file(12, 5), kRootNode, "c");  // renamed from another link
+  NodeCache::displace(node, kRootNode, "other", 6);
+  EXPECT_FALSE(node.is_misplaced);
+  NodeCache::displace(node, kRootNode, "c", 6);
+  EXPECT_TRUE(node.is_misplaced);
+  std::vector<Introduction> made;
+  nodes.introduce(std::span(&node.id, 1), 1, made);
+  ASSERT_EQ(made.size(), 2u);
+  EXPECT_EQ(made[1].name, "a");
+  EXPECT_EQ(made[1].parent, d.id);
+  EXPECT_TRUE(root.folder->entries.empty());
+}
+
+TEST(NamesUnderWay, SaysWhatWasHeardOfEachNameSinceItWasAsked) {
+  NamesUnderWay names;
+  const auto a = names.begin(kRootNode, "a");
+  const auto b = names.begin(kRootNode, "b");
+  const auto elsewhere = names.begin(NodeId{7}, "a");
+  names.heard(kRootNode, "a", 5);
+  names.heard(kRootNode, "a", 3);
+  const auto later = names.begin(kRootNode, "a");
+  EXPECT_EQ(names.end(a), 5u);
+  EXPECT_EQ(names.end(later), 0u);
+  int visited = 0;
+  names.heard_of_all(9, [&](NodeId, const std::string&) { ++visited; });
+  EXPECT_EQ(visited, 2);
+  EXPECT_EQ(names.end(elsewhere), 9u);
+  EXPECT_EQ(names.end(b), 9u);
+  EXPECT_EQ(names.size(), 0u);
 }
 
 }  // namespace

@@ -74,9 +74,9 @@ class FakeCore final : public IntroductionSource, public LinkEvents {
     const std::lock_guard lock(mutex_);
     granted_locks.push_back(id);
   }
-  void on_reconnected(bool is_same_session) override {
+  void on_reconnected(const Reconnected& caches) override {
     const std::lock_guard lock(mutex_);
-    reconnected.push_back(is_same_session);
+    reconnected.push_back(caches.are_valid);
   }
 
   template <class Look>
