@@ -66,8 +66,7 @@ class Listing {
 Task<> read_folder(FuseOps& ops, fuse_req_t request, std::size_t bytes, std::uint64_t offset,
                    std::uint64_t handle, bool is_plus) {
   Waiting waiting(request);
-  Result<> rewound;
-  if (offset == 0) rewound = co_await ops.files().rewind_folder(handle);
+  Result<> rewound = co_await ops.files().rewind_folder(handle, offset);
   if (!waiting.take()) co_return;
   if (!rewound) {
     reply_error(request, rewound.error());

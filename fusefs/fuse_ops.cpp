@@ -89,7 +89,8 @@ void on_forget_multi(fuse_req_t request, std::size_t count, fuse_forget_data* fo
 void make(fuse_req_t request, MakeRequest what) {
   FuseOps& ops = ops_of(request);
   what.caller = FuseOps::caller_of(request);
-  ops.spawn(reply_entry(ops, request, ops.files().make(std::move(what))));
+  Concerned concerned = ops.files().concerned_by(what.parent, what.name);
+  ops.spawn(reply_entry(ops, request, ops.files().make(std::move(what)), std::move(concerned)));
 }
 
 void on_mknod(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode, dev_t device) {
@@ -110,16 +111,24 @@ void on_symlink(fuse_req_t request, const char* target, fuse_ino_t parent, const
 
 void on_link(fuse_req_t request, fuse_ino_t node, fuse_ino_t parent, const char* name) {
   FuseOps& ops = ops_of(request);
-  ops.spawn(reply_entry(ops, request, ops.files().link(node_of(node), node_of(parent), name)));
+  Concerned concerned = ops.files().concerned_by(node_of(parent), name);
+  concerned.nodes.push_back(node_of(node));
+  ops.spawn(reply_entry(ops, request, ops.files().link(node_of(node), node_of(parent), name),
+                        std::move(concerned)));
+}
+
+void remove(fuse_req_t request, fuse_ino_t parent, const char* name, bool is_folder) {
+  FuseOps& ops = ops_of(request);
+  ops.spawn(reply_change(ops, request, ops.files().concerned_by(node_of(parent), name),
+                         ops.files().remove(node_of(parent), name, is_folder)));
 }
 
 void on_unlink(fuse_req_t request, fuse_ino_t parent, const char* name) {
-  ops_of(request).spawn(
-      reply_done(request, files_of(request).remove(node_of(parent), name, false)));
+  remove(request, parent, name, /*is_folder=*/false);
 }
 
 void on_rmdir(fuse_req_t request, fuse_ino_t parent, const char* name) {
-  ops_of(request).spawn(reply_done(request, files_of(request).remove(node_of(parent), name, true)));
+  remove(request, parent, name, /*is_folder=*/true);
 }
 
 void on_rename(fuse_req_t request, fuse_ino_t parent, const char* name, fuse_ino_t new_parent,
@@ -136,7 +145,11 @@ void on_rename(fuse_req_t request, fuse_ino_t parent, const char* name, fuse_ino
     fuse_reply_err(request, EINVAL);  // RENAME_WHITEOUT needs a privileged server
     return;
   }
-  ops_of(request).spawn(reply_done(request, files_of(request).rename(std::move(rename))));
+  FuseOps& ops = ops_of(request);
+  Concerned concerned = ops.files().concerned_by(rename.parent, rename.name);
+  concerned.add(ops.files().concerned_by(rename.new_parent, rename.new_name));
+  ops.spawn(
+      reply_change(ops, request, std::move(concerned), ops.files().rename(std::move(rename))));
 }
 
 void on_readlink(fuse_req_t request, fuse_ino_t node) {
@@ -162,6 +175,8 @@ bool drop_own_owner(const FuseOpsOptions& options, const struct stat& to, int& w
   which &= ~(FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID);
   return is_own;
 }
+
+Concerned contents_of(fuse_ino_t node) { return {.names = {}, .nodes = {node_of(node)}}; }
 
 void on_setattr(fuse_req_t request, fuse_ino_t node, struct stat* to, int which, fuse_file_info*) {
   FuseOps& ops = ops_of(request);
@@ -192,7 +207,7 @@ void on_setattr(fuse_req_t request, fuse_ino_t node, struct stat* to, int which,
   // The kernel asks for no change at all when chown(2) is told to change neither owner nor group,
   // and when a write has to take privileges away.
   if (change.which == 0) change.which = kSetKillPrivileges;
-  ops.spawn(reply_attributes(ops, request, ops.files().setattr(change)));
+  ops.spawn(reply_attributes(ops, request, ops.files().setattr(change), contents_of(node)));
 }
 
 void on_statfs(fuse_req_t request, fuse_ino_t) {
@@ -207,13 +222,17 @@ void on_create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t m
   FuseOps& ops = ops_of(request);
   CreateRequest create{
       .parent = node_of(parent), .name = name, .mode = mode, .caller = FuseOps::caller_of(request)};
-  ops.spawn(
-      reply_create(ops, request, info->flags, ops.files().create(std::move(create), info->flags)));
+  Concerned concerned = ops.files().concerned_by(create.parent, create.name);
+  ops.spawn(reply_create(ops, request, info->flags,
+                         ops.files().create(std::move(create), info->flags), std::move(concerned)));
 }
 
 void on_open(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
   FuseOps& ops = ops_of(request);
-  ops.spawn(reply_open(ops, request, info->flags, ops.files().open(node_of(node), info->flags)));
+  // With O_TRUNC it is a change.
+  Concerned concerned = (info->flags & O_TRUNC) != 0 ? contents_of(node) : Concerned();
+  ops.spawn(reply_open(ops, request, info->flags, ops.files().open(node_of(node), info->flags),
+                       std::move(concerned)));
 }
 
 // Whoever has lost a lock must not go on as if it was held.
@@ -250,8 +269,10 @@ Task<> write_and_send(FileSystem& files, fuse_req_t request, NodeId node, std::s
   Result<> result = co_await std::move(work);
   if (!waiting.take()) {
     files.send_writes(node);
+    files.correct_kernel({.names = {}, .nodes = {node}});  // its pages lack what was written
   } else if (!result) {
     reply_error(request, result.error());
+    if (is_in_doubt(result.error())) files.correct_kernel({.names = {}, .nodes = {node}});
   } else {
     fuse_reply_write(request, count);
     files.send_writes(node);  // the program goes on meanwhile
@@ -342,7 +363,9 @@ void on_fallocate(fuse_req_t request, fuse_ino_t node, int mode, off_t offset, o
       fuse_reply_err(request, EOPNOTSUPP);
       return;
   }
-  ops_of(request).spawn(reply_done(request, files_of(request).fallocate(allocate, info->fh)));
+  FuseOps& ops = ops_of(request);
+  ops.spawn(
+      reply_change(ops, request, contents_of(node), ops.files().fallocate(allocate, info->fh)));
 }
 
 // NOLINTNEXTLINE(readability-function-size): as libfuse calls it
@@ -354,7 +377,9 @@ void on_copy_file_range(fuse_req_t request, fuse_ino_t source, off_t source_offs
                    .target = node_of(target),
                    .target_offset = static_cast<std::uint64_t>(target_offset),
                    .length = length};
-  ops_of(request).spawn(reply_count(request, files_of(request).copy(copy, target_info->fh)));
+  FuseOps& ops = ops_of(request);
+  ops.spawn(
+      reply_count(ops, request, ops.files().copy(copy, target_info->fh), contents_of(target)));
 }
 
 void on_lseek(fuse_req_t request, fuse_ino_t node, off_t offset, int whence, fuse_file_info*) {

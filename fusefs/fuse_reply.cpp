@@ -51,6 +51,19 @@ Task<> reply_done(FuseRequest request, Task<Result<>> work) {
   fuse_reply_err(request, result ? 0 : errno_of(result.error().status));
 }
 
+bool is_in_doubt(const Error& error) {
+  return error.status == Status::kIoError || error.status == Status::kTimedOut ||
+         error.status == Status::kDisconnected || error.status == Status::kInterrupted;
+}
+
+Task<> reply_change(FuseOps& ops, FuseRequest request, Concerned concerned, Task<Result<>> work) {
+  Waiting waiting(request);
+  Result<> result = co_await std::move(work);
+  const bool is_late = !waiting.take();
+  if (!is_late) fuse_reply_err(request, result ? 0 : errno_of(result.error().status));
+  if (is_late || (!result && is_in_doubt(result.error()))) ops.files().correct_kernel(concerned);
+}
+
 Task<> reply_flush(FuseRequest request, Task<Result<>> work) {
   Waiting waiting(request, WaitingRequests::Kind::kClose);
   Result<> result = co_await std::move(work);
@@ -58,10 +71,12 @@ Task<> reply_flush(FuseRequest request, Task<Result<>> work) {
   fuse_reply_err(request, result ? 0 : errno_of(result.error().status));
 }
 
-Task<> reply_entry(FuseOps& ops, FuseRequest request, Task<Result<EntryOut>> work) {
+Task<> reply_entry(FuseOps& ops, FuseRequest request, Task<Result<EntryOut>> work,
+                   Concerned concerned) {
   Waiting waiting(request);
   Result<EntryOut> entry = co_await std::move(work);
   bool is_delivered = waiting.take();
+  const bool is_in_time = is_delivered && (entry || !is_in_doubt(entry.error()));
   if (is_delivered && !entry) {
     reply_error(request, entry.error());
   } else if (is_delivered && entry->node == kNoNode && entry->entry_ttl.count() == 0) {
@@ -70,13 +85,18 @@ Task<> reply_entry(FuseOps& ops, FuseRequest request, Task<Result<EntryOut>> wor
     const fuse_entry_param out = entry_param(ops, *entry);
     is_delivered = !is_not_delivered(fuse_reply_entry(request, &out));
   }
+  if (!is_in_time) ops.files().correct_kernel(concerned);
+  if (entry) ops.files().kernel_has(entry->node, entry->attributes_ttl);
   if (!is_delivered && entry && entry->node != kNoNode) ops.files().forget(entry->node, 1);
 }
 
-Task<> reply_attributes(FuseOps& ops, FuseRequest request, Task<Result<AttributesOut>> work) {
+Task<> reply_attributes(FuseOps& ops, FuseRequest request, Task<Result<AttributesOut>> work,
+                        Concerned concerned) {
   Waiting waiting(request);
   Result<AttributesOut> out = co_await std::move(work);
-  if (!waiting.take()) co_return;
+  const bool is_late = !waiting.take();
+  if (is_late || (!out && is_in_doubt(out.error()))) ops.files().correct_kernel(concerned);
+  if (is_late) co_return;
   if (!out) {
     reply_error(request, out.error());
   } else {
@@ -96,10 +116,12 @@ Task<> reply_target(FuseRequest request, Task<Result<std::string>> work) {
   }
 }
 
-Task<> reply_open(FuseOps& ops, FuseRequest request, int flags, Task<Result<OpenOut>> work) {
+Task<> reply_open(FuseOps& ops, FuseRequest request, int flags, Task<Result<OpenOut>> work,
+                  Concerned concerned) {
   Waiting waiting(request);
   Result<OpenOut> open = co_await std::move(work);
   bool is_delivered = waiting.take();
+  if (!is_delivered) ops.files().correct_kernel(concerned);
   if (is_delivered && !open) {
     reply_error(request, open.error());
   } else if (is_delivered) {
@@ -109,10 +131,12 @@ Task<> reply_open(FuseOps& ops, FuseRequest request, int flags, Task<Result<Open
   if (!is_delivered && open) ops.files().release(open->handle);
 }
 
-Task<> reply_create(FuseOps& ops, FuseRequest request, int flags, Task<Result<CreateOut>> work) {
+Task<> reply_create(FuseOps& ops, FuseRequest request, int flags, Task<Result<CreateOut>> work,
+                    Concerned concerned) {
   Waiting waiting(request);
   Result<CreateOut> created = co_await std::move(work);
   bool is_delivered = waiting.take();
+  const bool is_in_time = is_delivered && (created || !is_in_doubt(created.error()));
   if (is_delivered && !created) {
     reply_error(request, created.error());
   } else if (is_delivered) {
@@ -120,6 +144,8 @@ Task<> reply_create(FuseOps& ops, FuseRequest request, int flags, Task<Result<Cr
     const fuse_file_info info = open_info(created->open, flags);
     is_delivered = !is_not_delivered(fuse_reply_create(request, &entry, &info));
   }
+  if (!is_in_time) ops.files().correct_kernel(concerned);
+  if (created) ops.files().kernel_has(created->entry.node, created->entry.attributes_ttl);
   if (!is_delivered && created) {
     ops.files().release(created->open.handle);
     ops.files().forget(created->entry.node, 1);
@@ -200,10 +226,13 @@ Task<> reply_statfs(FuseRequest request, Task<StatfsReply> work) {
   fuse_reply_statfs(request, &out);
 }
 
-Task<> reply_count(FuseRequest request, Task<Result<std::uint64_t>> work) {
+Task<> reply_count(FuseOps& ops, FuseRequest request, Task<Result<std::uint64_t>> work,
+                   Concerned concerned) {
   Waiting waiting(request);
   Result<std::uint64_t> count = co_await std::move(work);
-  if (!waiting.take()) co_return;
+  const bool is_late = !waiting.take();
+  if (is_late || (!count && is_in_doubt(count.error()))) ops.files().correct_kernel(concerned);
+  if (is_late) co_return;
   if (!count) {
     reply_error(request, count.error());
   } else {

@@ -45,7 +45,8 @@ void on_setxattr(fuse_req_t request, fuse_ino_t node, const char* name, const ch
                          : flags == XATTR_REPLACE ? XattrMode::kReplace
                                                   : XattrMode::kSet;
   FuseOps& ops = ops_of(request);
-  ops.spawn(reply_done(request, ops.files().setxattr(NodeId{node}, name, slice_of(buffer), mode)));
+  ops.spawn(reply_change(ops, request, {.names = {}, .nodes = {NodeId{node}}},
+                         ops.files().setxattr(NodeId{node}, name, slice_of(buffer), mode)));
 }
 
 void on_getxattr(fuse_req_t request, fuse_ino_t node, const char* name, std::size_t size) {
@@ -68,7 +69,8 @@ void on_removexattr(fuse_req_t request, fuse_ino_t node, const char* name) {
     return;
   }
   FuseOps& ops = ops_of(request);
-  ops.spawn(reply_done(request, ops.files().removexattr(NodeId{node}, name)));
+  ops.spawn(reply_change(ops, request, {.names = {}, .nodes = {NodeId{node}}},
+                         ops.files().removexattr(NodeId{node}, name)));
 }
 
 }  // namespace

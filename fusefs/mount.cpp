@@ -174,6 +174,7 @@ Result<int> run_mount(const MountOptions& options, const MountParts& parts,
       files.send_held_writes();
       files.send_waiting_forgets();
       files.end_late_statfs();
+      files.end_late_openings();
     });
     result = serve(options, files, notifier, parts, std::move(on_ready));
   }

@@ -260,5 +260,39 @@ TEST(FileSystemNames, AListingThatARestartHasInterruptedBeginsAgain) {
   rig.files().release_folder((**opened)->handle);
 }
 
+// df(1) opens the folder that it is asked about, and reads nothing of it.
+TEST(FileSystemNames, TheOpeningOfAFolderDoesNotWaitForAServerThatIsAway) {
+  CoreRig rig;
+  rig.link().break_control();
+  const auto opened = rig.start(rig.files().open_folder(kRootNode));
+  ASSERT_TRUE(opened->is_done() && opened->value->has_value());
+  const std::uint64_t handle = (**opened)->handle;
+  const auto read = rig.start(rig.files().rewind_folder(handle));
+  EXPECT_FALSE(read->is_done());
+  rig.link().reconnect();
+  rig.answer_list(
+      rig.link().find(Op::kList), root_of(2),
+      {{.name = "a", .attributes = AttributesOf{.inode = 7, .order = 2}, .target = ""}});
+  ASSERT_TRUE(read->is_done() && read->value->has_value());
+  std::vector<std::string> names;
+  const auto show = [&](const SnapshotEntry& entry, const EntryOut&, std::uint64_t) {
+    names.push_back(entry.name);
+    return true;
+  };
+  ASSERT_TRUE(rig.files().read_folder(handle, 0, /*with_lookup=*/false, show));
+  EXPECT_EQ(names, (std::vector<std::string>{".", "..", "a"}));
+  rig.files().release_folder(handle);
+}
+
+TEST(FileSystemNames, AttributesThatReachTheKernelAfterTheHomeBecameSharedAreAskedForAnew) {
+  CoreRig rig;
+  const NodeId file = rig.look_up(kRootNode, "f", AttributesOf{.inode = 7, .order = 5});
+  const auto found = rig.start(rig.files().lookup(kRootNode, "f"));
+  (void)rig.link().mode(true);
+  rig.notifier().clear();
+  rig.files().kernel_has(file, (**found)->attributes_ttl);
+  EXPECT_TRUE(rig.notifier().was_told({test::Notice::Kind::kAttributes, file, ""}));
+}
+
 }  // namespace
 }  // namespace homefs
