@@ -112,6 +112,7 @@ Result<std::unique_ptr<FuseSession>> FuseSession::mount(const FuseSessionOptions
                     " (is it an empty folder of yours, is fuse3 installed, is /dev/fuse there?)");
   }
   made->mountpoint_ = options.mountpoint;
+  made->guard_.start(options.mountpoint);
   fuse_custom_io hooks{};
   hooks.read = &FuseSession::read_hook;
   hooks.writev = &FuseSession::writev_hook;

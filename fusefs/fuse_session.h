@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "fusefs/mount_guard.h"
 #include "protocol/buffer.h"
 #include "protocol/result.h"
 
@@ -89,6 +90,7 @@ class FuseSession {
   std::shared_ptr<BufferPool> pool_;
   fuse_session* session_ = nullptr;
   std::string mountpoint_;
+  MountGuard guard_;
   std::atomic<std::uint64_t> init_unique_{0};    // the INIT request that waits for its reply
   std::atomic<std::uint64_t> kernel_offers_{0};  // its flags
   std::atomic<std::uint64_t> agreed_flags_{0};

@@ -11,6 +11,7 @@
 #include "fusefs/cli/arguments.h"
 #include "fusefs/cli/command.h"
 #include "fusefs/cli/terminal.h"
+#include "fusefs/mount_guard.h"
 
 namespace homefs {
 namespace {
@@ -65,6 +66,7 @@ int run(std::string_view program, const std::vector<std::string>& arguments) {
 }  // namespace homefs
 
 int main(int argc, char** argv) {
+  if (homefs::is_mount_guard(argc, argv)) return homefs::run_mount_guard(argc, argv);
   // Names are UTF-8 at the prompt too, whatever the environment says: in the "C" locale libedit
   // drops every other character. Nothing else of a locale is taken: numbers stay as JSON wants
   // them.
