@@ -18,15 +18,19 @@ namespace {
 constexpr int kSlotsMax = 64;
 constexpr std::size_t kIdBytes = 16;
 
+std::string random_id() {
+  std::array<std::byte, kIdBytes> random{};
+  fill_random(random);
+  return to_hex(random);
+}
+
 // The id that the file holds; a new one when it holds none.
 Result<std::string> id_in(int file, const std::filesystem::path& path) {
   std::array<char, 2 * kIdBytes> text{};
   const ssize_t count = ::pread(file, text.data(), text.size(), 0);
   if (count < 0) return fail_errno(errno, path.string());
   if (count == static_cast<ssize_t>(text.size())) return std::string(text.data(), text.size());
-  std::array<std::byte, kIdBytes> random{};
-  fill_random(random);
-  const std::string id = to_hex(random);
+  const std::string id = random_id();
   if (::pwrite(file, id.data(), id.size(), 0) != static_cast<ssize_t>(id.size())) {
     return fail_errno(errno, path.string());
   }
@@ -48,7 +52,7 @@ Result<ClientSlot> ClientSlot::acquire(const std::filesystem::path& folder) {
     if (!id) return std::unexpected(id.error());
     return ClientSlot(std::move(file), *std::move(id));
   }
-  return ClientSlot(UniqueFd(), {});
+  return ClientSlot(UniqueFd(), random_id());
 }
 
 }  // namespace homefs

@@ -16,7 +16,8 @@ namespace homefs {
 
 class ClientSlot {
  public:
-  /// The first slot of the state folder that nobody uses. When all are in use: one without an id.
+  /// The first slot of the state folder that nobody uses. When all are in use: an id of its own
+  /// that no later command has.
   static Result<ClientSlot> acquire(const std::filesystem::path& folder);
 
   [[nodiscard]] const std::string& client_id() const { return client_id_; }

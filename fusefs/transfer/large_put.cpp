@@ -47,7 +47,7 @@ void LargePut::run() {
 Result<> LargePut::attempt() {
   const auto local = LocalFile::open_to_read(file_.local);
   if (!local) return std::unexpected(local.error());
-  const auto stat = local->stat();
+  const auto stat = local->settled_stat();
   if (!stat) return std::unexpected(stat.error());
   attributes_ = attributes_of(*stat);
   basis_ = {};

@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <ctime>
 
 #include "protocol/block_md5.h"
 #include "protocol/limits.h"
@@ -71,6 +72,22 @@ Result<struct stat> LocalFile::stat() const {
   struct stat stat{};
   if (::fstat(fd_.get(), &stat) != 0) return fail_errno(errno);
   return stat;
+}
+
+Result<struct stat> LocalFile::settled_stat() const {
+  constexpr int kAttempts = 8;  // a file system with a clock of its own may be ahead for longer
+  constexpr timespec kPartOfTick{0, 2'000'000};
+  for (int i = 0;; ++i) {
+    auto found = stat();
+    if (!found || i == kAttempts) return found;
+    timespec now{};
+    (void)::clock_gettime(CLOCK_REALTIME_COARSE, &now);  // by which the kernel stamps files
+    const timespec& changed = found->st_ctim;
+    const bool is_settled =
+        now.tv_sec != changed.tv_sec ? now.tv_sec > changed.tv_sec : now.tv_nsec > changed.tv_nsec;
+    if (is_settled) return found;
+    (void)::nanosleep(&kPartOfTick, nullptr);
+  }
 }
 
 Result<std::size_t> LocalFile::read_at(std::uint64_t offset, std::span<std::byte> buffer) const {

@@ -29,6 +29,9 @@ class LocalFile {
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
 
   Result<struct stat> stat() const;
+  /// The same, a tick of the clock later if it was changed in this one: any change that follows
+  /// shows in its times.
+  Result<struct stat> settled_stat() const;
   /// Fewer bytes only at the end of the file.
   Result<std::size_t> read_at(std::uint64_t offset, std::span<std::byte> buffer) const;
   Result<> write_at(std::uint64_t offset, std::span<const std::byte> data) const;

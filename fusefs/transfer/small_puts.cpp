@@ -21,16 +21,31 @@ SmallPuts::SmallPuts(RemoteClient& client, TransferMonitor& monitor, RateLimit& 
     : client_(client), monitor_(monitor), rate_(rate), key_(std::move(key)) {}
 
 Result<> SmallPuts::read_file(Put& put) {
+  Result<> read;
+  for (int i = 0; i < kFileAttemptsMax; ++i) {
+    read = read_once(put);
+    if (read || !is_worth_another_try(read.error())) break;
+  }
+  return read;
+}
+
+Result<> SmallPuts::read_once(Put& put) {
   const auto file = LocalFile::open_to_read(put.file.local);
   if (!file) return std::unexpected(file.error());
-  const auto stat = file->stat();
+  const auto stat = file->settled_stat();
   if (!stat) return std::unexpected(stat.error());
   put.attributes = attributes_of(*stat);
   if (put.attributes.size > kSmallFileBytes) return fail(Status::kIoError, "it grew meanwhile");
   auto buffer = std::make_shared<Buffer>(put.attributes.size);
   const auto count = file->read_at(0, buffer->writable());
   if (!count) return std::unexpected(count.error());
-  if (*count != put.attributes.size) return fail(Status::kIoError, "it changed meanwhile");
+  const auto after = file->stat();
+  if (!after) return std::unexpected(after.error());
+  const Attributes now = attributes_of(*after);
+  if (*count != put.attributes.size || now.size != put.attributes.size ||
+      now.mtime != put.attributes.mtime) {
+    return fail(Status::kIoError, "it changed while it was put");
+  }
   put.data = slice_of(buffer);
   return {};
 }

@@ -35,7 +35,8 @@ class SmallPuts {
     Answer<RenameReply> renamed;
   };
 
-  [[nodiscard]] Result<> read_file(Put& put);
+  [[nodiscard]] static Result<> read_file(Put& put);
+  [[nodiscard]] static Result<> read_once(Put& put);
   void begin(Put put);
   void publish_first();
   void finish_first();

@@ -253,6 +253,26 @@ echo more >>growing
 wait "$pid"
 cmp growing "$home/growing"
 
+begin "A small file that changes while it is put is one of its states, or is told of"
+cat >changing.py <<'PY'
+import os, sys
+fd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)
+while True:
+    for letter in (b"a", b"b"):
+        os.pwrite(fd, letter * (256 << 10), 0)
+PY
+python3 changing.py "$E2E_DIR/changing" &
+changing=$!
+wait_until test -s "$E2E_DIR/changing"
+for _ in 1 2 3 4 5 6; do
+  client alice put -q "$E2E_DIR/changing" /changing 2>changing.log || assert_contains "$(cat changing.log)" "changed"
+  [ ! -e "$home/changing" ] || assert_eq "$(fold -w1 "$home/changing" | sort -u | wc -l)" 1 "states in what was put"
+done
+kill "$changing"
+wait "$changing" || true
+client alice put -q "$E2E_DIR/changing" /changing
+cmp "$E2E_DIR/changing" "$home/changing"
+
 begin "Two puts of one file at once: the second is told, and the first is not disturbed"
 head -c 30000000 /dev/urandom >twice
 "$HOMEFS_BIN" put "${login[@]}" -q --limit 8M twice / &
