@@ -72,7 +72,22 @@ std::string bar_of(std::uint64_t bytes, std::uint64_t total, int columns) {
          std::string(static_cast<std::size_t>(inner - filled), '.') + "]";
 }
 
+// A program that writes into a mount does not say how much is still to come.
+bool is_total_known(const TransferRecord& record) {
+  return record.mount.empty() || record.direction != TransferDirection::kUp;
+}
+
+std::string figures_so_far(const TransferRecord& record) {
+  const std::string moved = describe_size(record.bytes) + " so far";
+  const std::string rate = describe_size(record.rate) + "/s";
+  std::array<char, 128> text{};
+  std::snprintf(text.data(), text.size(), " %4s %22s %11s %8s", "", moved.c_str(), rate.c_str(),
+                "-");
+  return text.data();
+}
+
 std::string figures_of(const TransferRecord& record) {
+  if (!is_total_known(record)) return figures_so_far(record);
   const std::uint64_t total = record.total.value_or(record.bytes);
   const auto percent = static_cast<unsigned>(
       total == 0 ? 100 : 100.0 * static_cast<double>(record.bytes) / static_cast<double>(total));
@@ -112,7 +127,10 @@ std::string draw_transfer(const TransferRecord& record, int columns) {
   line += fit(name_of(record), name);
   constexpr int kBarColumnsMin = 6;
   if (bar >= kBarColumnsMin) {
-    line += " " + bar_of(record.bytes, record.total.value_or(record.bytes), bar);
+    const auto columns_of_bar = static_cast<std::size_t>(bar);
+    line += " ";
+    line += is_total_known(record) ? bar_of(record.bytes, record.total.value_or(record.bytes), bar)
+                                   : std::string(columns_of_bar, ' ');
   }
   return line + figures_of(record);
 }
@@ -126,8 +144,8 @@ std::string draw_small(const SmallFiles& small, TransferDirection direction) {
 }
 
 std::string draw_cut(const TransferRecord& record, int columns) {
-  std::string end = " cut at " + describe_size(record.bytes) + " of " +
-                    describe_size(record.total.value_or(record.bytes));
+  std::string end = " cut at " + describe_size(record.bytes);
+  if (is_total_known(record)) end += " of " + describe_size(record.total.value_or(record.bytes));
   const int name = columns - columns_of(end) - 3;
   if (name < 4) return beginning_of(end.substr(1), columns);
   return arrow(record.direction) + fit_columns(name_of(record), name) + end;
@@ -137,15 +155,20 @@ std::string draw_sum(const ProgressView& view) {
   std::uint64_t bytes = 0;
   std::uint64_t total = 0;
   std::uint64_t rate = 0;
+  bool is_known = true;
   for (const TransferView& transfer : view.transfers) {
+    is_known &= is_total_known(transfer.last);
     bytes += transfer.last.bytes;
     total += transfer.last.total.value_or(transfer.last.bytes);
     rate += transfer.last.rate;
   }
   const std::size_t count = view.transfers.size();
-  return std::to_string(count) + (count == 1 ? " transfer" : " transfers") + ": " +
-         describe_size(bytes) + " of " + describe_size(total) + " verified, " +
-         describe_size(total - bytes) + " to go, " + describe_size(rate) + "/s";
+  std::string line =
+      std::to_string(count) + (count == 1 ? " transfer: " : " transfers: ") + describe_size(bytes);
+  if (is_known) line += " of " + describe_size(total);
+  line += is_known ? " verified, " + describe_size(total - bytes) + " to go, "
+                   : std::string(" verified so far, ");
+  return line + describe_size(rate) + "/s";
 }
 
 using TransferKey = std::pair<std::string, std::uint64_t>;  // process, id

@@ -67,6 +67,21 @@ TEST(Progress, TellsWhatWasCutUntilItIsTransferredAgain) {
   EXPECT_EQ(drawn({left}, 80), Lines{"Nothing is under way."});
 }
 
+TEST(Progress, DoesNotTakeWhatIsWrittenSoFarForAll) {
+  auto written = record(TransferEvent::kProgress, 1, "a", 321 * kMiB, 321 * kMiB, kMiB);
+  written.mount = "/home/alice/Remote";
+  Lines lines = drawn({written}, 100);
+  ASSERT_EQ(lines.size(), 2U);
+  for (const std::string& line : lines) {
+    EXPECT_NE(line.find("so far"), line.npos) << line;
+    EXPECT_EQ(line.find('%'), line.npos) << line;
+    EXPECT_EQ(line.find("to go"), line.npos) << line;
+  }
+  written.direction = TransferDirection::kDown;
+  lines = drawn({written}, 100);
+  EXPECT_NE(lines[0].find("100%"), lines[0].npos) << "the size of a file that is read is known";
+}
+
 TEST(Progress, StaysWithinAnyTerminal) {
   auto cut = record(TransferEvent::kCut, 2, "日本語/とても長い名前のファイル.jpg", kMiB, 2 * kMiB);
   const auto big = record(TransferEvent::kProgress, 1, "写真/日本語の長い長い長い長い名前.jpg",
