@@ -7,10 +7,14 @@ is answered with a line. `wan_proxy.py --tell CONTROL_SOCKET COMMAND...` sends t
 
   delay MS [CONNECTION]  one way, of all connections or of one (its number from 1): so they are reordered
   rate BYTES             a second, each way, of each connection; 0: no limit
+  buffer BYTES           so much of one way of a connection is on its way at most; then its sender waits
   cut                    all connections, now, with a reset
   cut-after BYTES [TIMES [SEED]]
                          from now, in both directions of all together, then as cut: at the byte, once,
                          or so often, each time after 1 to BYTES
+  cut-control | cut-bulk [BYTES]
+                         of one client: its oldest connection, or all others; now, or within the BYTES that
+                         they move from now on together
   flip BYTES             a bit of the byte so far from now, on the way to the server
   hold | release         nothing moves, connections stay: a black hole
   strand                 as hold, for good, of the connections that are there; new ones work
@@ -72,8 +76,10 @@ class Proxy:
         self.selector.register(self.control, selectors.EVENT_READ, ("control", None))
         self.connections = []
         self.delay, self.delays, self.rate = 0.0, {}, 0
+        self.queue_bytes_max = QUEUE_BYTES_MAX
         self.is_held = self.is_refusing = False
         self.cut_left = self.flip_left = None
+        self.lane_left, self.lane = None, None  # of cut-control and cut-bulk
         self.cut_again, self.cut_bytes, self.random = 0, 0, random.Random()
         self.made = self.cuts = self.bytes_up = self.bytes_down = 0
 
@@ -105,7 +111,7 @@ class Proxy:
         for way, back in ((connection.up, connection.down), (connection.down, connection.up)):
             events = 0
             is_moving = not self.is_holding(connection)
-            if is_moving and not way.has_ended and way.queued < QUEUE_BYTES_MAX:
+            if is_moving and not way.has_ended and way.queued < self.queue_bytes_max:
                 events |= selectors.EVENT_READ
             if is_moving and back.queue and back.queue[0][0] <= time.monotonic():
                 events |= selectors.EVENT_WRITE
@@ -132,6 +138,14 @@ class Proxy:
     def cut(self):
         self.cuts += 1
         for connection in list(self.connections):
+            self.drop(connection)
+
+    def in_lane(self, connection):
+        return (connection is self.connections[0]) == (self.lane == "control")
+
+    def cut_lane(self):
+        self.cuts += 1
+        for connection in [c for c in self.connections if self.in_lane(c)]:
             self.drop(connection)
 
     # ---- bytes ----
@@ -164,6 +178,14 @@ class Proxy:
             return
         if self.cut_left is not None:
             self.cut_left -= len(data)
+        if self.lane_left is not None and self.in_lane(connection):
+            if len(data) >= self.lane_left:
+                way.put(data[:self.lane_left], time.monotonic(), 0.0, 0)
+                self.send(way, everything=True)
+                self.lane_left = None
+                self.cut_lane()
+                return
+            self.lane_left -= len(data)
         if way is connection.up:
             self.bytes_up += len(data)
         else:
@@ -193,7 +215,7 @@ class Proxy:
             for way in (connection.up, connection.down):
                 if connection not in self.connections or self.is_holding(connection):
                     return
-                if not way.has_ended and way.queued < QUEUE_BYTES_MAX:
+                if not way.has_ended and way.queued < self.queue_bytes_max:
                     self.receive(connection, way)
                 if connection in self.connections:
                     self.send(way)
@@ -215,8 +237,17 @@ class Proxy:
             self.delay, self.delays = numbers[0] / 1000, {}
         elif name == "rate":
             self.rate = numbers[0]
+        elif name == "buffer":
+            self.queue_bytes_max = int(numbers[0])
+            for one in [self.listener] + [c.client for c in self.connections]:  # whom accept(2) hands it on
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.queue_bytes_max)
         elif name == "cut":
             self.cut()
+        elif name in ("cut-control", "cut-bulk"):
+            self.lane = name[4:]
+            self.lane_left = int(numbers[0]) if numbers else None
+            if not numbers:
+                self.cut_lane()
         elif name == "cut-after":
             self.cut_bytes = self.cut_left = int(numbers[0])
             if len(numbers) > 1:
