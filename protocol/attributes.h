@@ -37,6 +37,9 @@ struct Attributes {
   bool operator==(const Attributes&) const = default;
 };
 
+/// As much of the grant as there is: what a session asks for that promises nothing to programs.
+inline constexpr std::uint64_t kWholeGrant = ~std::uint64_t{0};
+
 /// Where the home's quota stands. A state with an older stamp than one already seen is ignored.
 struct GrantState {
   std::uint64_t stamp = 0;    ///< grows with every state that this session is told

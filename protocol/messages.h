@@ -204,10 +204,11 @@ struct SetattrRequest {
   std::uint32_t gid = 0;
   std::uint64_t size = 0;
   Timestamp atime, mtime;
+  std::uint64_t from_grant = kWholeGrant;  ///< what of the grant a growth may use
   bool operator==(const SetattrRequest&) const = default;
   HOMEFS_FIELDS(&SetattrRequest::node, &SetattrRequest::which, &SetattrRequest::mode,
                 &SetattrRequest::uid, &SetattrRequest::gid, &SetattrRequest::size,
-                &SetattrRequest::atime, &SetattrRequest::mtime)
+                &SetattrRequest::atime, &SetattrRequest::mtime, &SetattrRequest::from_grant)
 };
 
 /// Reply to setattr, fallocate, setxattr, removexattr and write.
@@ -386,17 +387,19 @@ struct WriteRequest {
   /// Not 0: no write(2), but pages of a mapping that the kernel writes back at some time after the
   /// stores. It had been told of other sessions' changes up to this order.
   std::uint64_t page_order = 0;
+  std::uint64_t from_grant = kWholeGrant;  ///< what of the grant a growth may use
   bool operator==(const WriteRequest&) const = default;
   HOMEFS_FIELDS(&WriteRequest::node, &WriteRequest::offset, &WriteRequest::digests,
-                &WriteRequest::then, &WriteRequest::page_order)
+                &WriteRequest::then, &WriteRequest::page_order, &WriteRequest::from_grant)
 };
 
 /// Data for the end of the file, wherever that is. Digests as if it was written at offset 0.
 struct AppendRequest {
   NodeId node{};
   std::vector<Md5Digest> digests;
+  std::uint64_t from_grant = kWholeGrant;  ///< what of the grant a growth may use
   bool operator==(const AppendRequest&) const = default;
-  HOMEFS_FIELDS(&AppendRequest::node, &AppendRequest::digests)
+  HOMEFS_FIELDS(&AppendRequest::node, &AppendRequest::digests, &AppendRequest::from_grant)
 };
 
 struct AppendReply {
@@ -419,10 +422,11 @@ struct CopyRequest {
   std::uint64_t source_offset = 0;
   NodeId target{};
   std::uint64_t target_offset = 0;
-  std::uint64_t length = 0;  ///< at most kCopyBytesMax
+  std::uint64_t length = 0;                ///< at most kCopyBytesMax
+  std::uint64_t from_grant = kWholeGrant;  ///< what of the grant a growth may use
   bool operator==(const CopyRequest&) const = default;
   HOMEFS_FIELDS(&CopyRequest::source, &CopyRequest::source_offset, &CopyRequest::target,
-                &CopyRequest::target_offset, &CopyRequest::length)
+                &CopyRequest::target_offset, &CopyRequest::length, &CopyRequest::from_grant)
 };
 
 /// Status kCopied.
@@ -447,9 +451,10 @@ struct FallocateRequest {
   FallocateMode mode = FallocateMode::kAllocate;
   std::uint64_t offset = 0;
   std::uint64_t length = 0;
+  std::uint64_t from_grant = kWholeGrant;  ///< what of the grant a growth may use
   bool operator==(const FallocateRequest&) const = default;
   HOMEFS_FIELDS(&FallocateRequest::node, &FallocateRequest::mode, &FallocateRequest::offset,
-                &FallocateRequest::length)
+                &FallocateRequest::length, &FallocateRequest::from_grant)
 };
 
 enum class SeekWhence : std::uint8_t { kData = 0, kHole = 1 };

@@ -23,7 +23,6 @@ struct Home::Growth {
   disk::Stat before;  ///< a true one
   std::optional<Reservation> reservation;
   std::uint64_t size_reserved = 0;  ///< what the file may have with it
-  Draw draw = Draw::kFreeFirst;
 
   [[nodiscard]] int fd() const { return file->get(); }
   [[nodiscard]] std::uint64_t size() const { return before.attributes.size; }

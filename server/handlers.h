@@ -15,6 +15,7 @@
 #include "server/node_table.h"
 #include "server/quota.h"
 #include "server/request.h"
+#include "server/sync_debt.h"
 #include "server/touched.h"
 #include "server/write_log.h"
 
@@ -28,6 +29,7 @@ struct HandlerContext {
   ListingSnapshots& listings;
   std::uint64_t locker;  ///< the session's number in HomeLocks
   Touched& touched;
+  SyncDebt& sync_debt;
   WriteLog* writes = nullptr;  ///< or fsyncs, of the session; null where `number` is 0
   std::uint64_t number = 0;    ///< of a write or an fsync; 0: it is not sent again
   /// Of a change in the sequence, where the session has one; else null.
@@ -35,12 +37,22 @@ struct HandlerContext {
   /// Whether nobody wants the answer any more; empty: somebody does.
   std::function<bool()> is_cancelled = {};
 
-  [[nodiscard]] Actor actor(const Caller& caller = {}) const {
-    return {
-        .grant = grant, .nodes = nodes, .touched = touched, .caller = caller, .journal = journal};
+  [[nodiscard]] Actor actor(const Caller& caller = {},
+                            std::uint64_t from_grant = kWholeGrant) const {
+    return {.grant = grant,
+            .nodes = nodes,
+            .touched = touched,
+            .caller = caller,
+            .from_grant = from_grant,
+            .journal = journal};
   }
-  [[nodiscard]] Actor actor(const WriteTurn* write) const {
-    return {.grant = grant, .nodes = nodes, .touched = touched, .caller = {}, .write = write};
+  [[nodiscard]] Actor actor(const WriteTurn* write, std::uint64_t from_grant) const {
+    return {.grant = grant,
+            .nodes = nodes,
+            .touched = touched,
+            .caller = {},
+            .from_grant = from_grant,
+            .write = write};
   }
 };
 

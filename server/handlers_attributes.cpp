@@ -37,7 +37,8 @@ Reply setattr(HandlerContext& context, const SetattrRequest& request) {
   }
   const auto inode = context.nodes.find(request.node);
   if (!inode) return error_reply(inode.error());
-  return changed(context, context.home.setattr(context.actor(), *inode, request));
+  return changed(
+      context, context.home.setattr(context.actor(Caller{}, request.from_grant), *inode, request));
 }
 
 Reply setxattr(HandlerContext& context, const SetxattrRequest& request, Payload value) {

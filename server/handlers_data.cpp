@@ -152,7 +152,7 @@ Reply write(HandlerContext& context, const WriteRequest& request, Payload data) 
   if (const auto earlier = turn ? turn->earlier() : std::nullopt) {
     return write_again(context, *turn, *inode, request, *earlier);
   }
-  const Actor actor = context.actor(turn ? &*turn : nullptr);
+  const Actor actor = context.actor(turn ? &*turn : nullptr, request.from_grant);
   auto attributes =
       request.page_order == 0
           ? context.home.write(actor, *inode, request.offset, data)
@@ -168,7 +168,8 @@ Reply append(HandlerContext& context, const AppendRequest& request, Payload data
   if (auto done = check_data(0, data, request.digests); !done) return error_reply(done.error());
   const auto inode = context.nodes.find(request.node);
   if (!inode) return error_reply(inode.error());
-  const auto result = context.home.append(context.actor(), *inode, data);
+  const auto result =
+      context.home.append(context.actor(Caller{}, request.from_grant), *inode, data);
   if (!result) return error_reply(result.error());
   return reply_with(AppendReply{
       .offset = result->offset, .attributes = result->attributes, .grant = context.grant.state()});
@@ -182,10 +183,11 @@ Reply copy(HandlerContext& context, const CopyRequest& request) {
   if (!source) return error_reply(source.error());
   const auto target = context.nodes.find(request.target);
   if (!target) return error_reply(target.error());
-  const auto result = context.home.copy(context.actor(), *source, *target,
-                                        {.source_offset = request.source_offset,
-                                         .target_offset = request.target_offset,
-                                         .length = request.length});
+  const auto result =
+      context.home.copy(context.actor(Caller{}, request.from_grant), *source, *target,
+                        {.source_offset = request.source_offset,
+                         .target_offset = request.target_offset,
+                         .length = request.length});
   if (!result) return error_reply(result.error());
   return reply_with(CopyReply{.length = result->length,
                               .attributes = result->attributes,
@@ -196,7 +198,8 @@ Reply copy(HandlerContext& context, const CopyRequest& request) {
 Reply fallocate(HandlerContext& context, const FallocateRequest& request) {
   const auto inode = context.nodes.find(request.node);
   if (!inode) return error_reply(inode.error());
-  return change_reply(context, context.home.fallocate(context.actor(), *inode, request));
+  return change_reply(context, context.home.fallocate(context.actor(Caller{}, request.from_grant),
+                                                      *inode, request));
 }
 
 Reply seek(HandlerContext& context, const SeekRequest& request) {
@@ -214,6 +217,7 @@ Reply fsync(HandlerContext& context, const FsyncRequest& request) {
   const auto earlier = context.number != 0 ? context.writes->find(context.number) : std::nullopt;
   if (earlier) return error_reply({earlier->status, "as it was answered before"});
   auto done = context.home.fsync(*inode, request.data_only);
+  if (done && !request.data_only) done = context.home.settle(context.sync_debt);
   const std::optional<Status> failure = context.nodes.take_sync_failure(request.node);
   if (done && failure) done = fail(*failure, "an earlier sync of it has failed");
   if (done) return reply_with(EmptyMessage{});

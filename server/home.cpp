@@ -13,6 +13,8 @@
 #include "server/inode_table.h"
 #include "server/orphanage.h"
 #include "server/quota.h"
+#include "server/sync_debt.h"
+#include "server/told_log.h"
 #include "server/usage_scan.h"
 #include "server/usage_store.h"
 
@@ -74,9 +76,11 @@ Home::Home(HomeOptions options)
     : options_(std::move(options)),
       digests_(std::make_unique<DigestCache>()),
       locks_(std::make_unique<HomeLocks>()),
+      told_log_(std::make_unique<ToldLog>()),
       preserves_owners_(options_.preserve_owners) {}
 
 Home::~Home() {
+  if (options_.watch != nullptr) options_.watch->remove(*this);
   // The walk uses everything else.
   if (scan_ != nullptr) scan_->stop();
 }
@@ -162,7 +166,13 @@ std::size_t Home::sweep_orphans(std::chrono::steady_clock::time_point now) {
   return removed;
 }
 
-void Home::recount() { scan_->start(root_, quota_->used()); }
+void Home::recount() {
+  if (quota_->is_known()) {
+    scan_->start_recount(root_);
+  } else {
+    scan_->start(root_, quota_->used());
+  }
+}
 
 bool Home::is_usage_known() const { return quota_->is_known(); }
 
@@ -195,6 +205,7 @@ Attributes Home::told(const InodeRef& inode, const disk::Stat& stat, bool is_cha
   if (attributes.links > 0 && orphanage_->has(attributes.inode)) --attributes.links;
   attributes.version =
       inodes_->version_of(*inode, disk::nanoseconds_of(attributes.ctime), is_change);
+  if (is_change) note_told(attributes);
   return attributes;
 }
 

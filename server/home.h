@@ -36,6 +36,7 @@
 #include "protocol/unique_fd.h"
 #include "server/change_facts.h"
 #include "server/descriptor_cache.h"
+#include "server/folder_watch.h"
 #include "server/inode.h"
 #include "server/posix_disk.h"
 #include "server/usage_scan.h"
@@ -49,6 +50,8 @@ class InodeTable;
 class NodeTable;
 class Orphanage;
 class Quota;
+class SyncDebt;
+class ToldLog;
 class Touched;
 class UsageStore;
 struct WriteTurn;
@@ -68,6 +71,10 @@ struct HomeOptions {
   std::shared_ptr<DescriptorCache> descriptors;  ///< of the process; null: one of its own
   std::shared_ptr<BufferPool> buffers;           ///< of the process; null: one of its own
   std::shared_ptr<UsageStore> usage;  ///< remembers the use over a restart; null: always recounts
+  /// Says what others change on the disk; null: nobody does.
+  std::shared_ptr<FolderWatch> watch;
+  /// Is told of that, on the watch's thread. Inode 0: anything may have changed.
+  std::function<void(const std::vector<Change>&)> on_beside;
   /// Called once, when the home can be worked on and before anybody does: settles what a kill of
   /// the server has left in doubt.
   std::function<void(Home&)> on_open;
@@ -79,6 +86,8 @@ struct Actor {
   const NodeTable& nodes;  ///< what the session itself has bound
   Touched& touched;        ///< what is changed is noted here
   Caller caller;           ///< who owns what is made, in homes that preserve owners
+  /// What of the grant a growth may use.
+  std::uint64_t from_grant = kWholeGrant;
   /// Where a change in the sequence writes down what it does; null: it is outside of it.
   ChangeJournal* journal = nullptr;
   /// Of a write with a number; else null.
@@ -153,12 +162,12 @@ struct FolderEntry {
   std::string name;
 };
 
-class Home : public std::enable_shared_from_this<Home> {
+class Home final : public FolderListener, public std::enable_shared_from_this<Home> {
  public:
   /// Opens the home, finds the orphans that were left behind, and starts a recount of its use when
   /// that is not known. kNotSupported: the file system has no user xattrs or no renameat2.
   static Result<std::shared_ptr<Home>> open(HomeOptions options);
-  ~Home();
+  ~Home() override;
   Home(const Home&) = delete;
   Home& operator=(const Home&) = delete;
 
@@ -176,11 +185,21 @@ class Home : public std::enable_shared_from_this<Home> {
   /// Deletes the orphans left by an earlier run that nobody adopted within the linger time. To be
   /// called now and then. Returns how many.
   std::size_t sweep_orphans(std::chrono::steady_clock::time_point now);
-  /// Counts the use again, in the background; growth in a limited home waits for it.
+  /// Counts the use again, in the background, and in a part of the time; until then what is known
+  /// counts.
   void recount();
-  /// False while a recount runs.
+  /// Does that when others have changed the home, and now and then. True: it has begun.
+  /// To be called every second or so.
+  bool care_for_usage(std::chrono::steady_clock::time_point now);
+  /// Files and folders that the last count could not look at.
+  [[nodiscard]] std::size_t missed_in_count() const { return scan_->missed(); }
+  /// Folders of which changes beside the server are not heard, as there were no watches left.
+  [[nodiscard]] std::size_t unwatched() const { return unwatched_.load(); }
+  /// False until the first count is complete.
   [[nodiscard]] bool is_usage_known() const;
-  /// Waits for a recount that runs. Blocks: as long as it takes to stat every file.
+  /// Waits for a recount that runs.
+  void wait_until_counted() const { scan_->wait(); }
+  /// Waits for that. Blocks: as long as it takes to stat every file.
   void wait_until_usage_known() const;
   [[nodiscard]] Usage usage() const;
 
@@ -261,6 +280,8 @@ class Home : public std::enable_shared_from_this<Home> {
                                const FallocateRequest& request);
   Result<std::uint64_t> seek(const InodeRef& inode, std::uint64_t offset, SeekWhence whence);
   Result<void> fsync(const InodeRef& inode, bool data_only);
+  /// Syncs what earlier changes have touched.
+  Result<void> settle(SyncDebt& debt);
   /// Reads the part of the file that the request names and hashes it.
   /// `is_cancelled` is asked once a MiB; empty: never. Errors beside those of reading:
   /// kInterrupted.
@@ -277,6 +298,12 @@ class Home : public std::enable_shared_from_this<Home> {
                                                std::size_t name_bytes_max);
   /// Attributes and target of an entry that was just read; kNoSuchFile when it is gone.
   Result<ListedEntry> stat_entry(const disk::FdRef& folder, const FolderEntry& entry);
+
+  // ---- Changes beside the server (home_beside.cpp) ----
+
+  void on_news(const InodeRef& folder, const FolderNews& news) override;
+  void on_news_lost() override;
+  void on_quiet() override;
 
   // ---- After a kill (home_recovery.cpp) ----
 
@@ -296,6 +323,14 @@ class Home : public std::enable_shared_from_this<Home> {
   Result<void> open_folders();
   Result<void> start_counting();
 
+  void watch(const InodeRef& folder, int fd);
+  void touch_entry(const Actor& actor, const InodeRef& folder, const Name& name,
+                   InodeNumber target = {});
+  void note_told(const Attributes& attributes);
+  bool find_foreign_name(const InodeRef& folder, int folder_fd, const Name& name,
+                         std::vector<Change>& changes);
+  void find_foreign_content(int folder_fd, const Name& name, std::vector<Change>& changes);
+  void find_foreign_attributes(const InodeRef& folder, int folder_fd, std::vector<Change>& changes);
   Attributes told(const InodeRef& inode, const disk::Stat& stat, bool is_change);
   Result<Attributes> told_fd(const InodeRef& inode, int fd, bool is_change);
   Result<Attributes> told_changed(const InodeRef& inode, int fd) {
@@ -348,6 +383,11 @@ class Home : public std::enable_shared_from_this<Home> {
   std::unique_ptr<UsageScan> scan_;
   const std::unique_ptr<DigestCache> digests_;
   const std::unique_ptr<HomeLocks> locks_;
+  const std::unique_ptr<ToldLog> told_log_;
+  std::atomic<bool> is_watching_{false};
+  std::atomic<std::size_t> unwatched_{0};
+  std::atomic<bool> must_recount_{false};
+  std::chrono::steady_clock::time_point last_recount_;  // of care_for_usage() alone
   InodeRef root_;
   std::atomic<bool> is_stopping_{false};
   std::atomic<bool> preserves_owners_;

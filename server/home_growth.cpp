@@ -48,7 +48,7 @@ Result<void> Home::reserve_to(Growth& growth, std::uint64_t size) {
   }
   if (size <= growth.size()) return {};
   auto reservation =
-      quota_->reserve(growth.actor.grant, {.bytes = size - growth.size()}, growth.draw);
+      quota_->reserve(growth.actor.grant, {.bytes = size - growth.size()}, growth.actor.from_grant);
   if (!reservation) return std::unexpected(reservation.error());
   growth.reservation.emplace(*std::move(reservation));
   growth.size_reserved = size;

@@ -12,7 +12,9 @@ namespace homefs {
 
 Result<disk::FdRef> Home::open_folder(const InodeRef& folder) {
   if (!folder->is_folder()) return fail(Status::kNotDirectory);
-  return inodes_->open(folder);
+  auto descriptor = inodes_->open(folder);
+  if (descriptor) watch(folder, (*descriptor)->get());
+  return descriptor;
 }
 
 Result<std::vector<FolderEntry>> Home::read_folder(const disk::FdRef& folder,

@@ -29,6 +29,7 @@ Result<Entry> Home::lookup(const InodeRef& parent, const Name& name) {
   const auto folder = inodes_->open(parent);
   if (!folder) return std::unexpected(folder.error());
   if (!parent->is_folder()) return fail(Status::kNotDirectory);
+  watch(parent, (*folder)->get());
   // Beside changes of names, as a rule; if they keep coming in between, in their order.
   constexpr int kAttempts = 16;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
@@ -109,14 +110,14 @@ Result<Entry> Home::make(const Actor& actor, const InodeRef& parent, const Name&
     facts.numbers.is_whole = wanted.whole.has_value();
     return facts;
   });
-  actor.touched.entry(parent, name);
+  touch_entry(actor, parent, name);
   auto fd = make_inode(*orphanage_, folder_fd, name.c_str(), wanted);
   if (!fd) return std::unexpected(fd.error());
   reservation->settle({.files = 1});
   auto stat = stat_true(fd->get());
   if (!stat) return std::unexpected(stat.error());
   change.made(*stat);
-  actor.touched.entry(parent, name, stat->attributes.inode);
+  touch_entry(actor, parent, name, stat->attributes.inode);
   crash_point(CrashPoint::kMidChange);
   if (auto done = correct_mode(fd->get(), wanted, *stat); !done) {
     return std::unexpected(done.error());
@@ -124,6 +125,7 @@ Result<Entry> Home::make(const Actor& actor, const InodeRef& parent, const Name&
   Entry entry{.inode = inodes_->made(*stat, parent, name)};
   (void)inodes_->keep(entry.inode, std::move(*fd));
   entry.attributes = told(entry.inode, *stat, /*is_change=*/false);
+  note_told(entry.attributes);
   auto parent_attributes = told_changed(parent, folder_fd);
   if (!parent_attributes) return std::unexpected(parent_attributes.error());
   entry.parent = *parent_attributes;
@@ -198,7 +200,7 @@ Result<Entry> Home::link(const Actor& actor, const InodeRef& inode, const InodeR
   });
   auto done = disk::link_fd_at((*file)->get(), (*folder)->get(), name.c_str());
   if (done || !is_refusal(done.error().status)) {
-    actor.touched.entry(parent, name, inode->number());
+    touch_entry(actor, parent, name, inode->number());
     actor.touched.attributes(inode);
   }
   if (!done) return std::unexpected(done.error());

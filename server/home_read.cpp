@@ -14,6 +14,8 @@
 #include "server/disk_mode.h"
 #include "server/home.h"
 #include "server/inode_table.h"
+#include "server/orphanage.h"
+#include "server/sync_debt.h"
 
 namespace homefs {
 namespace {
@@ -70,6 +72,19 @@ Result<void> Home::fsync(const InodeRef& inode, bool data_only) {
   if (!file && file.error().status == Status::kNoSuchFile) return {};  // a folder that was removed
   if (!file) return std::unexpected(file.error());
   return inode->sync_failures().run([&] { return disk::sync((*file)->get(), data_only); });
+}
+
+Result<void> Home::settle(SyncDebt& debt) {
+  return debt.settle(
+      {.sync_inode = [this](const InodeRef& inode) -> Result<void> {
+         // The disk has no more of the others than their folder says.
+         if (!inode->is_file() && !inode->is_folder()) return {};
+         auto done = fsync(inode, /*data_only=*/false);
+         // It is gone: its folder has been touched as well.
+         if (!done && done.error().status == Status::kStale) return {};
+         return done;
+       },
+       .sync_all = [this] { return disk::sync_file_system(orphanage_->folder()->get()); }});
 }
 
 Result<DigestReply> Home::digest(const InodeRef& inode, const DigestRequest& request,

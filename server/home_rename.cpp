@@ -133,9 +133,9 @@ Result<Move> Home::move(const Rename& rename) {
 void Home::note_moved(const Rename& rename, const InodeRef& other_or_null) {
   Touched& touched = rename.actor.touched;
   const bool is_exchange = rename.options.mode == RenameMode::kExchange && other_or_null != nullptr;
-  touched.entry(rename.from.parent, rename.from.name,
-                is_exchange ? other_or_null->number() : InodeNumber{});
-  touched.entry(rename.to.parent, rename.to.name, rename.moved.attributes.inode);
+  touch_entry(rename.actor, rename.from.parent, rename.from.name,
+              is_exchange ? other_or_null->number() : InodeNumber{});
+  touch_entry(rename.actor, rename.to.parent, rename.to.name, rename.moved.attributes.inode);
   touched.attributes(inodes_->found(rename.moved, rename.from.parent, rename.from.name));
   if (other_or_null != nullptr) touched.attributes(other_or_null);
 }

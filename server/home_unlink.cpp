@@ -17,6 +17,7 @@
 #include "server/node_table.h"
 #include "server/orphanage.h"
 #include "server/quota.h"
+#include "server/told_log.h"
 #include "server/touched.h"
 
 namespace homefs {
@@ -145,7 +146,7 @@ Result<Removal> Home::unlink(const Actor& actor, const InodeRef& parent, const N
   crash_point(CrashPoint::kMidChange);
   const auto done = disk::unlink_at(folder_fd, name.c_str());
   if (done || !is_refusal(done.error().status)) {
-    actor.touched.entry(parent, name);
+    touch_entry(actor, parent, name);
     actor.touched.attributes(farewell->inode);
   }
   if (!done) {
@@ -169,7 +170,7 @@ Result<Removal> Home::rmdir(const Actor& actor, const InodeRef& parent, const Na
   crash_point(CrashPoint::kMidChange);
   const auto done = disk::remove_folder_at(folder_fd, name.c_str());
   if (done || !is_refusal(done.error().status)) {
-    actor.touched.entry(parent, name);
+    touch_entry(actor, parent, name);
     actor.touched.attributes(farewell->inode);
   }
   if (!done) {
@@ -199,6 +200,10 @@ Result<void> Home::remove_orphan(InodeNumber number) {
   stat = orphanage_->stat(number);
   if (!stat) return std::unexpected(stat.error());
   change.touch(*stat);
+  // Of what has names left the ctime changes.
+  if (is_watching_.load(std::memory_order_relaxed)) {
+    told_log_->note_inode(number, ToldLog::kUnseen);
+  }
   if (auto done = orphanage_->remove(number); !done) return done;
   // With names left it is found by these again; with none it is gone.
   inodes_->gone(*stat);

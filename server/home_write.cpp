@@ -90,7 +90,6 @@ Result<Attributes> Home::write(const Actor& actor, const InodeRef& inode, std::u
   quota_->wait_until_decidable();
   auto growth = begin_growth(actor, inode, *file);
   if (!growth) return std::unexpected(growth.error());
-  growth->draw = Draw::kGrantFirst;  // the client may have answered this write within its grant
   if (auto reserved = reserve_to(*growth, end); !reserved) {
     return std::unexpected(reserved.error());
   }

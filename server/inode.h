@@ -66,6 +66,8 @@ class Inode {
 
   /// Held by whatever changes data or size; shared by what relies on the size.
   [[nodiscard]] std::shared_mutex& size_lock() const { return size_lock_; }
+  /// Of a folder: FolderWatch was asked for it.
+  [[nodiscard]] std::atomic<bool>& is_watched() const { return is_watched_; }
   [[nodiscard]] SyncFailures& sync_failures() const { return sync_failures_; }
 
  private:
@@ -77,6 +79,7 @@ class Inode {
   const std::uint32_t type_;
   mutable std::shared_mutex size_lock_;
   mutable SyncFailures sync_failures_;
+  mutable std::atomic<bool> is_watched_{false};
   mutable NewestChanges newest_changes_;
 
   // Guarded by the table's mutex: where it was last seen, who knows it, and its version.

@@ -126,5 +126,7 @@ Result<std::uint64_t> seek(int fd, std::uint64_t offset, int whence);
 Result<std::uint64_t> copy_range(int source, std::uint64_t source_offset, int target,
                                  std::uint64_t target_offset, std::uint64_t length);
 Result<void> sync(int fd, bool data_only);
+/// The whole file system that `fd` is on.
+Result<void> sync_file_system(int fd);
 
 }  // namespace homefs::disk

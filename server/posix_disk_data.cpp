@@ -186,4 +186,9 @@ Result<void> sync(int fd, bool data_only) {
   return {};
 }
 
+Result<void> sync_file_system(int fd) {
+  if (::syncfs(fd) != 0) return failed("syncfs");
+  return {};
+}
+
 }  // namespace homefs::disk

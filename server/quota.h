@@ -5,8 +5,13 @@
 //   granted   promised to a session: its client may accept these bytes from programs unasked
 //   free      limit - used - reserved - granted
 //
-// A change that grows a file reserves first, from its session's grant and from what is free, and is
-// refused as a whole when both together are not enough. So used never passes the limit by a byte.
+// A change that grows a file reserves first, from its session's grant as much as the client has set
+// aside for it there, and from what is free, and is refused as a whole when both together are not
+// enough. So used never passes the limit by a byte, with one exception: when the limit is lowered
+// below what was granted, what clients have promised to programs by then is kept.
+//
+// A recount goes on beside that: what is found is summed up by itself, together with every change
+// of the use, and becomes the use when it is complete.
 //
 // Executor: thread-safe; the mutex is a leaf. Blocks: wait_until_known(), while the home is
 // counted.
@@ -15,9 +20,12 @@
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include "protocol/attributes.h"
+#include "protocol/messages.h"
 #include "protocol/result.h"
 #include "server/usage_store.h"
 
@@ -25,11 +33,6 @@ namespace homefs {
 
 class Grant;
 class Quota;
-
-/// Where the bytes of a change come from first. Writes come from the grant: it is for them that the
-/// client was promised it. What else grows takes what nobody was promised, as long as there is
-/// some, so that writes the client has answered already are not refused later.
-enum class Draw : std::uint8_t { kGrantFirst, kFreeFirst };
 
 /// Bytes and files set aside for one change. Whatever settle() does not claim is free again.
 class Reservation {
@@ -64,23 +67,32 @@ class Quota {
   Quota(const Quota&) = delete;
   Quota& operator=(const Quota&) = delete;
 
-  /// kOverQuota when it does not fit; then nothing was reserved.
-  Result<Reservation> reserve(Grant& grant, const Usage& wanted, Draw draw = Draw::kFreeFirst);
+  /// kOverQuota when it does not fit; then nothing was reserved. `from_grant`: how much of it may
+  /// come out of the grant; the rest of the grant is promised to other writes.
+  Result<Reservation> reserve(Grant& grant, const Usage& wanted,
+                              std::uint64_t from_grant = kWholeGrant);
   /// Something went away.
   void release(const Usage& freed);
-  /// Something was found that is not counted yet (a recount).
-  void count(const Usage& found);
+  /// Something has grown that nobody reserved for.
+  void count(const Usage& grown);
 
-  /// Grants that were given stay valid when the limit is lowered; they are not topped up then.
+  /// What was granted and is not covered by a lower limit any more is not told to the sessions from
+  /// now on: what their clients have promised by then they may still write.
   void set_limits(std::uint64_t bytes_max, std::uint64_t files_max);
   [[nodiscard]] bool has_limits() const;
 
   /// The use is `usage` from now on.
   void set_known(const Usage& usage);
-  /// A count begins: it starts from nothing, and is not known until finish_count(). Meanwhile
-  /// `estimate` is what is shown, unless more was counted.
+  /// A count of a use that is not known begins: it starts from nothing. Meanwhile `estimate` is
+  /// what is shown, unless more was counted.
   void begin_count(const Usage& estimate);
+  /// A count beside a use that is known, and stays in force until finish_count().
+  void begin_recount();
+  /// A count has found something.
+  void count_found(const Usage& found);
   void finish_count();
+  /// A recount ends without a result; the use stays what it is.
+  void cancel_recount();
   [[nodiscard]] bool is_known() const;
   /// Returns at once in a home without limits: nothing depends on the count there.
   void wait_until_decidable() const;
@@ -93,6 +105,9 @@ class Quota {
   friend class Grant;
   friend class Reservation;
   [[nodiscard]] std::uint64_t bytes_free() const;
+  [[nodiscard]] std::uint64_t bytes_overdrawn() const;
+  void add(const Usage& grown);
+  void subtract(const Usage& freed);
   GrantState state_of(Grant& grant);
   void settle(const Usage& reserved, const Usage& used);
 
@@ -104,14 +119,16 @@ class Quota {
   Usage reserved_;
   Usage estimate_;
   std::uint64_t granted_bytes_ = 0;  // sum over the grants
+  std::vector<Grant*> grants_;
+  std::optional<Usage> recounted_;  // of a recount that runs
   bool is_known_ = false;
 };
 
 /// One session's share. Owner: the session. Executor: thread-safe (guarded by the quota's mutex).
 class Grant {
  public:
-  explicit Grant(Quota& quota) : quota_(quota) {}
-  ~Grant() { release(); }
+  explicit Grant(Quota& quota);
+  ~Grant();
   Grant(const Grant&) = delete;
   Grant& operator=(const Grant&) = delete;
 
@@ -129,6 +146,7 @@ class Grant {
   std::uint64_t bytes_ = 0;
   std::uint64_t stamp_ = 0;
   bool is_shared_ = true;
+  bool is_relied_on_ = false;  // the client may have promised it to programs
 };
 
 }  // namespace homefs

@@ -192,6 +192,8 @@ bool Session::has_unanswered() {
 }
 
 void Session::send_mode(bool is_shared, std::move_only_function<void()> done) {
+  // What it was told last may be of a grant that was taken back meanwhile.
+  if (!is_shared) tell_quota();
   outbox_->send(Op::kMode, encode_fields(ModeEvent{is_shared}),
                 [done = std::move(done)](bool) mutable { done(); });
 }

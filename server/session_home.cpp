@@ -29,6 +29,7 @@ struct SessionHome::State {
   Grant grant;
   NodeTable nodes;
   ListingSnapshots listings;
+  SyncDebt sync_debt;
   /// Its number in HomeLocks.
   const std::uint64_t locker;
 };
@@ -52,6 +53,7 @@ SessionHome::~SessionHome() { close(); }
 void SessionHome::close() {
   drop_locks();
   state_->nodes.clear();
+  state_->sync_debt.clear();
   state_->grant.release();
 }
 
@@ -75,6 +77,7 @@ Reply SessionHome::handle(const InFrame& request, ChangeJournal* journal,
                          .listings = state_->listings,
                          .locker = state_->locker,
                          .touched = touched,
+                         .sync_debt = state_->sync_debt,
                          .writes = writes,
                          .number = writes != nullptr ? request.header.seq : 0,
                          .journal = journal,
@@ -85,6 +88,7 @@ Reply SessionHome::handle(const InFrame& request, ChangeJournal* journal,
     home_->spare_descriptors();
     reply = row->run(context, in.rest());
   }
+  if (is_sequenced(request.header.op)) state_->sync_debt.add(touched.inodes());
   // Also of one that failed half way.
   reply.changes = touched.changes();
   return reply;
@@ -130,6 +134,8 @@ Result<void> SessionHome::introduce(const Introduction& introduction) {
   }
   return nodes.bind(introduction.node, *inode);
 }
+
+void SessionHome::owe_all_syncs() { state_->sync_debt.add_all(); }
 
 void SessionHome::set_shared(bool is_shared) { state_->grant.set_shared(is_shared); }
 

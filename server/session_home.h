@@ -47,6 +47,9 @@ class SessionHome {
   Reply handle(const InFrame& request, ChangeJournal* journal = nullptr,
                std::function<bool()> is_cancelled = {}, WriteLog* writes = nullptr);
 
+  /// It has made changes in an earlier run of the server: the next fsync covers them too.
+  void owe_all_syncs();
+
   /// Sole: the grant is topped up with every reply. Shared: it is not; what was granted stays
   /// reserved until release_grant(), because the client may have promised it to programs.
   void set_shared(bool is_shared);

@@ -122,6 +122,7 @@ Result<std::shared_ptr<Session>> SessionMaker::make_session(std::shared_ptr<Live
   }
   setup.home = std::move(home);
   setup.files = std::move(*files);
+  if (setup.has_missed_events) setup.files->owe_all_syncs();
   setup.limits = parts_.settings.lock()->limits;
   setup.digest_executor = parts_.digest_executor;
   auto session = Session::make(parts_.executor, parts_.owner, std::move(setup));

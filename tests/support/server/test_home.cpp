@@ -51,7 +51,9 @@ TestHome::TestHome(const TestHomeOptions& options)
   start();
 }
 
-TestHome::~TestHome() = default;
+TestHome::~TestHome() {
+  if (options_.watch != nullptr) options_.watch->stop();
+}
 
 void TestHome::start() {
   auto home = Home::open({.root = root(),
@@ -61,7 +63,9 @@ void TestHome::start() {
                           .preserve_owners = options_.preserve_owners,
                           .orphan_linger = options_.orphan_linger,
                           .descriptors = descriptors_,
-                          .usage = usage_});
+                          .usage = usage_,
+                          .watch = options_.watch,
+                          .on_beside = options_.on_beside});
   if (!home) ADD_FAILURE() << home.error().message();
   home_ = *home;
 }

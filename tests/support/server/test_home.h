@@ -44,6 +44,8 @@ struct TestHomeOptions {
   std::size_t descriptors_max = 256;
   std::chrono::seconds orphan_linger{600};
   bool preserve_owners = false;
+  std::shared_ptr<FolderWatch> watch;
+  std::function<void(const std::vector<Change>&)> on_beside;
 };
 
 /// The home's folders are scratch/home and scratch/orphans.

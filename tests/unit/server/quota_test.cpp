@@ -246,7 +246,7 @@ TEST(Quota, AProgramOnTheServerAppendsToAFileWhileASessionDoes) {
   is_done = true;
   local.join();
   home->recount();
-  home->wait_until_usage_known();
+  home->wait_until_counted();
   EXPECT_EQ(home->usage(), home.counted());
 }
 
@@ -323,9 +323,100 @@ TEST(Quota, ARecountIsExactWhileTheHomeIsUsed) {
       }
       session.forget({node});
     }
-    home->wait_until_usage_known();
+    home->wait_until_counted();
     ASSERT_EQ(home->usage(), home.counted()) << "round " << round;
   }
+}
+
+TEST(Quota, ARecountFindsWhatOthersHaveAddedAndNothingWaitsForIt) {
+  TestHome home({.bytes_max = 1000});
+  TestSession session(home);
+  home->wait_until_usage_known();
+  const NodeId file = session.make_file(kRootNode, "f", pattern(100));
+  std::ofstream(home.root() / "restored") << pattern(500);
+  EXPECT_EQ(home->usage().bytes, 100u);
+  home->recount();
+  EXPECT_TRUE(home->is_usage_known());
+  EXPECT_EQ(session.write(file, 100, pattern(10)).status, Status::kOk);
+  home->wait_until_counted();
+  EXPECT_EQ(home->usage(), (Usage{.bytes = 610, .files = 2}));
+  EXPECT_EQ(session.write(file, 110, pattern(391)).status, Status::kOverQuota);
+  session.unlink(kRootNode, "restored");
+  EXPECT_EQ(home->usage(), (Usage{.bytes = 110, .files = 1}));
+}
+
+TEST(Quota, ARecountIsExactThoughWritersBeganBeforeIt) {
+  TestHome home({.bytes_max = 1'000'000'000});
+  std::atomic<bool> is_done{false};
+  std::vector<std::thread> writers;
+  for (int t = 0; t < 3; ++t) {
+    writers.emplace_back([&, t] {
+      TestSession session(home);
+      const NodeId file = session.make_file(kRootNode, std::to_string(t));
+      for (unsigned i = 0; !is_done; ++i) {
+        session.truncate(file, i * 7919 % 100'000);
+        session.write(file, i * 104'729 % 200'000, pattern(10'000));
+      }
+    });
+  }
+  for (int i = 0; i < 200; ++i) {
+    home->recount();
+    home->wait_until_counted();
+  }
+  is_done = true;
+  for (std::thread& writer : writers) writer.join();
+  EXPECT_EQ(home->usage(), home.counted());
+}
+
+TEST(Quota, WhatAWriteWasPromisedNothingElseTakes) {
+  TestHome home({.bytes_max = 70 * kMiB});
+  TestSession session(home);
+  home->wait_until_usage_known();
+  session->set_shared(false);
+  EXPECT_EQ(session->grant_state().granted, 64 * kMiB);
+  const NodeId file = session.make_file(kRootNode, "f");
+  // As a client that has accepted 43 MiB of writes, and offers what is left of the grant.
+  const auto cut = session.setattr(
+      {.node = file, .which = kSetSize, .size = 30 * kMiB, .from_grant = 21 * kMiB});
+  EXPECT_EQ(cut.status, Status::kOverQuota);
+  const auto less = session.setattr(
+      {.node = file, .which = kSetSize, .size = 27 * kMiB, .from_grant = 21 * kMiB});
+  EXPECT_EQ(less.status, Status::kOk);
+  EXPECT_EQ(less->grant.granted, 43 * kMiB);
+}
+
+TEST(Quota, AGrantThatALowerLimitDoesNotCoverIsTakenBackButNotWhatWasPromised) {
+  TestHome home({.bytes_max = 100 * kMiB});
+  TestSession session(home);
+  home->wait_until_usage_known();
+  session->set_shared(false);
+  const NodeId file = session.make_file(kRootNode, "f", pattern(kMiB));
+  EXPECT_EQ(session->grant_state().granted, 64 * kMiB);
+  home->set_limits(1000, 0);
+  EXPECT_EQ(session->grant_state().granted, 0u) << "nothing new is promised";
+  const auto write = [&](std::uint64_t from_grant) {
+    const std::uint64_t size = session.getattr(file)->attributes.size;
+    return session
+        .setattr({.node = file, .which = kSetSize, .size = size + 100, .from_grant = from_grant})
+        .status;
+  };
+  EXPECT_EQ(write(0), Status::kOverQuota);
+  EXPECT_EQ(write(100), Status::kOk) << "a program was told that it is written";
+  home->set_limits(100 * kMiB, 0);
+  EXPECT_EQ(session->grant_state().granted, 64 * kMiB);
+}
+
+TEST(Quota, ALimitTakesTheGrantsOfSessionsThatShareAnUnlimitedHome) {
+  TestHome home;
+  TestSession one(home);
+  TestSession two(home);
+  home->wait_until_usage_known();
+  EXPECT_EQ(one->grant_state().granted, Quota::kGrantBytesMax);
+  home->set_limits(1000, 0);
+  EXPECT_EQ(one->grant_state().granted, 0u);
+  const NodeId file = two.make_file(kRootNode, "f");
+  EXPECT_EQ(two.write(file, 0, pattern(1000)).status, Status::kOk);
+  EXPECT_EQ(one.write(one.find(kRootNode, "f"), 1000, "x").status, Status::kOverQuota);
 }
 
 TEST(Quota, ReadingNeverWaitsForARecountAndGrowthDoes) {
