@@ -142,4 +142,11 @@ void HomeCoherence::spread(const CoherenceMember& from, const std::vector<Change
   }
 }
 
+void HomeCoherence::tell_all(const std::vector<Change>& changes) {
+  const std::vector<MemberRef> members = *members_.lock();
+  if (members.empty()) return;
+  const std::vector<std::byte> fields = encode_fields(ChangedEvent{disk::next_order(), changes});
+  for (const MemberRef& member : members) member->send_changes(fields, [] {});
+}
+
 }  // namespace homefs

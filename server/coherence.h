@@ -65,6 +65,9 @@ class HomeCoherence {
   void spread(const CoherenceMember& from, const std::vector<Change>& changes,
               std::move_only_function<void()> done);
 
+  /// Tells all of what others than sessions have changed; also one that has the home alone.
+  void tell_all(const std::vector<Change>& changes);
+
   [[nodiscard]] bool is_shared() const { return is_shared_.load(std::memory_order_acquire); }
 
  private:

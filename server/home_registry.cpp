@@ -6,6 +6,8 @@
 #include <chrono>
 #include <utility>
 
+#include "server/log.h"
+
 namespace homefs {
 namespace {
 
@@ -113,11 +115,15 @@ Result<std::shared_ptr<LiveHome>> HomeRegistry::open(const Account& account) {
   if (options_.on_open) {
     home.on_open = [this, &account](Home& opened) { options_.on_open(account.name, opened); };
   }
+  const auto coherence = HomeCoherence::make(options_.executor);
+  home.watch = options_.watch;
+  home.on_beside = [coherence](const std::vector<Change>& changes) {
+    coherence->tell_all(changes);
+  };
   Result<std::shared_ptr<Home>> files = Home::open(std::move(home));
   if (!files) return std::unexpected(files.error());
 
-  auto live = std::make_shared<LiveHome>(
-      LiveHome{account.name, std::move(*files), HomeCoherence::make(options_.executor)});
+  auto live = std::make_shared<LiveHome>(LiveHome{account.name, std::move(*files), coherence});
   (*entries_.lock())[account.name] = Entry{live, account.total_space, account.files_max};
   return live;
 }
@@ -163,7 +169,48 @@ void HomeRegistry::tidy() {
   unused.clear();  // closed while opening_mutex_ is held: nobody opens it before that is done
 }
 
+std::vector<std::shared_ptr<LiveHome>> HomeRegistry::all() {
+  std::vector<std::shared_ptr<LiveHome>> homes;
+  const auto entries = entries_.lock();
+  for (const auto& [name, entry] : *entries) homes.push_back(entry.home);
+  return homes;
+}
+
+void HomeRegistry::care_for_usage() {
+  const auto now = std::chrono::steady_clock::now();
+  for (const auto& home : all()) {
+    if (!home->files->care_for_usage(now)) continue;
+    if (const std::size_t missed = home->files->missed_in_count(); missed > 0) {
+      log_warn("usage-incomplete", {{"user", home->name}, {"not-readable", missed}});
+    }
+    if (const std::size_t unwatched = home->files->unwatched(); unwatched > 0) {
+      log_warn("folders-not-watched", {{"user", home->name},
+                                       {"folders", unwatched},
+                                       {"hint", "raise fs.inotify.max_user_watches"}});
+    }
+  }
+}
+
+Result<void> HomeRegistry::rescan(const std::string& account, bool tell_sessions) {
+  if (const auto home = find(account)) {
+    home->files->recount();
+    if (tell_sessions) home->coherence->tell_all({{.inode = {}, .name = {}}});
+    return {};
+  }
+  const std::lock_guard opening(opening_mutex_);
+  if (const auto home = find(account)) {
+    home->files->recount();
+    return {};
+  }
+  const std::shared_ptr<UsageStore> usage = options_.usage_of(account);
+  const auto last = usage->load();
+  if (!last) return std::unexpected(last.error());
+  const Usage estimate = *last ? (*last)->usage : Usage{};
+  return usage->save({.usage = estimate, .is_clean = false});
+}
+
 void HomeRegistry::stop_all() {
+  if (options_.watch != nullptr) options_.watch->stop();
   const std::lock_guard opening(opening_mutex_);
   std::vector<std::shared_ptr<LiveHome>> homes;
   {

@@ -38,6 +38,7 @@ struct HomeRegistryOptions {
   std::chrono::seconds orphan_linger{600};
   std::shared_ptr<BufferPool> buffers;           ///< of the process
   std::shared_ptr<DescriptorCache> descriptors;  ///< of the process
+  std::shared_ptr<FolderWatch> watch;            ///< of the process; null: there is none
   /// What is remembered of a home's use.
   std::function<std::shared_ptr<UsageStore>(const std::string& home)> usage_of;
   /// Called for a home that was opened, before anybody gets it; see HomeOptions::on_open.
@@ -67,6 +68,13 @@ class HomeRegistry {
   /// not open or the limits are unchanged.
   std::shared_ptr<LiveHome> apply_limits(const Account& account);
 
+  /// Counts the use of homes again where others have changed them. To be called every second.
+  void care_for_usage();
+  /// The administrator has changed the home of `account`: its sessions are told that anything may
+  /// be different (`tell_sessions`), and its use is counted again; that of one that is not open,
+  /// when it is opened next. Errors: those of the usage store.
+  Result<void> rescan(const std::string& account, bool tell_sessions);
+
   /// Closes homes that no session has any more, and deletes orphans whose time has come.
   void tidy();
   /// The server stops: ends of sessions delete no orphans from now on, uses are remembered.
@@ -88,6 +96,7 @@ class HomeRegistry {
   using Entries = std::unordered_map<std::string, Entry>;
 
   Result<std::shared_ptr<LiveHome>> open(const Account& account);
+  std::vector<std::shared_ptr<LiveHome>> all();
   [[nodiscard]] bool is_in_place(const LiveHome& home) const;
   Result<void> let_go(const LiveHome& home);
 

@@ -101,6 +101,11 @@ void add_user_commands(CLI::App& app, CommandLine& line) {
                          return user_set_disabled(config, options.name, false);
                        }),
            line);
+  add_name(add_command(*user, line, "recount", "Count what the home uses again",
+                       [](const ServerConfig& config, const CommandLine& options) {
+                         return user_recount(config, options.name);
+                       }),
+           line);
   add_command(*user, line, "list", "List the accounts",
               [](const ServerConfig& config, const CommandLine&) { return user_list(config); });
   CLI::App* remove = add_command(*user, line, "remove", "Remove an account",
@@ -125,6 +130,14 @@ void add_token_commands(CLI::App& app, CommandLine& line) {
                                  });
   add_name(revoke, line);
   revoke->add_option("ID", line.token_id, "As token list shows it")->required();
+}
+
+void add_rescan_command(CLI::App& app, CommandLine& line) {
+  add_name(add_command(app, line, "rescan", "Make mounts ask for everything in a home anew",
+                       [](const ServerConfig& config, const CommandLine& options) {
+                         return rescan_home(config, options.name);
+                       }),
+           line);
 }
 
 ExitStatus check_config(const ServerConfig& config) {
@@ -167,6 +180,7 @@ ExitStatus run(int argc, char** argv) {
   add_other_commands(app, line);
   add_user_commands(app, line);
   add_token_commands(app, line);
+  add_rescan_command(app, line);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {  // the library's way to say --help, too

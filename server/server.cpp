@@ -45,6 +45,14 @@ std::uint64_t random_number() {
   return number;
 }
 
+/// Null, where the kernel has no inotify left: changes beside the server are seen by `rescan` only.
+std::shared_ptr<FolderWatch> start_watch() {
+  auto watch = FolderWatch::start();
+  if (watch) return *std::move(watch);
+  log_warn("folders-not-watched", {{"why", watch.error().message()}});
+  return nullptr;
+}
+
 /// The secret behind the answers to names that no account has: stays the same over restarts.
 Result<std::vector<std::byte>> login_secret(StateDb& state) {
   Sha256Digest fresh{};
@@ -119,6 +127,7 @@ Server::Server(ServerConfig config, Made made)
               .orphan_linger = config_.session.linger,
               .buffers = buffers_,
               .descriptors = std::make_shared<DescriptorCache>(),
+              .watch = start_watch(),
               .usage_of =
                   [this](const std::string& home) {
                     return std::make_shared<StateDbUsage>(*state_, home);
@@ -295,11 +304,13 @@ void Server::keep_house() {
     const Result<std::int64_t> change = state_->change_number();
     if (change && *change != state_change_) {
       state_change_ = *change;
+      carry_out_orders();
       end_sessions_without_access();
     }
     const auto linger = settings_.lock()->linger;
     maker_.drop_expired(SavedSessions::Clock::now());
     (void)sessions_.end_idle_since_before(Session::Clock::now() - linger);
+    homes_.care_for_usage();
     if (round % kTidyEvery == 0) homes_.tidy();
   }
 }
@@ -330,6 +341,19 @@ void Server::prepare_legacy_verifier() {
     if (legacy_.find(account.name, account.password.text)) continue;
     (void)legacy_.make(account.name, account.password.text, iterations);  // kept for its login
     return;
+  }
+}
+
+/// What `homefsd user recount` and `homefsd rescan` have asked for.
+void Server::carry_out_orders() {
+  const auto orders = state_->orders();
+  if (!orders) return;  // at the next change
+  for (const StateDb::Order& order : *orders) {
+    const Result<void> done = homes_.rescan(order.home, order.kind == kOrderRescan);
+    log_info("order", {{"kind", order.kind},
+                       {"user", order.home},
+                       {"done", done ? "yes" : done.error().message()}});
+    (void)state_->end_order(order);  // else it is carried out twice, which does no harm
   }
 }
 

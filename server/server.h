@@ -82,6 +82,7 @@ class Server final : public SessionOwner {
   void apply_accounts();
   void prepare_legacy_verifier();
   void end_sessions_without_access();
+  void carry_out_orders();
   void tell_quota(const std::string& account);
   void wait_until_answered();
   void wait_until_disconnected();

@@ -1,5 +1,6 @@
 #include "server/state_db.h"
 
+#include <algorithm>
 #include <array>
 
 #include "protocol/base64.h"
@@ -53,6 +54,11 @@ DeviceToken token_of_row(const SqliteStatement& row) {
 
 // An account cannot have such a name.
 std::string id_name(std::string_view account) { return "account-id " + std::string(account); }
+
+constexpr std::string_view kOrderPrefix = "order ";
+std::string order_name(std::string_view kind, std::string_view home) {
+  return std::string(kOrderPrefix) + std::string(kind) + " " + std::string(home);
+}
 
 Result<std::int64_t> single_integer(SqliteDatabase& database, std::string_view sql) {
   Result<SqliteStatement> statement = database.prepare(sql);
@@ -214,6 +220,31 @@ Result<std::string> StateDb::constant(std::string_view name, std::string_view if
   const auto is = find_constant(database_, name);
   if (!is) return std::unexpected(is.error());
   return is->value_or(std::string(if_new));
+}
+
+Result<void> StateDb::add_order(const std::string& kind, std::string_view home) {
+  const auto made = constant(order_name(kind, home), "");
+  return made ? Result<void>{} : std::unexpected(made.error());
+}
+
+Result<std::vector<StateDb::Order>> StateDb::orders() {
+  const std::lock_guard lock(mutex_);
+  Result<SqliteStatement> select =
+      database_.prepare("SELECT name FROM constants WHERE name LIKE 'order %'");
+  if (!select) return std::unexpected(select.error());
+  std::vector<Order> orders;
+  for (;;) {
+    const Result<bool> row = select->step();
+    if (!row) return std::unexpected(row.error());
+    if (!*row) return orders;
+    const std::string order = select->text(0).substr(kOrderPrefix.size());
+    const std::size_t space = std::min(order.find(' '), order.size() - 1);
+    orders.push_back({.kind = order.substr(0, space), .home = order.substr(space + 1)});
+  }
+}
+
+Result<void> StateDb::end_order(const Order& order) {
+  return remove_where("DELETE FROM constants WHERE name = ?1", order_name(order.kind, order.home));
 }
 
 Result<std::int64_t> StateDb::change_number() {

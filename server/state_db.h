@@ -31,6 +31,10 @@ struct DeviceToken {
   std::int64_t last_used = 0;  ///< seconds since 1970; 0 = never
 };
 
+/// Kinds of orders.
+inline constexpr const char* kOrderRecount = "recount";
+inline constexpr const char* kOrderRescan = "rescan";
+
 /// Device tokens of one account: more than anybody has devices.
 inline constexpr std::size_t kTokensPerAccountMax = 64;
 
@@ -57,6 +61,17 @@ class StateDb {
   Result<std::optional<UsageCheckpoint>> load_usage(std::string_view home);
   Result<void> save_usage(std::string_view home, const UsageCheckpoint& checkpoint);
   Result<void> forget_home(std::string_view home);
+
+  /// What an administrator asks of the running server, or of the next: an order for a home. One
+  /// that is there already is not made again.
+  Result<void> add_order(const std::string& kind, std::string_view home);
+  struct Order {
+    std::string kind;
+    std::string home;
+  };
+  Result<std::vector<Order>> orders();
+  /// It was carried out. Nothing happens when it is not there.
+  Result<void> end_order(const Order& order);
 
   /// A value that is made once and stays: `if_new` is kept when there is none under `name` yet.
   Result<std::string> constant(std::string_view name, std::string_view if_new);

@@ -7,13 +7,13 @@ _homefsd() {
   case $previous in
     token) mapfile -t COMPREPLY < <(compgen -W "list revoke" -- "$current"); return ;;
     --config) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-    user) mapfile -t COMPREPLY < <(compgen -W "add passwd quota disable enable list remove" -- "$current"); return ;;
+    user) mapfile -t COMPREPLY < <(compgen -W "add passwd quota recount disable enable list remove" -- "$current"); return ;;
   esac
   if [[ $current == -* ]]; then
     mapfile -t COMPREPLY < <(
       compgen -W "--config --quota --files --display-name --preserve-owners --password-stdin --delete-files --help --version" -- "$current")
   else
-    mapfile -t COMPREPLY < <(compgen -W "serve check-config user token" -- "$current")
+    mapfile -t COMPREPLY < <(compgen -W "serve check-config user token rescan" -- "$current")
   fi
 }
 

@@ -1,8 +1,11 @@
 #include "server/admin/user_commands.h"
 
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <ctime>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "config/accounts.h"
@@ -146,6 +149,42 @@ Result<void> user_remove(const ServerConfig& config, const std::string& name, bo
   if (!delete_files) return {};
   if (Result<void> done = (*state)->forget_home(name); !done) return done;
   return delete_home(config.homes_dir, name);
+}
+
+namespace {
+
+// Waits for a running server, which looks every second, and says so when there is none.
+Result<void> give_order(const ServerConfig& config, const std::string& kind,
+                        const std::string& name) {
+  constexpr int kPolls = 30;
+  constexpr std::chrono::milliseconds kPollInterval{100};
+  const Result<Accounts> accounts = Accounts::load(config.accounts_file);
+  if (!accounts) return std::unexpected(accounts.error());
+  if (accounts->find(name) == nullptr) return no_such_account(name);
+  const Result<std::unique_ptr<StateDb>> state = open_state(config);
+  if (!state) return std::unexpected(state.error());
+  if (Result<void> done = (*state)->add_order(kind, name); !done) return done;
+  for (int poll = 0; poll < kPolls; ++poll) {
+    const auto orders = (*state)->orders();
+    if (!orders) return std::unexpected(orders.error());
+    const bool is_waiting = std::ranges::any_of(*orders, [&](const StateDb::Order& order) {
+      return order.kind == kind && order.home == name;
+    });
+    if (!is_waiting) return {};
+    std::this_thread::sleep_for(kPollInterval);
+  }
+  std::printf("No server has taken it up yet; the next one that runs will.\n");
+  return {};
+}
+
+}  // namespace
+
+Result<void> user_recount(const ServerConfig& config, const std::string& name) {
+  return give_order(config, kOrderRecount, name);
+}
+
+Result<void> rescan_home(const ServerConfig& config, const std::string& name) {
+  return give_order(config, kOrderRescan, name);
 }
 
 Result<void> token_list(const ServerConfig& config, const std::string& account) {

@@ -34,6 +34,11 @@ Result<void> user_list(const ServerConfig& config);
 /// The account, its device tokens, and with `delete_files` its home and all that is in it.
 Result<void> user_remove(const ServerConfig& config, const std::string& name, bool delete_files);
 
+/// The use of the account's home is counted again, by a running server or when the next opens it.
+Result<void> user_recount(const ServerConfig& config, const std::string& name);
+/// The same, and mounts of the home drop all that they have cached.
+Result<void> rescan_home(const ServerConfig& config, const std::string& name);
+
 /// One line a token on stdout: account, id, device, made, last used.
 Result<void> token_list(const ServerConfig& config, const std::string& account);
 /// Errors: kUnknownUser.
