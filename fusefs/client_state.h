@@ -6,6 +6,7 @@
 // Owner: FileSystem. Executor: whoever holds the lock. Blocks: never.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <deque>
@@ -37,6 +38,14 @@ class GrantAccount {
     return growth == 0 || last_.granted >= unacknowledged_ + growth;
   }
   void take(std::uint64_t growth) { unacknowledged_ += growth; }
+  /// What of it a change may use that is left to the server: nothing that a program was promised.
+  /// Taken until settle().
+  std::uint64_t offer(std::uint64_t growth) {
+    const std::uint64_t left = last_.granted - std::min(last_.granted, unacknowledged_);
+    const std::uint64_t offered = std::min(growth, left);
+    unacknowledged_ += offered;
+    return offered;
+  }
   void settle(std::uint64_t growth) { unacknowledged_ -= growth; }
   void update(const GrantState& state) {
     if (state.stamp >= last_.stamp) last_ = state;

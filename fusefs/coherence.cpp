@@ -66,24 +66,30 @@ void FileSystem::on_changed(ChangedEvent event, std::move_only_function<void()> 
   std::vector<NodeId> attributes_changed;
   std::vector<std::pair<NodeId, std::string>> names_gone;
   bool is_open = false;
+  bool is_all = false;
   {
     auto state = state_.lock();
     ++state->coherence;
     state->nodes.on_event(event.order);
     for (const Change& change : event.changes) {
+      if (change.inode == InodeNumber{}) is_all = true;
       Node* node = state->nodes.find(change.inode);
       if (node == nullptr) continue;
       NodeCache::invalidate(*node, event.order);
       node->has_no_xattrs = false;
       if (node->folder != nullptr && !change.name.empty()) {
         node->folder->is_complete = false;
-        if (is_held_file(*state, *node->folder, change.name)) {
+        // While the home is ours alone the kernel keeps all names, also such as are not there.
+        if (!state->is_shared || is_held_file(*state, *node->folder, change.name)) {
           names_gone.emplace_back(node->id, change.name);
         }
         name_gone(*state, *node, change.name, event.order);
         if (change.target != InodeNumber{}) {
           state->nodes.moved(change.target, *node, change.name, event.order);
         }
+      }
+      if (node->folder != nullptr && change.name.empty() && change.has_data) {
+        void_entries(*state, *node, event.order, wake, names_gone, data_changed);
       }
       // A folder's data is the listing that the kernel has kept.
       if (change.has_data || node->folder != nullptr) {
@@ -98,6 +104,7 @@ void FileSystem::on_changed(ChangedEvent event, std::move_only_function<void()> 
       is_open = is_open || (node->opens > 0 && !node->is_folder());
     }
   }
+  if (is_all) void_all(event.order);
   for (const NodeId id : data_changed) notifier_->invalidate_data(id);
   for (const NodeId id : attributes_changed) notifier_->invalidate_attributes(id);
   for (auto& [folder, name] : names_gone) notifier_->invalidate_entry(folder, std::move(name));

@@ -296,6 +296,15 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
                       std::vector<std::pair<NodeId, std::string>>& told);
   void trim_names();
 
+  // What may be wrong (file_system_doubts.cpp).
+  static void void_node(Node& node, std::uint64_t order, WakeList& wake);
+  static void void_entries(ClientState& state, Node& folder, std::uint64_t order, WakeList& wake,
+                           std::vector<std::pair<NodeId, std::string>>& names,
+                           std::vector<NodeId>& nodes);
+  void void_all(std::uint64_t order);
+  void change_failed(NodeId id);
+  void doubt_name(Status status, NodeId parent, const std::string& name);
+
   // Changes.
   /// A name that is asked about or changed, from before the question until after its answer.
   struct AskedName {
@@ -356,7 +365,8 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   /// Around a change of the file's data that is no write: after the writes of before, and with no
   /// later one, nor anything that was read, from before it.
   Task<> begin_change_at_server(NodeId node);
-  void end_change_at_server(NodeId node);
+  std::uint64_t offer_grant(NodeId id, std::uint64_t end);
+  void end_change_at_server(NodeId id, std::uint64_t offered);
   void send_forgets(bool at_once);
 
   // Data.

@@ -78,7 +78,10 @@ Task<Result<AttributesOut>> FileSystem::setattr(SetattrRequest request) {
   co_await drained(id);
   Call call = make_call(Op::kSetattr, {id}, request);
   Result<ChangeReply> reply = co_await ask<ChangeReply>(std::move(call));
-  if (!reply) co_return std::unexpected(reply.error());
+  if (!reply) {
+    change_failed(id);
+    co_return std::unexpected(reply.error());
+  }
   changed(id, *reply);
   co_return attributes_of(id, reply->attributes);
 }
@@ -86,15 +89,17 @@ Task<Result<AttributesOut>> FileSystem::setattr(SetattrRequest request) {
 Task<Result<AttributesOut>> FileSystem::set_size(SetattrRequest request) {
   const NodeId id = request.node;
   co_await begin_change_at_server(id);
+  request.from_grant = offer_grant(id, request.size);
   Call call = make_call(Op::kSetattr, {id}, request);
   Result<> held = locks_.guard(id, call);
   if (!held) {
-    end_change_at_server(id);
+    end_change_at_server(id, request.from_grant);
     co_return std::unexpected(held.error());
   }
   Result<ChangeReply> reply = co_await ask<ChangeReply>(std::move(call));
   if (reply) changed(id, *reply);
-  end_change_at_server(id);
+  if (!reply) change_failed(id);
+  end_change_at_server(id, request.from_grant);
   if (!reply) co_return std::unexpected(reply.error());
   co_return attributes_of(id, reply->attributes);
 }

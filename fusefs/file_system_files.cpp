@@ -286,15 +286,17 @@ Task<Result<std::uint64_t>> FileSystem::copy(CopyRequest request, std::uint64_t 
   if (!told) co_return std::unexpected(told.error());
   request.length = std::min(request.length, kCopyBytesMax);  // the caller asks again for the rest
   co_await begin_change_at_server(target);
+  request.from_grant = offer_grant(target, request.target_offset + request.length);
   Call call = make_call(Op::kCopy, {request.source, target}, request);
   Result<> held = locks_.guard(target, call);
   if (!held) {
-    end_change_at_server(target);
+    end_change_at_server(target, request.from_grant);
     co_return std::unexpected(held.error());
   }
   Result<CopyReply> reply = co_await ask<CopyReply>(std::move(call));
   if (reply) changed(target, ChangeReply{reply->attributes, reply->grant});
-  end_change_at_server(target);
+  if (!reply) change_failed(target);
+  end_change_at_server(target, request.from_grant);
   if (!reply) co_return std::unexpected(reply.error());
   co_return reply->length;
 }
@@ -324,15 +326,17 @@ Task<Result<>> FileSystem::fallocate(FallocateRequest request, std::uint64_t han
   Result<> told = co_await drained_and_told(id, handle);
   if (!told) co_return told;
   co_await begin_change_at_server(id);
+  request.from_grant = offer_grant(id, request.offset + request.length);
   Call call = make_call(Op::kFallocate, {id}, request);
   Result<> held = locks_.guard(id, call);
   if (!held) {
-    end_change_at_server(id);
+    end_change_at_server(id, request.from_grant);
     co_return held;
   }
   Result<ChangeReply> reply = co_await ask<ChangeReply>(std::move(call));
   if (reply) changed(id, *reply);
-  end_change_at_server(id);
+  if (!reply) change_failed(id);
+  end_change_at_server(id, request.from_grant);
   if (!reply) co_return std::unexpected(reply.error());
   co_return Result<>();
 }

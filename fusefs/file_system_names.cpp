@@ -37,6 +37,7 @@ Task<Result<EntryOut>> FileSystem::make(MakeRequest request) {
   Result<EntryReply> reply = co_await ask<EntryReply>(std::move(call));
   if (!reply) {
     end_asking(asked);
+    doubt_name(reply.error().status, parent, request.name);
     co_return std::unexpected(reply.error());
   }
   const NodeId made_id = made(*reply, asked, id);
@@ -61,7 +62,10 @@ Task<Result<CreateOut>> FileSystem::create(CreateRequest request, int open_flags
     if (entry && entry->node != kNoNode) forget(entry->node, 1);
     co_return fail(Status::kStale, "made by another session at that moment");
   }
-  if (!reply) co_return std::unexpected(reply.error());
+  if (!reply) {
+    doubt_name(reply.error().status, request.parent, request.name);
+    co_return std::unexpected(reply.error());
+  }
   const NodeId id = made(*reply, asked, request.node);
   CreateOut out;
   {
@@ -82,6 +86,7 @@ Task<Result<EntryOut>> FileSystem::link(NodeId id, NodeId parent_id, std::string
   Result<EntryReply> reply = co_await ask<EntryReply>(std::move(call));
   if (!reply) {
     end_asking(asked);
+    doubt_name(reply.error().status, parent_id, asked.name);
     co_return std::unexpected(reply.error());
   }
   auto state = state_.lock();
@@ -183,7 +188,10 @@ Task<Result<>> FileSystem::remove(NodeId parent_id, std::string name, bool is_fo
   }
   wake_all(std::move(wake));
   if (looked_up != kNoNode) forget(looked_up, 1);
-  if (!reply) co_return std::unexpected(reply.error());
+  if (!reply) {
+    doubt_name(reply.error().status, parent_id, asked.name);
+    co_return std::unexpected(reply.error());
+  }
   co_return Result<>();
 }
 
@@ -324,7 +332,11 @@ Task<Result<>> FileSystem::rename_known(RenameRequest request, NodeId old_looked
       update_parent(*state, request.new_parent, reply->new_parent);
     }
   }
-  if (!reply) co_return std::unexpected(reply.error());
+  if (!reply) {
+    doubt_name(reply.error().status, request.parent, request.name);
+    doubt_name(reply.error().status, request.new_parent, request.new_name);
+    co_return std::unexpected(reply.error());
+  }
   co_return Result<>();
 }
 

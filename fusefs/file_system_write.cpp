@@ -112,7 +112,7 @@ FileSystem::TakenWrite FileSystem::take_write(const WriteTarget& to, Slice& data
   const std::uint64_t offset = to.is_append ? size : to.offset;
   const std::uint64_t end = offset + count;
   // Too much rather than too little, where the size is not known.
-  const std::uint64_t growth = !node->has_attributes ? end : end > size ? end - size : 0;
+  std::uint64_t growth = !node->has_attributes ? end : end > size ? end - size : 0;
   taken.kind = kind_of(*state, *node, to, growth);
   if (to.is_synced || to.is_data_synced) {
     const auto open = state->files.find(to.handle);
@@ -122,7 +122,11 @@ FileSystem::TakenWrite FileSystem::take_write(const WriteTarget& to, Slice& data
   if (waits ? done == nullptr : taken.kind != TakenWrite::Kind::kBuffered) return taken;
 
   taken.is_moved = to.is_append && offset != to.offset;
-  state->grant.take(growth);
+  if (waits) {
+    growth = state->grant.offer(growth);
+  } else {
+    state->grant.take(growth);
+  }
   state->dirty_bytes += count;
   file.last_write = wall_clock_now();
   file.was_closed = false;
@@ -156,17 +160,19 @@ void FileSystem::tell_of(const WriteTarget& to, TakenWrite& taken) {
 Task<Result<>> FileSystem::append_at_server(NodeId id, Slice data) {
   co_await begin_change_at_server(id);
   AppendRequest request{.node = id};
+  request.from_grant = state_.lock()->grant.offer(data.bytes.size());
   request.digests.resize(piece_count(0, data.bytes.size()));
   md5_pieces(0, data.bytes, request.digests);
   Call call = make_call(Op::kAppend, {id}, request);
   call.payload.push_back(std::move(data));
   if (Result<> held = locks_.guard(id, call); !held) {
-    end_change_at_server(id);
+    end_change_at_server(id, request.from_grant);
     co_return held;
   }
   Result<AppendReply> reply = co_await ask<AppendReply>(std::move(call));
   if (reply) changed(id, ChangeReply{reply->attributes, reply->grant});
-  end_change_at_server(id);
+  if (!reply) change_failed(id);
+  end_change_at_server(id, request.from_grant);
   if (!reply) co_return std::unexpected(reply.error());
   notifier_->invalidate_data(id);  // it is not where the kernel believes
   co_return Result<>();
@@ -188,10 +194,20 @@ Task<> FileSystem::begin_change_at_server(NodeId id) {
   }
 }
 
-void FileSystem::end_change_at_server(NodeId id) {
+// What of the grant a change may use that makes the file at most `end` long.
+std::uint64_t FileSystem::offer_grant(NodeId id, std::uint64_t end) {
+  auto state = state_.lock();
+  const Node* node = state->nodes.find(id);
+  const std::uint64_t size = node != nullptr && node->has_attributes ? effective(*node).size : 0;
+  return state->grant.offer(end - std::min(end, size));
+}
+
+// `offered`: what offer_grant() gave.
+void FileSystem::end_change_at_server(NodeId id, std::uint64_t offered) {
   WakeList wake;
   {
     auto state = state_.lock();
+    state->grant.settle(offered);
     Node* node = state->nodes.find(id);
     if (node == nullptr) return;  // since begin_change_at_server()
     wake = node->data->reads.clear();
@@ -269,6 +285,7 @@ void FileSystem::send_segment(NodeId id, WriteQueue::Outgoing segment,
                               const std::optional<SetattrRequest>& then) {
   const std::size_t bytes = segment.data.bytes.size();
   WriteRequest request{.node = id, .offset = segment.offset};
+  request.from_grant = segment.growth;
   request.digests.resize(piece_count(segment.offset, bytes));
   md5_pieces(segment.offset, segment.data.bytes, request.digests);
   if (then) request.then.push_back(*then);

@@ -83,7 +83,8 @@ std::optional<WriteQueue::Outgoing> WriteQueue::next_to_send() {
                     .offset = candidate->offset,
                     .data = candidate->data,
                     .is_alone = segments_.size() == 1,
-                    .is_append = candidate->is_append};
+                    .is_append = candidate->is_append,
+                    .growth = candidate->growth};
   }
   return std::nullopt;
 }

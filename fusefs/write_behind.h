@@ -28,7 +28,7 @@ struct WriteSegment {
   std::uint64_t number = 0;  ///< in the order of arrival, from 1
   std::uint64_t offset = 0;
   Slice data;
-  std::uint64_t growth = 0;  ///< bytes by which it was seen to extend the file
+  std::uint64_t growth = 0;  ///< what of the quota's grant is taken for it
   bool is_sent = false;
   bool is_joinable = false;  ///< its buffer is ours alone, so more can be put behind the data
   bool is_append = false;    ///< of O_APPEND: `offset` is the end that we knew when it was written
@@ -65,6 +65,7 @@ class WriteQueue {
     Slice data;
     bool is_alone = false;   ///< no other write of the file waits or is under way
     bool is_append = false;  ///< see WriteSegment
+    std::uint64_t growth = 0;
   };
   /// The next segment that may be sent now, marked as sent; nothing when there is none.
   std::optional<Outgoing> next_to_send();

@@ -127,6 +127,24 @@ wait "$told" || fail "$(cat "$E2E_DIR/logs/told.log")"
 assert_eq "$(head -c 6 "$on_disk/told/synced")" "after!"
 assert_eq "$(head -c 6 "$on_disk/told/unsynced")" "again!"
 
+begin "An fsync of one file covers what was done to names elsewhere before"
+mkdir "$mounted/x" "$mounted/y"
+echo a >"$mounted/x/a"
+echo g >"$mounted/g"
+sync "$mounted/x/a" "$mounted/x" "$mounted/y" "$mounted/g" "$mounted"
+python3 - "$mounted" <<'END'
+import os, sys
+os.chdir(sys.argv[1])
+g = os.open("g", os.O_RDWR)
+os.rename("x/a", "y/b")
+os.mkdir("y/later")
+os.fsync(g)
+END
+cut 0
+assert_eq "$(ls "$on_disk/x")" ""
+assert_eq "$(ls "$on_disk/y")" "$(printf 'b\nlater')"
+start_server
+
 begin "After a kill of the server alone nothing is lost, and nothing told"
 echo late >"$mounted/told/late"
 kill_server

@@ -1,0 +1,123 @@
+// What is cached and may be wrong: somebody has changed the home beside the server, in ways of
+// which not every detail is told.
+#include <utility>
+
+#include "fusefs/file_system.h"
+
+namespace homefs {
+namespace {
+
+bool is_contradiction(Status status, bool is_there) {
+  switch (status) {
+    case Status::kExists:
+    case Status::kRenameTargetExists:
+      return !is_there;
+    case Status::kNoSuchFile:
+    case Status::kStale:
+    case Status::kNotDirectory:
+    case Status::kIsDirectory:
+      return is_there;
+    case Status::kIoError:  // half way, perhaps
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+// Nothing that is known of the node is relied on any more.
+void FileSystem::void_node(Node& node, std::uint64_t order, WakeList& wake) {
+  NodeCache::invalidate(node, order);
+  node.has_no_xattrs = false;
+  node.kernel_version = 0;
+  if (node.data != nullptr) std::ranges::move(node.data->reads.clear(), std::back_inserter(wake));
+}
+
+void FileSystem::void_entries(ClientState& state, Node& folder, std::uint64_t order, WakeList& wake,
+                              std::vector<std::pair<NodeId, std::string>>& names,
+                              std::vector<NodeId>& nodes) {
+  folder.folder->is_complete = false;
+  folder.folder->changed_at = ++state.folder_changes;
+  std::vector<std::string> known;
+  for (const auto& [name, id] : folder.folder->entries) {
+    known.push_back(name.text());
+    Node* child = state.nodes.find(id);
+    if (child == nullptr) continue;
+    void_node(*child, order, wake);
+    if (child->lookups > 0) nodes.push_back(id);
+  }
+  for (std::string& name : known) {
+    drop_entry(state, folder, name);
+    names.emplace_back(folder.id, std::move(name));
+  }
+}
+
+void FileSystem::void_all(std::uint64_t order) {
+  std::vector<NodeId> known;
+  WakeList wake;
+  {
+    auto state = state_.lock();
+    state->nodes.for_each([&](Node& node) {
+      void_node(node, order, wake);
+      if (node.folder != nullptr) {
+        node.folder->is_complete = false;
+        node.folder->changed_at = ++state->folder_changes;
+      }
+      if (node.lookups > 0) known.push_back(node.id);
+    });
+  }
+  wake_all(std::move(wake));
+  notifier_->invalidate_all_entries();
+  for (const NodeId id : known) notifier_->invalidate_data(id);
+}
+
+// A change of the node's data or attributes was answered with an error, and may have been made in
+// part: the server has told the other mounts of it as well.
+void FileSystem::change_failed(NodeId id) {
+  WakeList wake;
+  {
+    auto state = state_.lock();
+    Node* node = state->nodes.find(id);
+    if (node == nullptr) return;
+    node->has_attributes = false;
+    node->kernel_version = 0;
+    if (node->data != nullptr) wake = node->data->reads.clear();
+  }
+  wake_all(std::move(wake));
+  notifier_->invalidate_data(id);
+}
+
+// The server has refused a change of `name`, or has failed. Where that contradicts what is cached,
+// the cache is wrong.
+void FileSystem::doubt_name(Status status, NodeId parent_id, const std::string& name) {
+  NodeId emptied = kNoNode;
+  {
+    auto state = state_.lock();
+    Node* parent = state->nodes.find(parent_id);
+    if (parent == nullptr || parent->folder == nullptr) return;
+    const auto found = parent->folder->entries.find(name);
+    const bool is_there = found != parent->folder->entries.end();
+    Node* child = is_there ? state->nodes.find(found->second) : nullptr;
+    if (status == Status::kNotEmpty) {
+      if (child == nullptr || child->folder == nullptr || !child->folder->entries.empty()) return;
+      child->folder->is_complete = false;
+      child->folder->changed_at = ++state->folder_changes;
+      child->has_attributes = false;
+      child->kernel_version = 0;
+      emptied = child->id;
+    } else if (!is_contradiction(status, is_there)) {
+      return;
+    } else {
+      if (is_there) drop_entry(*state, *parent, name);
+      parent->folder->is_complete = false;
+      parent->folder->changed_at = ++state->folder_changes;
+      parent->has_attributes = false;
+      parent->kernel_version = 0;
+    }
+  }
+  if (emptied == kNoNode) notifier_->invalidate_entry(parent_id, name);
+  notifier_->invalidate_data(emptied == kNoNode ? parent_id : emptied);
+}
+
+}  // namespace homefs
