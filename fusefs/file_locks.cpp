@@ -30,6 +30,39 @@ std::uint64_t FileLocks::begin() {
   return id;
 }
 
+Task<Result<>> FileLocks::wait_before(std::uint64_t id,
+                                      std::move_only_function<void(Ready)> start) {
+  Completion<Result<>> ready([this, id, &start](Done done) {
+    {
+      const auto state = state_.lock();
+      Pending& pending = state->pending.at(id);
+      if (!pending.is_interrupted) {
+        pending.ready = std::exchange(done, nullptr);
+      } else {
+        state->pending.erase(id);
+      }
+    }
+    if (done) {
+      done(fail(Status::kInterrupted));
+    } else {
+      start([this, id] { on_ready(id); });
+    }
+  });
+  Result<> result = co_await ready;
+  co_return result;
+}
+
+void FileLocks::on_ready(std::uint64_t id) {
+  Done ready;
+  {
+    const auto state = state_.lock();
+    const auto found = state->pending.find(id);
+    if (found == state->pending.end()) return;  // interrupted
+    ready = std::exchange(found->second.ready, nullptr);
+  }
+  if (ready) ready({});
+}
+
 Task<Result<>> FileLocks::set(FileLock lock, std::uint64_t id) {
   if (lock.type != LockType::kNone && is_lost(lock.handle)) {
     (void)state_.lock()->pending.erase(id);
@@ -47,7 +80,7 @@ void FileLocks::ask(FileLock lock, std::uint64_t id, Done done) {
     if (!pending.is_interrupted) {
       pending.lock = lock;
       pending.done = std::exchange(done, nullptr);
-      begin_holding(*state, lock);
+      begin_holding(*state, pending);
     } else {
       state->pending.erase(id);
     }
@@ -101,7 +134,7 @@ void FileLocks::finish(std::uint64_t id, Result<> result) {
     const auto found = state->pending.find(id);
     if (found == state->pending.end() || !found->second.done) return;
     done = std::move(found->second.done);
-    end_asking(*state, found->second.lock, result.has_value());
+    end_asking(*state, found->second, result.has_value());
     state->pending.erase(found);
   }
   done(std::move(result));
@@ -113,15 +146,20 @@ void FileLocks::interrupt(std::uint64_t id) {
 }
 
 void FileLocks::interrupt_now(std::uint64_t id) {
+  Done ready;
   {
     const auto state = state_.lock();
     const auto found = state->pending.find(id);
     if (found == state->pending.end()) return;
-    if (!found->second.done) {
+    ready = std::exchange(found->second.ready, nullptr);
+    if (ready) {
+      state->pending.erase(found);
+    } else if (!found->second.done) {
       found->second.is_interrupted = true;
       return;
     }
   }
+  if (ready) return ready(fail(Status::kInterrupted));
   cancel(id);
   finish(id, fail(Status::kInterrupted));
 }
@@ -165,14 +203,17 @@ void FileLocks::count(const State& state) {
   holdings_ = state.holdings.size();
 }
 
-void FileLocks::begin_holding(State& state, const FileLock& lock) {
+void FileLocks::begin_holding(State& state, Pending& pending) {
+  const FileLock& lock = pending.lock;
   if (lock.type == LockType::kNone) {
     const auto found = state.holdings.find(lock.locker);
     if (found == state.holdings.end() || !covers_all(lock)) return;
+    pending.handles = found->second.handles;
     // From here on, not from its answer on: a request that is made meanwhile comes behind it.
     found->second.has_lock = false;
     if (found->second.asking == 0) state.holdings.erase(found);
   } else {
+    if (lock.locker.kind == LockKind::kRecord) had_record_locks_ = true;
     Holding& holding = state.holdings[lock.locker];
     holding.handles.insert(lock.handle);
     ++holding.asking;
@@ -180,9 +221,16 @@ void FileLocks::begin_holding(State& state, const FileLock& lock) {
   count(state);
 }
 
-void FileLocks::end_asking(State& state, const FileLock& lock, bool is_granted) {
+void FileLocks::end_asking(State& state, const Pending& pending, bool is_granted) {
+  const FileLock& lock = pending.lock;
   if (lock.type == LockType::kNone) {
-    if (!is_granted && covers_all(lock)) state.holdings[lock.locker].has_lock = true;
+    // It holds what it held, for as long as one of those handles is open: the last one that is
+    // closed clears it.
+    if (!is_granted && !pending.handles.empty()) {
+      Holding& holding = state.holdings[lock.locker];
+      holding.handles.insert(pending.handles.begin(), pending.handles.end());
+      holding.has_lock = true;
+    }
   } else {
     const auto found = state.holdings.find(lock.locker);
     HOMEFS_CHECK(found != state.holdings.end() && found->second.asking > 0);
@@ -217,6 +265,7 @@ std::vector<FileLocker> FileLocks::close_handle(std::uint64_t handle) {
   if (holdings_ == 0 && lost_ == 0) return last;
   const auto state = state_.lock();
   state->lost.erase(handle);
+  for (auto& [id, pending] : state->pending) pending.handles.erase(handle);
   for (auto& [locker, holding] : state->holdings) {
     if (!holding.handles.contains(handle)) continue;
     if (holding.handles.size() == 1) {

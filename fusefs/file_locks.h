@@ -56,6 +56,11 @@ class FileLocks {
 
   /// A number for a request that will be made; it can be interrupted from now on.
   std::uint64_t begin();
+  /// What has to be done before set() and may take as long as the network is away: `start` begins
+  /// it, and is given what is to be called at its end. kInterrupted when the request was
+  /// interrupted meanwhile; it is over then, and what was begun goes on by itself.
+  using Ready = std::move_only_function<void()>;
+  Task<Result<>> wait_before(std::uint64_t id, std::move_only_function<void(Ready)> start);
   /// Sets or clears a lock. Success means as well that the kernel keeps no data of the file that
   /// was changed elsewhere before. kWouldBlock, kDeadlock, kNoLocks; kInterrupted; kIoError when
   /// locks that were taken through the handle are lost.
@@ -68,6 +73,8 @@ class FileLocks {
 
   /// Whether the owner may hold a lock. False is certain, and costs next to nothing.
   [[nodiscard]] bool may_hold(const FileLocker& locker);
+  /// Whether anybody in this mount has ever asked for a record lock.
+  [[nodiscard]] bool had_record_locks() const { return had_record_locks_; }
   /// Whether anybody may hold a record lock of the file.
   [[nodiscard]] bool has_record_locks(NodeId node);
   /// Clears all that the owner holds of the file.
@@ -93,7 +100,9 @@ class FileLocks {
   };
   struct Pending {
     FileLock lock;
-    Done done;  // empty: not made yet
+    Done ready;                       // of wait_before()
+    Done done;                        // empty: not made yet
+    std::set<std::uint64_t> handles;  // of kNone: through which that was locked which it clears
     bool is_interrupted = false;
     bool is_queued = false;
   };
@@ -110,8 +119,9 @@ class FileLocks {
   void interrupt_now(std::uint64_t id);
   void on_answer(std::uint64_t id, Result<LockReply> reply);
   void finish(std::uint64_t id, Result<> result);
-  void begin_holding(State& state, const FileLock& lock);
-  void end_asking(State& state, const FileLock& lock, bool is_granted);
+  void begin_holding(State& state, Pending& pending);
+  void end_asking(State& state, const Pending& pending, bool is_granted);
+  void on_ready(std::uint64_t id);
   void count(const State& state);
 
   const Post post_;
@@ -120,6 +130,7 @@ class FileLocks {
   Guarded<State> state_;
   std::atomic<std::size_t> holdings_{0};  // in state_, for those who find none
   std::atomic<std::size_t> lost_{0};      // likewise
+  std::atomic<bool> had_record_locks_{false};
 };
 
 }  // namespace homefs

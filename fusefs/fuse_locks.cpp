@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "fusefs/fuse_reply.h"
+#include "fusefs/fuse_waiting.h"
 
 namespace homefs {
 namespace {
@@ -93,7 +94,9 @@ void reply_holder(fuse_req_t request, const std::optional<LockHolder>& holder) {
 }
 
 Task<> reply_test(fuse_req_t request, Task<Result<TestLockReply>> work) {
+  Waiting waiting(request);
   Result<TestLockReply> tested = co_await std::move(work);
+  if (!waiting.take()) co_return;
   if (!tested) {
     reply_error(request, tested.error());
   } else {
