@@ -168,10 +168,11 @@ Timestamp timestamp(const timespec& time) {
 }
 
 // With one owner for all, taking what one has already is done and giving away is not permitted.
+// Groups are not kept. The kernel lets only members give a file to a group, and they get what they
+// ask for as far as there is somebody to tell the difference: all of the mount is the user's.
 bool drop_own_owner(const FuseOpsOptions& options, const struct stat& to, int& which) {
   if (options.idmap == IdMap::kNone) return true;
-  const bool is_own = ((which & FUSE_SET_ATTR_UID) == 0 || to.st_uid == options.uid) &&
-                      ((which & FUSE_SET_ATTR_GID) == 0 || to.st_gid == options.gid);
+  const bool is_own = (which & FUSE_SET_ATTR_UID) == 0 || to.st_uid == options.uid;
   which &= ~(FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID);
   return is_own;
 }

@@ -26,8 +26,11 @@ constexpr std::uint64_t kParallelDirops = 1ull << 18;
 constexpr std::uint64_t kHandleKillprivV2 = 1ull << 28;
 constexpr std::uint64_t kInitExt = 1ull << 30;
 constexpr std::uint64_t kDirectIoAllowMmap = 1ull << 36;
+// Mounts of it with mapped ids, Linux 6.12. The kernel decides by the mapped ones (it needs
+// default_permissions) and gives those of the caller only with what is made.
+constexpr std::uint64_t kAllowIdmap = 1ull << 40;
 constexpr std::uint64_t kMissingInLibfuse =
-    kParallelDirops | kHandleKillprivV2 | kDirectIoAllowMmap;
+    kParallelDirops | kHandleKillprivV2 | kDirectIoAllowMmap | kAllowIdmap;
 
 // Two readers: one decodes while the other answers. More only compete for the device's queue.
 constexpr int kReaders = 2;
@@ -131,6 +134,8 @@ FuseSession::~FuseSession() {
 SharedBuffer FuseSession::current_request() {
   return this_request == nullptr ? nullptr : *this_request;
 }
+
+bool FuseSession::maps_direct_files() const { return (agreed_flags_ & kDirectIoAllowMmap) != 0; }
 
 bool FuseSession::write_kills_privileges() {
   HOMEFS_CHECK(this_request != nullptr);

@@ -77,6 +77,8 @@ class FuseSession {
   }
 
   /// Flags that the kernel and we have agreed on, for tests and the log.
+  /// Whether programs can map a file for sharing that was opened without pages of the kernel.
+  [[nodiscard]] bool maps_direct_files() const;
   [[nodiscard]] std::uint64_t agreed_flags() const { return agreed_flags_; }
 
  private:

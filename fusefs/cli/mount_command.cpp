@@ -12,6 +12,7 @@
 #include "fusefs/cli/command.h"
 #include "fusefs/cli/mount_settings.h"
 #include "fusefs/cli/mountpoint.h"
+#include "fusefs/cli/remount.h"
 #include "fusefs/cli/server_pins.h"
 #include "fusefs/cli/terminal.h"
 #include "fusefs/control_socket.h"
@@ -258,7 +259,27 @@ int carry_out(const ClientPaths& paths, MountPlan& plan) {
   return end.exit_status;
 }
 
+// What `mount -o remount` asks of its helper. Only ro and rw can be changed.
+std::optional<int> run_remount(const MountCommand& command) {
+  MountSettings asked;
+  for (const std::string& list : command.option_lists) {
+    if (!apply_mount_options(list, asked)) return std::nullopt;  // reported by plan_mount()
+  }
+  if (!asked.is_remount) return std::nullopt;
+  if (command.positionals.empty()) return report(ExitStatus::kUsage, "no mount point is named");
+  const std::string& folder = command.positionals.back();
+  const Result<bool> is_read_only = is_mounted_read_only(folder);
+  if (!is_read_only) return report(is_read_only.error());
+  asked.mount.read_only = *is_read_only;
+  for (const std::string& list : command.option_lists) (void)apply_mount_options(list, asked);
+  if (const auto done = remount(folder, asked.mount.read_only); !done) {
+    return report(done.error());
+  }
+  return number_of(ExitStatus::kOk);
+}
+
 int run_mount_command(const ClientPaths& paths, const MountCommand& command) {
+  if (const std::optional<int> status = run_remount(command)) return *status;
   auto plan = plan_mount(paths, command);
   if (plan && plan->settings.set_user) {
     // Paths and profiles are of that user from now on.

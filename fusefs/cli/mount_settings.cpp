@@ -141,6 +141,11 @@ constexpr Option kOptions[] = {
      [](Value v, MountSettings& s) {
        return set_size(v, kReadCacheMin, s.mount.read_cache_bytes);
      }},
+    {"remount", false,
+     [](Value, MountSettings& s) -> Result<> {
+       s.is_remount = true;
+       return {};
+     }},
     {"ro", false,
      [](Value, MountSettings& s) -> Result<> {
        s.mount.read_only = true;

@@ -19,6 +19,7 @@ struct MountSettings {
   LinkTimes times;
   unsigned bulk_connections = 1;
   bool is_foreground = false;
+  bool is_remount = false;  ///< of a mount that is there
   // The same as the flags of the command line.
   std::optional<std::string> pin;
   std::optional<std::string> password_file;
