@@ -66,6 +66,7 @@ class GrantAccount {
 struct OpenFile {
   NodeId node{};
   bool is_writable = false;
+  bool is_mappable = false;       ///< for reading and writing: stores through mmap(2) are possible
   bool is_direct = false;         ///< the kernel writes without pages
   bool has_pages = true;          ///< the kernel keeps what is read
   std::uint64_t errors_seen = 0;  ///< see ErrorSequence
@@ -107,9 +108,17 @@ struct ClientState {
   StatfsReply statfs;
   /// Questions for it, by the link's number, oldest first: also such as have been answered.
   std::deque<std::pair<std::uint64_t, std::chrono::steady_clock::time_point>> statfs_asked;
-  bool is_shared = false;            ///< another session has the home too
-  bool is_open_known = true;         ///< false: the server was restarted since its last mode
-  std::uint64_t coherence = 0;       ///< grows with every change that another session made
+  bool is_shared = false;       ///< another session has the home too
+  bool is_open_known = true;    ///< false: the server was restarted since its last mode
+  std::uint64_t coherence = 0;  ///< grows with every change that another session made
+  /// The order of the newest change of another session that the kernel was told of; kUnknownOrder:
+  /// changes may have been missed.
+  std::uint64_t told_order = kUnknownOrder;
+  std::uint64_t heard_order = 0;  ///< of the newest one that we were told of
+  std::uint64_t told_epoch = 0;   ///< grows when changes may have been missed
+  bool is_telling_order = false;  ///< told_order follows when the kernel was told
+  static constexpr std::uint64_t kUnknownOrder = ~std::uint64_t{0};
+  std::unordered_map<NodeId, std::uint32_t> mappable;  ///< handles that a program may store through
   std::uint64_t folder_changes = 0;  ///< grows with every change of a cached folder's entries
   std::uint64_t xattr_changes = 0;   ///< grows when a setxattr(2) begins, and when it ends
   std::size_t trim_above = 0;        ///< nodes, before names are given up again

@@ -17,6 +17,36 @@ bool is_held_file(ClientState& state, const Folder& folder, std::string_view nam
   return node != nullptr && node->lookups > 0 && !node->is_folder();
 }
 
+// Whether mappings of the file reach further than the kernel knows.
+bool has_more_pages(const Node& node, const Change& change) {
+  constexpr std::uint64_t kPageBytes = 4096;
+  const auto pages = [](std::uint64_t size) { return (size + kPageBytes - 1) / kPageBytes; };
+  return change.has_data && node.opens > 0 && node.is_regular() &&
+         pages(change.size) > pages(node.attributes.size);
+}
+
+// While the kernel changes the size of a file, it cannot write the file's pages back, and telling
+// it to drop them would wait for that; which may wait for us, by way of another mount that is just
+// doing the same.
+bool is_told_later(Node& node) {
+  if (node.data == nullptr || node.data->resizing == 0) return false;
+  node.data->is_void_after = true;
+  return true;
+}
+
+// Pages are on their way to the server, and nothing else. Who reads the file waits for them, with a
+// page locked; the server may wait for another mount to answer for them, and that for us, if it is
+// just doing the same. Without a lock nobody can tell which of the two comes first.
+bool is_writing_pages(const Node& node) {
+  return node.data != nullptr && node.data->writes.is_dirty() && node.data->writes.end() == 0;
+}
+
+std::vector<NodeId> mappable_nodes(const ClientState& state) {
+  std::vector<NodeId> nodes;
+  for (const auto& [node, handles] : state.mappable) nodes.push_back(node);
+  return nodes;
+}
+
 }  // namespace
 
 void FileSystem::on_mode(bool is_shared, std::move_only_function<void()> acknowledge) {
@@ -52,10 +82,13 @@ Task<> FileSystem::make_open_known(std::move_only_function<void()> acknowledge) 
   acknowledge();
 }
 
-// What was written is on the server, and the server knows what is open.
+// What was written and stored is on the server, and the server knows what is open.
 Task<> FileSystem::begin_sharing(std::move_only_function<void()> acknowledge) {
   std::vector<NodeId> open = open_nodes(*state_.lock());
   co_await bind(std::move(open));
+  std::vector<NodeId> mappable = mappable_nodes(*state_.lock());
+  for (const NodeId id : mappable) notifier_->invalidate_data(id);
+  if (!mappable.empty()) co_await kernel_told();
   co_await drain_all();
   acknowledge();
 }
@@ -65,6 +98,7 @@ void FileSystem::on_changed(ChangedEvent event, std::move_only_function<void()> 
   std::vector<NodeId> data_changed;
   std::vector<NodeId> attributes_changed;
   std::vector<std::pair<NodeId, std::string>> names_gone;
+  std::vector<NodeId> grown;
   bool is_open = false;
   bool is_all = false;
   {
@@ -75,6 +109,11 @@ void FileSystem::on_changed(ChangedEvent event, std::move_only_function<void()> 
       if (change.inode == InodeNumber{}) is_all = true;
       Node* node = state->nodes.find(change.inode);
       if (node == nullptr) continue;
+      if (has_more_pages(*node, change)) {
+        data_of(*state, *node).grown_size = change.size;
+        data_of(*state, *node).grown_order = event.order;
+        grown.push_back(node->id);
+      }
       NodeCache::invalidate(*node, event.order);
       node->has_no_xattrs = false;
       if (node->folder != nullptr && !change.name.empty()) {
@@ -97,23 +136,29 @@ void FileSystem::on_changed(ChangedEvent event, std::move_only_function<void()> 
         if (node->data != nullptr) {
           std::ranges::move(node->data->reads.clear(), std::back_inserter(wake));
         }
-        data_changed.push_back(node->id);
-      } else {
-        attributes_changed.push_back(node->id);
       }
-      is_open = is_open || (node->opens > 0 && !node->is_folder());
+      // What was stored before a time was set is written back as of before.
+      if (!change.has_data && node->folder == nullptr && !is_mappable(*state, node->id)) {
+        attributes_changed.push_back(node->id);
+      } else if (!is_told_later(*node)) {
+        data_changed.push_back(node->id);
+      }
+      is_open = is_open || (node->opens > 0 && !node->is_folder() && !is_writing_pages(*node));
     }
   }
   if (is_all) void_all(event.order);
   for (const NodeId id : data_changed) notifier_->invalidate_data(id);
   for (const NodeId id : attributes_changed) notifier_->invalidate_attributes(id);
+  for (const NodeId id : grown) {
+    notifier_->extend(id, [this, id] { return place_behind_end(id); });
+  }
+  note_told(event.order);
   for (auto& [folder, name] : names_gone) notifier_->invalidate_entry(folder, std::move(name));
   wake_all(std::move(wake));
   if (is_open) {
-    // A program may read the pages without asking us. No page of such a file is locked for longer
-    // than a read takes, which waits for nobody: see open_node(). And of attributes that are asked
-    // for while a notice comes, the kernel passes the size on and does not keep it, so that a
-    // copy_file_range(2) after an fstat(2) would end at the size of before.
+    // A program may read the pages without asking us. None is locked for longer than a read takes:
+    // see open_node(). And attributes that are asked for while a notice comes the kernel does not
+    // keep: a copy_file_range(2) after an fstat(2) would end at the size of before.
     notifier_->when_told(std::move(acknowledge));
   } else {
     acknowledge();
@@ -185,6 +230,9 @@ void FileSystem::on_reconnected(const Reconnected& caches) {
       node->folder->has_gaps = true;
       drop_entry(*state, *node, name);
     });
+    state->told_order = ClientState::kUnknownOrder;
+    state->heard_order = 0;
+    ++state->told_epoch;
     state->nodes.for_each([&](Node& node) {
       node.has_no_xattrs = false;
       node.kernel_version = 0;

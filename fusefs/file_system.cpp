@@ -26,6 +26,8 @@ Task<Result<>> FileSystem::start() {
   if (!quota) co_return std::unexpected(quota.error());
   auto state = state_.lock();
   state->nodes.set_root(root->attributes);
+  // The kernel has nothing that is older.
+  if (state->told_order == ClientState::kUnknownOrder) state->told_order = root->attributes.order;
   state->statfs = *quota;
   state->grant.update(quota->grant);
   co_return Result<>();

@@ -344,6 +344,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   std::optional<AttributesOut> defer(const SetattrRequest& change);
   Task<> send_deferred(SetattrRequest change);
   Task<Result<AttributesOut>> set_size(SetattrRequest request);
+  Task<Result<AttributesOut>> resize(SetattrRequest request);
   /// After a change that was answered with the attributes `told`.
   Result<AttributesOut> attributes_of(NodeId node, const Attributes& told);
   /// The server has all writes and changes of now.
@@ -362,6 +363,20 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   Task<Result<>> drained_and_told(NodeId node, std::uint64_t handle);
   void note_sync_error(NodeId node, std::uint64_t handle, const Error& error);
   static void end_use(ClientState& state, Node& node);
+  /// What the kernel has of stores through mmap(2) is in the file's queue. Not to be awaited by
+  /// what holds pages in the kernel or keeps it from writing them: reads, writes, changes of size.
+  Task<> take_pages(NodeId node);
+  Task<> kernel_told();
+  Task<> take_pages_and_drain(NodeId node, std::move_only_function<void()> done);
+  static bool is_mappable(const ClientState& state, NodeId node) {
+    return state.mappable.contains(node);
+  }
+  static void count_mappable(ClientState& state, const OpenFile& file, int step);
+  std::optional<std::uint64_t> place_behind_end(NodeId node);
+  void note_told(std::uint64_t order);
+  /// Around a change of size in the kernel, which writes no page back meanwhile.
+  void begin_resizing(NodeId node);
+  void end_resizing(NodeId node);
   /// Around a change of the file's data that is no write: after the writes of before, and with no
   /// later one, nor anything that was read, from before it.
   Task<> begin_change_at_server(NodeId node);

@@ -71,6 +71,9 @@ Task<> FileSystem::send_deferred(SetattrRequest change) {
 }
 
 Task<Result<AttributesOut>> FileSystem::setattr(SetattrRequest request) {
+  // What was stored before the time is set must not move it when it is written back.
+  const bool has_mtime = (request.which & (kSetMtime | kSetMtimeNow)) != 0;
+  if (has_mtime && (request.which & kSetSize) == 0) co_await take_pages(request.node);
   if (std::optional<AttributesOut> deferred = defer(request)) co_return *deferred;
   const NodeId id = request.node;
   if ((request.which & kSetSize) != 0) co_return co_await set_size(request);
@@ -87,6 +90,14 @@ Task<Result<AttributesOut>> FileSystem::setattr(SetattrRequest request) {
 }
 
 Task<Result<AttributesOut>> FileSystem::set_size(SetattrRequest request) {
+  const NodeId id = request.node;
+  begin_resizing(id);
+  Result<AttributesOut> resized = co_await resize(request);
+  end_resizing(id);
+  co_return resized;
+}
+
+Task<Result<AttributesOut>> FileSystem::resize(SetattrRequest request) {
   const NodeId id = request.node;
   co_await begin_change_at_server(id);
   request.from_grant = offer_grant(id, request.size);

@@ -32,14 +32,17 @@ OpenOut FileSystem::open_node(ClientState& state, Node& node, int open_flags) {
   out.direct_io = is_writable && (state.is_shared || (open_flags & O_APPEND) != 0);
   const bool has_pages = !out.direct_io && (open_flags & O_DIRECT) == 0;
   const std::uint64_t errors = node.data == nullptr ? 0 : node.data->writes.errors().seen_by_new();
-  state.files.emplace(out.handle, OpenFile{.node = node.id,
-                                           .is_writable = is_writable,
-                                           .is_direct = out.direct_io,
-                                           .has_pages = has_pages,
-                                           .errors_seen = errors,
-                                           .stream = {.id = out.handle}});
+  const OpenFile file{.node = node.id,
+                      .is_writable = is_writable,
+                      .is_mappable = (open_flags & O_ACCMODE) == O_RDWR,
+                      .is_direct = out.direct_io,
+                      .has_pages = has_pages,
+                      .errors_seen = errors,
+                      .stream = {.id = out.handle}};
+  count_mappable(state, file, 1);
+  state.files.emplace(out.handle, file);
   ++node.opens;
-  out.has_locks = locks_.has_record_locks(node.id);
+  out.has_locks = locks_.has_record_locks(node.id) || locks_.had_record_locks();
   // With writes under way the kernel's pages are newer than any version that the server told.
   const bool is_newer = node.data != nullptr && node.data->has_unsent();
   out.keep_cache = is_newer || node.kernel_version == node.attributes.version;
@@ -126,6 +129,7 @@ void FileSystem::release(std::uint64_t handle) {
     const auto found = state->files.find(handle);
     if (found == state->files.end()) return;
     id = found->second.node;
+    count_mappable(*state, found->second, -1);
     state->files.erase(found);
     Node* node = state->nodes.find(id);
     HOMEFS_CHECK(node != nullptr && node->opens > 0);
@@ -303,6 +307,7 @@ Task<Result<std::uint64_t>> FileSystem::copy(CopyRequest request, std::uint64_t 
 
 // What went wrong with the data is for who writes it, not for who looks where there is some.
 Task<Result<std::uint64_t>> FileSystem::seek(SeekRequest request) {
+  co_await take_pages(request.node);
   co_await drained(request.node);
   {
     // As many blocks as it needs: it has no holes that anybody has to be told of.

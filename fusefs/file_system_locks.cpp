@@ -21,7 +21,13 @@ bool is_use_of_shared_memory(const FileLock& lock, std::string_view name) {
 }  // namespace
 
 Task<Result<>> FileSystem::set_lock(FileLock lock, std::uint64_t id) {
-  if (lock.type != LockType::kExclusive) co_await drained(lock.locker.node);
+  if (lock.type != LockType::kExclusive) {
+    const NodeId node = lock.locker.node;
+    Result<> ready = co_await locks_.wait_before(id, [this, node](FileLocks::Ready done) {
+      background_.spawn(take_pages_and_drain(node, std::move(done)));
+    });
+    if (!ready) co_return ready;
+  }
   {
     auto state = state_.lock();
     const Node* node = state->nodes.find(lock.locker.node);

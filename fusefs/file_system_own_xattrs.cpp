@@ -38,6 +38,7 @@ Task<Result<SharedBuffer>> FileSystem::own_xattr(NodeId id, std::string name) {
 // Of what has been written, also if it is still on its way. An error of that stays where it is, for
 // the program that writes.
 Task<Result<SharedBuffer>> FileSystem::md5_xattr(NodeId id) {
+  co_await take_pages(id);
   co_await drained(id);
   {
     auto state = state_.lock();

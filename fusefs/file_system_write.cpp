@@ -85,6 +85,9 @@ FileSystem::TakenWrite::Kind FileSystem::kind_of(const ClientState& state, const
   const bool is_known_end =
       !state.is_shared && node.has_attributes && !node.data->at_server.is_any();
   if (node.data->change.is_pending()) return Kind::kBehind;
+  // The kernel holds the page meanwhile, which others wait for to hear that we know of their
+  // changes; and what a page is no part of any more the server leaves out.
+  if (to.is_page) return Kind::kBuffered;
   if (to.is_append && !is_known_end) return Kind::kAtServer;
   if (node.data->at_server.is_any()) return Kind::kBehind;
   // Of a size that another mount has changed nobody knows by how much it grows.
@@ -112,7 +115,9 @@ FileSystem::TakenWrite FileSystem::take_write(const WriteTarget& to, Slice& data
   const std::uint64_t offset = to.is_append ? size : to.offset;
   const std::uint64_t end = offset + count;
   // Too much rather than too little, where the size is not known.
-  std::uint64_t growth = !node->has_attributes ? end : end > size ? end - size : 0;
+  const std::uint64_t longer = !node->has_attributes ? end : end > size ? end - size : 0;
+  std::uint64_t growth = to.is_page ? 0 : longer;
+  const std::uint64_t page_order = to.is_page ? std::max<std::uint64_t>(state->told_order, 2) : 0;
   taken.kind = kind_of(*state, *node, to, growth);
   if (to.is_synced || to.is_data_synced) {
     const auto open = state->files.find(to.handle);
@@ -137,12 +142,15 @@ FileSystem::TakenWrite FileSystem::take_write(const WriteTarget& to, Slice& data
     taken.started_bytes = end;
   }
   const bool is_small = count <= kJoinableBytes;
-  const bool may_join = is_small && !waits;
-  if (may_join && file.writes.join(offset, data.bytes, growth, to.is_append)) return taken;
+  // Other mounts see a page as soon as possible.
+  const bool may_join = is_small && !waits && !(to.is_page && state->is_shared);
+  if (may_join && file.writes.join(offset, data.bytes, growth, to.is_append, page_order)) {
+    return taken;
+  }
   // A small write would hold a whole request's buffer (1 MiB): copy it out.
   WriteSegment& segment =
       file.writes.push(offset, is_small ? joinable_copy(data.bytes) : std::move(data), growth,
-                       may_join, to.is_append);
+                       may_join, to.is_append, page_order);
   if (waits) segment.waiters.push_back(std::exchange(*done, {}));
   if (file.writes.is_holding()) state->held.push_back(to.node);
   return taken;
@@ -286,6 +294,7 @@ void FileSystem::send_segment(NodeId id, WriteQueue::Outgoing segment,
   const std::size_t bytes = segment.data.bytes.size();
   WriteRequest request{.node = id, .offset = segment.offset};
   request.from_grant = segment.growth;
+  request.page_order = segment.page_order;
   request.digests.resize(piece_count(segment.offset, bytes));
   md5_pieces(segment.offset, segment.data.bytes, request.digests);
   if (then) request.then.push_back(*then);
@@ -310,8 +319,8 @@ void FileSystem::send_segment(NodeId id, WriteQueue::Outgoing segment,
 void FileSystem::keep_written(ClientState& state, Node& node, const WriteQueue::Finished& finished,
                               WakeList& wake) {
   const std::size_t size = finished.data.bytes.size();
-  const bool is_whole =
-      finished.offset == 0 && size == node.attributes.size && !node.data->writes.is_dirty();
+  const bool is_whole = finished.offset == 0 && size == node.attributes.size &&
+                        !node.data->writes.is_dirty() && !finished.is_page;
   const bool is_ours =
       !state.is_shared && node.has_attributes && node.kernel_version == node.attributes.version;
   if (!is_whole || !is_ours || size > kKeptBytesMax || !node.data->reads.is_empty()) return;

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <functional>
 #include <iterator>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,6 +32,11 @@ class KernelNotifier {
   /// Queues; thread-safe, never blocks.
   virtual void invalidate_attributes(NodeId node) = 0;
   virtual void invalidate_data(NodeId node) = 0;  ///< and attributes
+  /// The file has become longer: its mappings may reach as far. Puts a zero where `place` says at
+  /// the time, behind the end, for which the kernel takes the file to be that long; nothing: not
+  /// any more. When it says something else afterwards, the file's data is invalidated.
+  using Place = std::move_only_function<std::optional<std::uint64_t>()>;
+  virtual void extend(NodeId node, Place place) = 0;
   virtual void invalidate_entry(NodeId parent, std::string name) = 0;
   /// All cached names at once.
   virtual void invalidate_all_entries() = 0;

@@ -43,6 +43,9 @@ void Notifier::invalidate_attributes(NodeId node) {
   lane_.push({.kind = Kind::kAttributes, .node = node});
 }
 void Notifier::invalidate_data(NodeId node) { lane_.push({.kind = Kind::kData, .node = node}); }
+void Notifier::extend(NodeId node, Place place) {
+  lane_.push({.kind = Kind::kExtend, .node = node, .place = std::move(place)});
+}
 void Notifier::invalidate_entry(NodeId parent, std::string name) {
   names_lane_.push({.kind = Kind::kEntry, .node = parent, .name = std::move(name)});
 }
@@ -69,6 +72,7 @@ std::deque<Notifier::Notice> Notifier::Lane::stop() {
   std::deque<Notice> left;
   const std::lock_guard lock(mutex_);
   is_stopped_ = true;
+  keys_.clear();
   left.swap(queue_);
   return left;
 }
@@ -76,6 +80,10 @@ std::deque<Notifier::Notice> Notifier::Lane::stop() {
 void Notifier::Lane::push(Notice notice) {
   {
     const std::lock_guard lock(mutex_);
+    if (notice.kind != Kind::kTold &&
+        !keys_.emplace(notice.kind, notice.node, notice.name).second) {
+      return;  // the one that waits will be sent later than now: it says this as well
+    }
     queue_.push_back(std::move(notice));
   }
   ready_.notify_one();
@@ -96,12 +104,27 @@ void Notifier::Lane::run(const std::stop_token& stop, const Send& send) {
   while (ready_.wait(lock, stop, [this] { return !queue_.empty(); }) && !stop.stop_requested()) {
     Notice notice = std::move(queue_.front());
     queue_.pop_front();
+    keys_.erase({notice.kind, notice.node, notice.name});
     is_sending_ = true;
     lock.unlock();
     send(notice);
     lock.lock();
     is_sending_ = false;
   }
+}
+
+// A page that this makes is not up to date: the kernel reads it when somebody wants it, which sets
+// the size right as well.
+void Notifier::send_extension(Notice& notice) {
+  char zero = 0;
+  const std::optional<std::uint64_t> place = notice.place();
+  if (!place) return;
+  fuse_bufvec data = FUSE_BUFVEC_INIT(sizeof zero);
+  data.buf[0].mem = &zero;
+  (void)fuse_lowlevel_notify_store(session_, number_of(notice.node), static_cast<off_t>(*place),
+                                   &data, static_cast<fuse_buf_copy_flags>(0));
+  if (notice.place() == place) return;
+  (void)fuse_lowlevel_notify_inval_inode(session_, number_of(notice.node), 0, 0);
 }
 
 void Notifier::send(Notice& notice) {
@@ -117,6 +140,9 @@ void Notifier::send(Notice& notice) {
       return;
     case Kind::kData:
       (void)fuse_lowlevel_notify_inval_inode(session_, node, 0, 0);
+      return;
+    case Kind::kExtend:
+      send_extension(notice);
       return;
     case Kind::kEntry:
       (void)fuse_lowlevel_notify_inval_entry(session_, node, notice.name.c_str(),

@@ -13,7 +13,10 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <set>
+#include <string>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -38,18 +41,22 @@ class Notifier final : public KernelNotifier {
 
   void invalidate_attributes(NodeId node) override;
   void invalidate_data(NodeId node) override;
+  void extend(NodeId node, Place place) override;
   void invalidate_entry(NodeId parent, std::string name) override;
   void invalidate_all_entries() override;
   void when_told(std::move_only_function<void()> done) override;
 
  private:
-  enum class Kind { kAttributes, kData, kEntry, kAllEntries, kTold };
+  enum class Kind { kAttributes, kData, kExtend, kEntry, kAllEntries, kTold };
   struct Notice {
     Kind kind{};
     NodeId node{};
     std::string name;
     std::move_only_function<void()> done{};  // of kTold
+    Place place{};                           // of kExtend
   };
+  /// Two with the same key say the same: one in the queue is enough.
+  using Key = std::tuple<Kind, NodeId, std::string>;
 
   /// A queue and its thread.
   class Lane {
@@ -67,12 +74,14 @@ class Notifier final : public KernelNotifier {
 
     std::mutex mutex_;
     std::condition_variable_any ready_;
-    std::deque<Notice> queue_;  // guarded by mutex_; bounded by what the kernel caches
+    std::deque<Notice> queue_;  // guarded by mutex_; bounded by what the kernel caches, as:
+    std::set<Key> keys_;        // guarded by mutex_; of those in queue_, but for kTold
     bool is_sending_ = false;   // guarded by mutex_
     bool is_stopped_ = true;    // guarded by mutex_: nobody sends
     std::jthread thread_;       // last: it uses the others
   };
   void send(Notice& notice);
+  void send_extension(Notice& notice);
 
   fuse_session* session_ = nullptr;      // set before the threads start
   std::function<Names()> cached_names_;  // likewise

@@ -7,7 +7,9 @@ namespace homefs {
 
 std::uint64_t WriteQueue::end() const {
   std::uint64_t end = 0;
-  for (const WriteSegment& segment : segments_) end = std::max(end, segment.end());
+  for (const WriteSegment& segment : segments_) {
+    if (segment.page_order == 0) end = std::max(end, segment.end());
+  }
   return end;
 }
 
@@ -18,13 +20,13 @@ bool WriteQueue::overlaps(std::uint64_t offset, std::uint64_t length) const {
 }
 
 bool WriteQueue::join(std::uint64_t offset, std::span<const std::byte> bytes, std::uint64_t growth,
-                      bool is_append) {
+                      bool is_append, std::uint64_t page_order) {
   if (segments_.empty()) return false;
   WriteSegment& last = segments_.back();
   const std::size_t filled = last.data.bytes.size();
   const std::size_t joined = filled + bytes.size();
   if (last.is_sent || !last.is_joinable || !last.waiters.empty() || last.end() != offset ||
-      last.is_append != is_append || joined > kJoinedBytesMax) {
+      last.is_append != is_append || last.page_order != page_order || joined > kJoinedBytesMax) {
     return false;
   }
   if (joined > last.data.owner->capacity()) {
@@ -42,7 +44,7 @@ bool WriteQueue::join(std::uint64_t offset, std::span<const std::byte> bytes, st
 }
 
 WriteSegment& WriteQueue::push(std::uint64_t offset, Slice data, std::uint64_t growth,
-                               bool is_joinable, bool is_append) {
+                               bool is_joinable, bool is_append, std::uint64_t page_order) {
   HOMEFS_CHECK(!data.bytes.empty());
   bytes_ += data.bytes.size();
   WriteSegment& segment = segments_.emplace_back();
@@ -52,6 +54,7 @@ WriteSegment& WriteQueue::push(std::uint64_t offset, Slice data, std::uint64_t g
   segment.growth = growth;
   segment.is_joinable = is_joinable;
   segment.is_append = is_append;
+  segment.page_order = page_order;
   return segment;
 }
 
@@ -74,7 +77,9 @@ std::optional<WriteQueue::Outgoing> WriteQueue::next_to_send() {
     if (&*candidate == held) return std::nullopt;
     // In order: what cannot go yet holds back everything behind it.
     const bool is_blocked = std::any_of(segments_.begin(), candidate, [&](const WriteSegment& s) {
-      return s.offset < candidate->end() && candidate->offset < s.end();
+      // The server takes no more of a page than the file has by then.
+      const bool is_within_growth = candidate->page_order != 0 && s.growth > 0;
+      return is_within_growth || (s.offset < candidate->end() && candidate->offset < s.end());
     });
     if (is_blocked) return std::nullopt;
     candidate->is_sent = true;
@@ -84,7 +89,8 @@ std::optional<WriteQueue::Outgoing> WriteQueue::next_to_send() {
                     .data = candidate->data,
                     .is_alone = segments_.size() == 1,
                     .is_append = candidate->is_append,
-                    .growth = candidate->growth};
+                    .growth = candidate->growth,
+                    .page_order = candidate->page_order};
   }
   return std::nullopt;
 }
@@ -93,8 +99,11 @@ WriteQueue::Finished WriteQueue::finish(std::uint64_t number, const Result<>& re
   const auto found = std::find_if(segments_.begin(), segments_.end(),
                                   [&](const WriteSegment& s) { return s.number == number; });
   HOMEFS_CHECK(found != segments_.end() && found->is_sent);
-  Finished finished{
-      .growth = found->growth, .offset = found->offset, .data = found->data, .wake = {}};
+  Finished finished{.growth = found->growth,
+                    .offset = found->offset,
+                    .data = found->data,
+                    .is_page = found->page_order != 0,
+                    .wake = {}};
   if (!result && found->waiters.empty()) errors_.add(result.error());
   for (auto& waiter : found->waiters) {
     finished.wake.push_back([waiter = std::move(waiter), result]() mutable { waiter(result); });

@@ -32,6 +32,7 @@ struct WriteSegment {
   bool is_sent = false;
   bool is_joinable = false;  ///< its buffer is ours alone, so more can be put behind the data
   bool is_append = false;    ///< of O_APPEND: `offset` is the end that we knew when it was written
+  std::uint64_t page_order = 0;  ///< not 0: a page that is written back, see WriteRequest
   std::vector<std::move_only_function<void(Result<>)>> waiters;  ///< told of its own end
 
   [[nodiscard]] std::uint64_t end() const { return offset + data.bytes.size(); }
@@ -46,17 +47,18 @@ class WriteQueue {
 
   [[nodiscard]] bool is_dirty() const { return !segments_.empty(); }
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
-  /// The end of the furthest write that is not acknowledged; 0 when there is none.
+  /// The end of the furthest write that is not acknowledged and may make the file longer; 0 when
+  /// there is none.
   [[nodiscard]] std::uint64_t end() const;
   [[nodiscard]] bool overlaps(std::uint64_t offset, std::uint64_t length) const;
 
   /// Appends the bytes to the last segment when they follow it, it is not sent and there is room.
   /// False: nothing was done, use push().
   bool join(std::uint64_t offset, std::span<const std::byte> bytes, std::uint64_t growth,
-            bool is_append = false);
+            bool is_append = false, std::uint64_t page_order = 0);
   /// The reference is good until the next call.
   WriteSegment& push(std::uint64_t offset, Slice data, std::uint64_t growth, bool is_joinable,
-                     bool is_append = false);
+                     bool is_append = false, std::uint64_t page_order = 0);
 
   /// What one WRITE request needs.
   struct Outgoing {
@@ -66,6 +68,7 @@ class WriteQueue {
     bool is_alone = false;   ///< no other write of the file waits or is under way
     bool is_append = false;  ///< see WriteSegment
     std::uint64_t growth = 0;
+    std::uint64_t page_order = 0;
   };
   /// The next segment that may be sent now, marked as sent; nothing when there is none.
   std::optional<Outgoing> next_to_send();
@@ -78,6 +81,7 @@ class WriteQueue {
     std::uint64_t growth = 0;
     std::uint64_t offset = 0;
     Slice data;
+    bool is_page = false;
     std::vector<std::move_only_function<void()>> wake;  ///< to be called without the lock
   };
   /// The server has answered for segment `number`. An error is kept, unless the writer of the

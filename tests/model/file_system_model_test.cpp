@@ -24,6 +24,7 @@ class NoNotifier final : public KernelNotifier {
  public:
   void invalidate_attributes(NodeId) override {}
   void invalidate_data(NodeId) override {}
+  void extend(NodeId, Place) override {}
   void invalidate_entry(NodeId, std::string) override {}
   void invalidate_all_entries() override {}
   void when_told(std::move_only_function<void()> done) override { done(); }

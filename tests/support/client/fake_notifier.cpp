@@ -21,6 +21,11 @@ bool FakeNotifier::deliver(std::deque<Queued>& queue) {
     first.done();
     return true;
   }
+  if (first.place) {
+    const std::optional<std::uint64_t> place = first.place();
+    if (!place) return true;
+    first.notice.place = *place;
+  }
   told_.push_back(first.notice);
   if (kernel_) kernel_(first.notice);
   return true;
@@ -40,6 +45,13 @@ void FakeNotifier::invalidate_attributes(NodeId node) {
 }
 
 void FakeNotifier::invalidate_data(NodeId node) { push(queue_, {Notice::Kind::kData, node, {}}); }
+
+void FakeNotifier::extend(NodeId node, Place place) {
+  queue_.push_back({.notice = {.kind = Notice::Kind::kExtend, .node = node, .name = {}},
+                    .done = {},
+                    .place = std::move(place)});
+  if (!is_holding_) deliver_all();
+}
 
 void FakeNotifier::invalidate_entry(NodeId parent, std::string name) {
   push(names_, {Notice::Kind::kEntry, parent, std::move(name)});

@@ -15,10 +15,11 @@
 namespace homefs::test {
 
 struct Notice {
-  enum class Kind { kAttributes, kData, kEntry, kAllEntries };
+  enum class Kind { kAttributes, kData, kExtend, kEntry, kAllEntries };
   Kind kind{};
   NodeId node{};  ///< of kEntry: the folder
   std::string name;
+  std::uint64_t place = 0;  ///< of kExtend, when it was told
   bool operator==(const Notice&) const = default;
 };
 
@@ -44,6 +45,7 @@ class FakeNotifier final : public KernelNotifier {
   // ---- KernelNotifier ----
   void invalidate_attributes(NodeId node) override;
   void invalidate_data(NodeId node) override;
+  void extend(NodeId node, Place place) override;
   void invalidate_entry(NodeId parent, std::string name) override;
   void invalidate_all_entries() override;
   void when_told(std::move_only_function<void()> done) override;
@@ -52,6 +54,7 @@ class FakeNotifier final : public KernelNotifier {
   struct Queued {
     Notice notice;
     std::move_only_function<void()> done;  // of when_told(): no notice then
+    Place place{};                         // of extend()
   };
   void push(std::deque<Queued>& queue, Notice notice);
   bool deliver(std::deque<Queued>& queue);

@@ -54,6 +54,20 @@ TEST(WriteQueue, JoinsWritesThatFollowEachOtherUntilTheyAreSent) {
   EXPECT_EQ(queue.finish(1, {}).growth, 8u);
 }
 
+TEST(WriteQueue, KnowsThatPagesMakeNoFileLonger) {
+  WriteQueue queue;
+  queue.push(4096, bytes_of(10), 10, true);
+  const Slice page = bytes_of(100);
+  EXPECT_FALSE(queue.join(4106, page.bytes, 0, false, /*page_order=*/5)) << "of another kind";
+  queue.push(8192, page, 0, false, false, /*page_order=*/5);
+  EXPECT_EQ(queue.end(), 4106u);
+  EXPECT_EQ(queue.next_to_send()->page_order, 0u);
+  EXPECT_FALSE(queue.next_to_send()) << "the file is not that long at the server yet";
+  (void)queue.finish(1, {});
+  EXPECT_EQ(queue.end(), 0u);
+  EXPECT_EQ(queue.next_to_send()->page_order, 5u);
+}
+
 TEST(WriteQueue, SendsWhatItHoldsWhenItIsFullOrSomebodyWaits) {
   WriteQueue queue;
   const Slice half = bytes_of(WriteQueue::kJoinedBytesMax / 2);
