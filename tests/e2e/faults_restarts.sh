@@ -10,6 +10,8 @@ set -euo pipefail
 # shellcheck source=../support/faults.sh
 . "$(dirname "$0")/../support/faults.sh"
 
-begin "Appends, slots, registers, names and trees outlive kills and orderly restarts of the server"
-with_faults --seconds 12 --faults kill,kill,term,stop \
-  --programs log=4,slot=2,register=1,replace=1,claim=1,tree=1 "$@"
+begin "What several mounts append outlives kills and orderly restarts of the server"
+with_faults --seconds 8 --faults kill,term --programs log=4 "$@"
+
+begin "So do slots, registers, names and trees"
+with_faults --seconds 10 --faults kill,kill,term,stop --programs slot=2,register=1,replace=1,claim=1,tree=2 "$@"

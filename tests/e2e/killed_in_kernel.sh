@@ -12,6 +12,7 @@ far=$E2E_DIR/far
 add_user alice 1GiB
 start_server
 python3 "$proxy" "$E2E_PORT" "$E2E_DIR/control" >"$E2E_DIR/port" 2>"$E2E_DIR/logs/proxy.log" &
+network=$!
 wait_until test -s "$E2E_DIR/port"
 mount_home alice "$near"
 head -c 8000000 /dev/urandom >"$near/file"
@@ -43,3 +44,4 @@ unmount_home "$near"
 no_guard() { ! grep -lz '^homefs-guard$' /proc/[0-9]*/cmdline 2>/dev/null | grep -qf <(marked_processes | sed 's,.*,/proc/&/,'); }
 wait_until no_guard
 stop_server
+kill "$network"

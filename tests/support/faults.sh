@@ -7,6 +7,7 @@ with_faults() {
   E2E_FAULT_RUNS=$((E2E_FAULT_RUNS + 1))
   user=user$E2E_FAULT_RUNS
   folder=$E2E_DIR/faults$E2E_FAULT_RUNS
+  change_server_config '.session.linger_seconds = 20'
   add_user "$user" 8GiB
   mkdir "$folder"
   python3 "$(dirname "${BASH_SOURCE[0]}")/faults.py" --folder "$folder" --user "$user" \
