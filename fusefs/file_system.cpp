@@ -5,7 +5,9 @@
 namespace homefs {
 
 FileSystem::FileSystem(Post post, FileSystemOptions options)
-    : post_(std::move(post)), options_(options), locks_(post_) {
+    : post_(std::move(post)),
+      options_(options),
+      locks_([this](auto work) { post_(std::move(work)); }) {
   state_.lock()->read_memory.set_bytes_max(options.read_bytes_max);
 }
 

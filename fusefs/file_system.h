@@ -19,6 +19,7 @@
 #include "fusefs/file_locks.h"
 #include "fusefs/kernel_notifier.h"
 #include "fusefs/link.h"
+#include "fusefs/posts.h"
 #include "fusefs/transfer_events.h"
 #include "protocol/guarded.h"
 
@@ -96,9 +97,10 @@ struct MakeRequest {
 class FileSystem final : public LinkEvents, public IntroductionSource {
  public:
   /// Runs a function later, on an io thread. Thread-safe, never runs it at once.
-  using Post = std::function<void(std::move_only_function<void()>)>;
+  using Post = Posts::Post;
 
   FileSystem(Post post, FileSystemOptions options);
+  ~FileSystem() override { wait_posted(); }
   FileSystem(const FileSystem&) = delete;
   FileSystem& operator=(const FileSystem&) = delete;
 
@@ -208,6 +210,10 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   /// The kernel has been answered that it may keep the node's attributes for so long. If the home
   /// has become shared since, it was told so too early, when it did not know the node.
   void kernel_has(NodeId node, std::chrono::seconds attributes_ttl);
+
+  /// Waits until nothing that was posted is left. Blocks: yes; after the link was detached, so that
+  /// nothing more is posted, and while the notifier is there.
+  void wait_posted() { post_.wait_idle(); }
 
   /// Every name that the kernel may have cached, with its folder.
   std::vector<std::pair<NodeId, std::string>> kernel_names();
@@ -452,7 +458,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   void written(NodeId node, const SentWrite& sent, Result<InFrame> reply);
   std::string path_of(ClientState& state, Node& node) const;
 
-  const Post post_;
+  Posts post_;
   const FileSystemOptions options_;
   Link* link_ = nullptr;                 // set once by attach()
   KernelNotifier* notifier_ = nullptr;   // likewise

@@ -180,6 +180,7 @@ Result<int> run_mount(const MountOptions& options, const MountParts& parts,
   }
   files.wait_idle();
   parts.link.detach();
+  files.wait_posted();
   if (!result) return std::unexpected(result.error());
   return 0;
 }
