@@ -20,6 +20,11 @@ kill -STOP "$E2E_SERVER_PID"
 check write_in_time "$a/written"
 kill -CONT "$E2E_SERVER_PID"
 
+begin "An asynchronous O_DIRECT write leaves no older pages in the kernel"
+if [ "$(uname -m)" = x86_64 ]; then # the check has the numbers of its system calls
+  check direct_is_read "$a/direct"
+fi
+
 begin "fsync of a file and of a folder is an fsync on the server's disk"
 touch "$a/synced"
 strace -qq -f -p "$E2E_SERVER_PID" -e trace=fsync,fdatasync -o "$E2E_DIR/traced" 2>"$E2E_DIR/logs/strace.log" &

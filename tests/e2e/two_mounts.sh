@@ -84,6 +84,55 @@ for side in "$a" "$b"; do
   done
 done
 
+begin "An append of 255 pages, or of 256 buffers, is one piece"
+pieces() {
+  python3 -c 'import os, sys
+file = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+for i in range(6):
+    assert os.write(file, sys.argv[2].encode() * 1044480) == 1044480
+file = os.open(sys.argv[1] + "v", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+for i in range(100):
+    assert os.writev(file, [sys.argv[2].encode() * 10] * 256) == 2560' "$1/pieces" "$2"
+}
+pieces "$a" 1 &
+first=$!
+pieces "$b" 2
+wait "$first"
+python3 -c 'import sys
+for name, size, count in (("", 1044480, 12), ("v", 2560, 200)):
+    data = open(sys.argv[1] + name, "rb").read()
+    assert len(data) == size * count, len(data)
+    torn = [at for at in range(0, len(data), size) if len(set(data[at:at + size])) != 1]
+    assert not torn, (name, torn)' "$a/pieces"
+
+begin "O_APPEND that is set later counts from then on"
+python3 -c 'import fcntl, os, sys
+here, there = (side + "/set-later" for side in sys.argv[1:])
+file = os.open(here, os.O_WRONLY | os.O_CREAT, 0o644)
+os.write(file, b"one ")
+fcntl.fcntl(file, fcntl.F_SETFL, fcntl.fcntl(file, fcntl.F_GETFL) | os.O_APPEND)
+with open(there, "ab") as other:
+    other.write(b"two ")
+os.write(file, b"three")
+os.close(file)
+for side in (here, there):
+    text = open(side).read()
+    assert text == "one two three", text' "$a" "$b"
+
+begin "O_SYNC holds while the home is shared, and with O_APPEND"
+syncs() {
+  "$HOMEFS_BIN" status --json |
+    jq --arg at "$a" '[.[] | select(.mount.mountpoint == $at)][0].link.calls.fsync // 0'
+}
+before=$(syncs)
+python3 -c 'import os, sys
+for more in (0, os.O_APPEND):
+    file = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_SYNC | more, 0o644)
+    for i in range(5):
+        os.write(file, b"line")
+    os.close(file)' "$a/synced"
+assert_eq "$(syncs)" $((before + 10))
+
 begin "A name made by both at once is made by one"
 for i in $(seq 20); do
   made=0
@@ -96,7 +145,17 @@ for i in $(seq 20); do
 done
 
 begin "When the other has left, the home is sole again and nothing is forgotten"
+exec 7>>"$a/log" 8>>"$a/rotated"
+echo "of before" >&7
+echo "a long line of before" >&8
+echo "of the other mount" >>"$b/log"
+: >"$b/rotated"
 unmount_home "$b"
+echo "of afterwards" >&7
+echo "today" >&8
+exec 7>&- 8>&-
+assert_eq "$(tail -n 3 "$a/log")" $'of before\nof the other mount\nof afterwards'
+assert_eq "$(cat "$a/rotated")" today
 echo after >"$a/after"
 assert_eq "$(cat "$a/after")" after
 

@@ -4,6 +4,8 @@ import ctypes
 import errno
 import mmap
 import os
+import struct
+import subprocess
 import sys
 import threading
 
@@ -128,6 +130,38 @@ def check_copy_known_size(here, there, target):
     wanted(os.fstat(source).st_size == 200000, "fstat(2) does not know the new size")
     wanted(os.copy_file_range(source, copy, 300000, 0, 0) == 200000, "not all was copied")
     wanted(os.pread(copy, 300000, 0) == b"x" * 200000, "the copy differs")
+
+
+def check_direct_is_read(path):
+    """What an asynchronous O_DIRECT write has written is what a read gets, beside other readers."""
+    size, rounds = 655360, 150
+    with open(path, "wb") as file:
+        file.write(b"0" * size)
+    reader = ("import os, sys\nwhile True:\n file = os.open(sys.argv[1], os.O_RDONLY)\n"
+              " os.pread(file, 1 << 20, 0)\n os.close(file)")
+    readers = [subprocess.Popen([sys.executable, "-c", reader, path]) for _ in range(2)]
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        context = ctypes.c_ulong(0)
+        wanted(libc.syscall(206, 1, ctypes.byref(context)) == 0, "io_setup(2) fails")
+        direct = os.open(path, os.O_RDWR | os.O_DIRECT)
+        pages = os.open(path, os.O_RDONLY)
+        memory = mmap.mmap(-1, size)
+        at = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+        for turn in range(rounds):
+            data = b"%d" % (turn % 10) * size
+            memory[:] = data
+            call = ctypes.create_string_buffer(
+                struct.pack("<QIIHhIQQqQII", 0, 0, 0, 1, 0, direct, at, size, 0, 0, 0, 0))
+            calls = (ctypes.c_void_p * 1)(ctypes.addressof(call))
+            event = ctypes.create_string_buffer(32)
+            wanted(libc.syscall(209, context, 1, calls) == 1, "io_submit(2) fails")
+            wanted(libc.syscall(208, context, 1, 1, event, None) == 1, "io_getevents(2) fails")
+            wanted(os.pread(pages, size, 0) == data, f"turn {turn}: the bytes of before")
+    finally:
+        for child in readers:
+            child.kill()
+            child.wait()
 
 
 if __name__ == "__main__":
