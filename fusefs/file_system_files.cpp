@@ -141,15 +141,11 @@ void FileSystem::release(std::uint64_t handle) {
       node->data->is_streaming_up = node->data->is_streaming_down = false;
       is_dirty = node->is_dirty();
       if (!node->data->keeps_written) wake = node->data->reads.clear();
-      if (is_dirty) {
-        node->data->writes.stop_holding();
-      } else if (!node->data->keeps_written) {
-        node->data.reset();
-      }
+      if (is_dirty) node->data->writes.stop_holding();
     }
     const bool is_nameless = node->parent == kNoNode || node->attributes.links == 0;
     is_orphan = is_nameless && id != kRootNode;
-    state->nodes.remove_if_unused(id);
+    end_use(*state, *node);
   }
   wake_all(std::move(wake));
   if (is_dirty) background_.spawn(drained(id));

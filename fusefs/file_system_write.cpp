@@ -239,10 +239,15 @@ Task<> FileSystem::older_changes_end(NodeId id) {
   (void)co_await over;
 }
 
-// Drops what nobody needs any more of a file that is not open.
+// Drops what nobody needs any more of a file that is not open. An error that nobody has heard of is
+// for whoever opens it next.
 void FileSystem::end_use(ClientState& state, Node& node) {
   if (node.opens > 0 || node.is_dirty()) return;
-  if (node.data != nullptr && node.data->reads.is_empty()) node.data.reset();
+  if (node.data != nullptr && node.data->reads.is_empty()) {
+    ErrorSequence errors = node.data->writes.errors();
+    const bool is_for_the_next = errors.show(errors.seen_by_new()).has_value();
+    if (!is_for_the_next) node.data.reset();
+  }
   state.nodes.remove_if_unused(node.id);
 }
 

@@ -258,6 +258,19 @@ TEST_F(FailedWrite, IsToldToTheNextWriteOfEach) {
   EXPECT_EQ(rig_.fsync(writer_), Status::kOk);
 }
 
+// Its program was killed, and the data did not fit afterwards.
+TEST(FileData, AnErrorThatNobodyHasHeardOfIsToldToWhoOpensTheFileNext) {
+  DataRig rig(0);
+  const std::uint64_t first = rig.open(O_WRONLY);
+  EXPECT_EQ(status_of(rig.write({.handle = first}, "lost")), Status::kOk);
+  rig.files().release(first);
+  rig.link().refuse(rig.link().find(Op::kWrite), Status::kNoSpace);
+  const std::uint64_t second = rig.open(O_WRONLY);
+  EXPECT_EQ(rig.fsync(second), Status::kNoSpace);
+  rig.files().release(second);
+  EXPECT_EQ(rig.fsync(rig.open(O_WRONLY)), Status::kOk);
+}
+
 TEST(FileData, AFailedSyncIsToldToEachWhoHasTheFileOpen) {
   DataRig rig(4);
   const std::uint64_t one = rig.open(O_WRONLY);
