@@ -53,6 +53,7 @@ struct EntryOut {
 struct AttributesOut {
   Attributes attributes;
   std::chrono::seconds ttl{};
+  bool has_older_pages = false;  ///< the kernel may have them, and is told of that first
 };
 
 struct OpenOut {
@@ -349,6 +350,9 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   Task<Result<SharedBuffer>> md5_xattr(NodeId node);
   std::optional<AttributesOut> defer(const SetattrRequest& change);
   Task<> send_deferred(SetattrRequest change);
+  Task<Result<AttributesOut>> attributes_now(NodeId node);
+  static bool has_older_pages(const Node& node);
+  Task<> void_pages(NodeId node, std::uint64_t version);
   Task<Result<AttributesOut>> set_size(SetattrRequest request);
   Task<Result<AttributesOut>> resize(SetattrRequest request);
   /// After a change that was answered with the attributes `told`.

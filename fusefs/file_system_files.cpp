@@ -42,6 +42,7 @@ OpenOut FileSystem::open_node(ClientState& state, Node& node, int open_flags) {
   count_mappable(state, file, 1);
   state.files.emplace(out.handle, file);
   ++node.opens;
+  node.may_have_pages = true;
   out.has_locks = locks_.has_record_locks(node.id) || locks_.had_record_locks();
   // With writes under way the kernel's pages are newer than any version that the server told.
   const bool is_newer = node.data != nullptr && node.data->has_unsent();
@@ -57,7 +58,8 @@ Task<Result<OpenOut>> FileSystem::open(NodeId id, int open_flags) {
     if (!done) co_return std::unexpected(done.error());
   }
   if (must_be_bound(id)) co_await bind(std::vector<NodeId>(1, id));
-  Result<AttributesOut> current = co_await getattr(id);  // local unless another session changed it
+  Result<AttributesOut> current =
+      co_await attributes_now(id);  // local unless another session changed it
   if (!current) co_return std::unexpected(current.error());
   std::vector<SmallFile> ahead;
   OpenOut out;

@@ -171,13 +171,45 @@ bool FileSystem::has_few_unsent_bytes(NodeId id) {
   return node != nullptr && node->is_dirty() && node->data->writes.bytes() <= kFewBytes;
 }
 
+// Told of the new end of a file, the kernel shows zeros where its last page ended: that page goes
+// first. In the notifier's thread, as nothing of the file is locked for a question about it.
 Task<Result<AttributesOut>> FileSystem::getattr(NodeId id) {
+  Result<AttributesOut> out = co_await attributes_now(id);
+  if (out && out->has_older_pages) co_await void_pages(id, out->attributes.version);
+  co_return out;
+}
+
+// Whether the kernel may have pages of before what the server has said last. Of a file that is
+// being written here they are the newer ones.
+bool FileSystem::has_older_pages(const Node& node) {
+  const bool is_newer = node.data != nullptr && node.data->has_unsent();
+  const bool is_same = node.has_attributes && node.kernel_version == node.attributes.version;
+  return node.is_regular() && node.may_have_pages && !is_newer && !is_same;
+}
+
+Task<> FileSystem::void_pages(NodeId id, std::uint64_t version) {
+  notifier_->invalidate_data(id);
+  Completion<bool> told([this](Completion<bool>::Done done) {
+    notifier_->when_told([done = std::move(done)]() mutable { done(true); });
+  });
+  (void)co_await told;
+  auto state = state_.lock();
+  Node* node = state->nodes.find(id);
+  const bool is_latest =
+      node != nullptr && node->has_attributes && node->attributes.version == version;
+  if (is_latest) node->kernel_version = version;
+}
+
+Task<Result<AttributesOut>> FileSystem::attributes_now(NodeId id) {
   if (has_few_unsent_bytes(id)) co_await drained(id);
   {
     auto state = state_.lock();
     Node* node = state->nodes.find(id);
     if (node == nullptr) co_return fail(Status::kStale);
-    if (node->has_attributes) co_return AttributesOut{effective(*node), ttl(*state, *node)};
+    if (node->has_attributes) {
+      const bool is_older = state->is_shared && has_older_pages(*node);
+      co_return AttributesOut{effective(*node), ttl(*state, *node), is_older};
+    }
   }
   Call call = make_call(Op::kGetattr, {id}, NodeRequest{id});
   Result<AttributesReply> reply = co_await ask<AttributesReply>(std::move(call));
@@ -190,8 +222,9 @@ Task<Result<AttributesOut>> FileSystem::getattr(NodeId id) {
   }
   NodeCache::update(*node, reply->attributes);
   // Overtaken by another session's change: true when it was asked, but not to be kept.
-  if (!node->has_attributes) co_return AttributesOut{reply->attributes, {}};
-  co_return AttributesOut{effective(*node), ttl(*state, *node)};
+  const bool is_older = has_older_pages(*node);
+  if (!node->has_attributes) co_return AttributesOut{reply->attributes, {}, is_older};
+  co_return AttributesOut{effective(*node), ttl(*state, *node), is_older};
 }
 
 Task<Result<std::string>> FileSystem::readlink(NodeId id) {

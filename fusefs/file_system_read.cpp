@@ -36,7 +36,8 @@ Task<Result<FileSystem::SizedFile>> FileSystem::file_to_read(std::uint64_t handl
     const Node* node = state->nodes.find(id);
     if (node->has_attributes) co_return SizedFile{id, effective(*node).size};
   }
-  Result<AttributesOut> now = co_await getattr(id);  // another session is changing it
+  // Another session is changing it. Not getattr(): the kernel waits for this with its pages locked.
+  Result<AttributesOut> now = co_await attributes_now(id);
   if (!now) co_return std::unexpected(now.error());
   co_return SizedFile{id, now->attributes.size};
 }

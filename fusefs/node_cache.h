@@ -30,7 +30,8 @@ struct Node {
   Attributes attributes;            ///< as last heard from the server
   std::uint64_t lookups : 40 = 0;   ///< references of the kernel
   std::uint64_t opens : 24 = 0;     ///< open handles
-  std::uint32_t names : 26 = 0;     ///< cached folder entries that lead here
+  std::uint32_t names : 25 = 0;     ///< cached folder entries that lead here
+  bool may_have_pages : 1 = false;  ///< it was open: the kernel may have read some of it
   bool has_attributes : 1 = false;  ///< false: another session changed it, ask before use
   bool has_no_xattrs : 1 = false;   ///< known to have none: made by us, or listed empty
   bool is_bound : 1 = false;        ///< some incarnation was told of it: to be forgotten there

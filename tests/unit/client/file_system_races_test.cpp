@@ -214,6 +214,29 @@ TEST(FileSystemRaces, AFileIsMadeKnownToANewServerWhenItIsOpenedInASharedHome) {
   EXPECT_EQ(request.introductions.front().node, file);
 }
 
+// The answer to a question about a file shows a change of another mount whose event is to come.
+// Were the kernel to hear of the new end first, it would show zeros behind the old one in its last
+// page.
+TEST(FileSystemRaces, TheKernelHearsOfANewEndWhenItsPagesAreVoid) {
+  CoreRig rig({.is_shared = true});
+  const NodeId file =
+      rig.look_up(kRootNode, "file", AttributesOf{.inode = 7, .size = 3, .order = 10});
+  (void)rig.open(file, O_RDONLY);
+  rig.link().changed({{.inode = InodeNumber{7}, .has_data = true}}, 20);
+  rig.notifier().clear();
+  rig.notifier().hold();
+  const auto asked = rig.start(rig.files().getattr(file));
+  rig.answer_attributes(rig.link().find(Op::kGetattr),
+                        AttributesOf{.inode = 7, .size = 5, .order = 30, .version = 3});
+  EXPECT_FALSE(asked->is_done());
+  rig.notifier().deliver_all();
+  ASSERT_TRUE(asked->is_done());
+  EXPECT_EQ((**asked)->attributes.size, 5u);
+  EXPECT_TRUE(rig.notifier().was_told({.kind = test::Notice::Kind::kData, .node = file}));
+  const auto again = rig.start(rig.files().getattr(file));
+  EXPECT_TRUE(again->is_done()) << "told once";
+}
+
 // The kernel's end of the file is of before another mount has appended.
 TEST(FileSystemRaces, AnAppendGoesToTheEndThatTheFileHas) {
   CoreRig rig({.is_shared = true});
