@@ -1,0 +1,118 @@
+// What of the caches is dropped when the server contradicts them, when a change has failed, and
+// when others have changed the home beside the server.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include "tests/support/client/core_rig.h"
+
+namespace homefs {
+namespace {
+
+using test::AttributesOf;
+using test::CoreRig;
+using test::FakeLink;
+using test::Notice;
+
+constexpr InodeNumber kRoot{CoreRig::kRootInode};
+
+Attributes root_of(std::uint64_t order) {
+  return AttributesOf{.inode = CoreRig::kRootInode, .mode = S_IFDIR | 0755, .order = order};
+}
+
+class Doubts : public ::testing::Test {
+ protected:
+  // The root is listed and empty: what it does not name is not there.
+  void list_nothing() {
+    const auto opened = rig_.start(rig_.files().open_folder(kRootNode));
+    rig_.answer_list(rig_.link().find(Op::kList), root_of(1), {});
+    ASSERT_TRUE(opened->is_done());
+    rig_.files().release_folder((**opened)->handle);
+    ASSERT_TRUE(is_answered_here("a"));
+  }
+  bool is_answered_here(const std::string& name) {
+    const bool is_done = rig_.start(rig_.files().lookup(kRootNode, name))->is_done();
+    if (!is_done) rig_.link().refuse(last_request(), Status::kNoSuchFile);
+    return is_done;
+  }
+  FakeLink::Request last_request() { return rig_.link().under_way().back(); }
+
+  CoreRig rig_;  // it has the home alone
+};
+
+TEST_F(Doubts, ANameThatIsThereAfterAll) {
+  list_nothing();
+  const auto made =
+      rig_.start(rig_.files().make({.parent = kRootNode, .name = "a", .mode = S_IFDIR | 0755}));
+  rig_.link().refuse(rig_.link().find(Op::kMkdir), Status::kExists);
+  ASSERT_TRUE(made->is_done());
+  EXPECT_FALSE(is_answered_here("a"));
+  EXPECT_TRUE(rig_.notifier().was_told({Notice::Kind::kEntry, kRootNode, "a"}));
+}
+
+TEST_F(Doubts, AFolderThatIsNotEmptyThoughNothingIsKnownInIt) {
+  const NodeId folder = rig_.look_up(
+      kRootNode, "d", AttributesOf{.inode = 7, .mode = S_IFDIR | 0755, .order = 2, .links = 2});
+  const auto opened = rig_.start(rig_.files().open_folder(folder));
+  rig_.answer_list(rig_.link().find(Op::kList),
+                   AttributesOf{.inode = 7, .mode = S_IFDIR | 0755, .order = 3, .links = 2}, {});
+  ASSERT_TRUE(opened->is_done());
+  rig_.files().release_folder((**opened)->handle);
+  const auto removed = rig_.start(rig_.files().remove(kRootNode, "d", true));
+  rig_.link().refuse(rig_.link().find(Op::kRmdir), Status::kNotEmpty);
+  ASSERT_TRUE(removed->is_done());
+  EXPECT_TRUE(rig_.notifier().was_told({Notice::Kind::kData, folder, ""}));
+  const int lists = rig_.link().sent_count(Op::kList);
+  const auto again = rig_.start(rig_.files().open_folder(folder));
+  EXPECT_FALSE(again->is_done());
+  EXPECT_EQ(rig_.link().sent_count(Op::kList), lists + 1);
+}
+
+TEST_F(Doubts, WhatAFailedTruncationHasLeft) {
+  const NodeId file = rig_.look_up(kRootNode, "f", AttributesOf{.inode = 7, .size = 5, .order = 2});
+  const auto cut =
+      rig_.start(rig_.files().setattr({.node = file, .which = kSetSize, .size = 1'000'000}));
+  rig_.link().refuse(rig_.link().find(Op::kSetattr), Status::kNoSpace);
+  ASSERT_TRUE(cut->is_done());
+  EXPECT_TRUE(rig_.notifier().was_told({Notice::Kind::kData, file, ""}));
+  EXPECT_FALSE(rig_.start(rig_.files().getattr(file))->is_done()) << "the server has to be asked";
+}
+
+TEST_F(Doubts, NamesThatOthersChangeBesideTheServerAreToldToTheKernelOfASoleMountToo) {
+  list_nothing();
+  rig_.link().changed({{.inode = kRoot, .name = "a", .target = InodeNumber{9}}}, 20);
+  EXPECT_TRUE(rig_.notifier().was_told({Notice::Kind::kEntry, kRootNode, "a"}));
+  EXPECT_FALSE(is_answered_here("a"));
+}
+
+TEST_F(Doubts, AFolderOfWhichAnythingMayHaveChanged) {
+  const NodeId file = rig_.look_up(kRootNode, "f", AttributesOf{.inode = 7, .size = 5, .order = 2});
+  rig_.link().changed({{.inode = kRoot, .name = {}, .has_data = true}}, 20);
+  EXPECT_TRUE(rig_.notifier().was_told({Notice::Kind::kEntry, kRootNode, "f"}));
+  EXPECT_TRUE(rig_.notifier().was_told({Notice::Kind::kData, file, ""}));
+  EXPECT_FALSE(rig_.start(rig_.files().getattr(file))->is_done());
+}
+
+TEST_F(Doubts, AHomeOfWhichAnythingMayHaveChanged) {
+  const NodeId file = rig_.look_up(kRootNode, "f", AttributesOf{.inode = 7, .size = 5, .order = 2});
+  const auto acknowledged = rig_.link().changed({{.inode = {}, .name = {}}}, 20);
+  EXPECT_TRUE(acknowledged->is_there());
+  EXPECT_TRUE(rig_.notifier().was_told({Notice::Kind::kAllEntries, NodeId{}, ""}));
+  EXPECT_FALSE(rig_.start(rig_.files().getattr(file))->is_done());
+}
+
+TEST(GrantAccountTest, OffersWhatNoProgramWasPromised) {
+  GrantAccount account;
+  account.update({.stamp = 1, .granted = 64});
+  account.take(43);
+  EXPECT_EQ(account.offer(30), 21u);
+  EXPECT_FALSE(account.covers(1));
+  EXPECT_EQ(account.offer(5), 0u);
+  account.settle(21);
+  EXPECT_TRUE(account.covers(21));
+  account.update({.stamp = 2, .granted = 0});
+  EXPECT_EQ(account.offer(1), 0u) << "the quota was lowered";
+}
+
+}  // namespace
+}  // namespace homefs
