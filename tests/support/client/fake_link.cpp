@@ -98,10 +98,12 @@ void FakeLink::pump_all() {
 }
 
 void FakeLink::leave(const PendingPtr& call) {
+  const std::uint32_t tag = call->tag;
   std::vector<Introduction> made;
   if (introductions_ != nullptr && !call->call.nodes.empty()) {
     introductions_->introduce(call->call.nodes, incarnation_, made);
   }
+  if (call->tag != tag) return;  // the connection broke meanwhile: it waits again
   call->introductions = made;
   call->incarnation = incarnation_;
   ++counts_[static_cast<std::size_t>(call->call.op)];

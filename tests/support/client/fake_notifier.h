@@ -34,6 +34,13 @@ class FakeNotifier final : public KernelNotifier {
   bool deliver_one();
   bool deliver_name();
   void deliver_all();
+  /// The notice that would be delivered next; null: there is none, or somebody waits there.
+  [[nodiscard]] const Notice* front() const {
+    return queue_.empty() || queue_.front().done ? nullptr : &queue_.front().notice;
+  }
+  [[nodiscard]] const Notice* front_name() const {
+    return names_.empty() ? nullptr : &names_.front().notice;
+  }
   [[nodiscard]] bool has_waiting() const { return !queue_.empty(); }
   [[nodiscard]] bool has_waiting_name() const { return !names_.empty(); }
 
