@@ -98,6 +98,7 @@ Result<Entry> Home::make(const Actor& actor, const InodeRef& parent, const Name&
   if (!folder) return std::unexpected(folder.error());
   if (!parent->is_folder()) return fail(Status::kNotDirectory);
   const int folder_fd = (*folder)->get();
+  watch(parent, folder_fd);
   const std::lock_guard lock(inodes_->names_mutex());
   auto change = scan_->change();
   // Asked before all else: after a kill, a name that is there was made by this.
@@ -123,6 +124,8 @@ Result<Entry> Home::make(const Actor& actor, const InodeRef& parent, const Name&
     return std::unexpected(done.error());
   }
   Entry entry{.inode = inodes_->made(*stat, parent, name)};
+  // Its maker knows all that is in it.
+  if (entry.inode->is_folder()) watch(entry.inode, fd->get());
   (void)inodes_->keep(entry.inode, std::move(*fd));
   entry.attributes = told(entry.inode, *stat, /*is_change=*/false);
   note_told(entry.attributes);
@@ -184,6 +187,7 @@ Result<Entry> Home::link(const Actor& actor, const InodeRef& inode, const InodeR
   const auto folder = inodes_->open(parent);
   if (!folder) return std::unexpected(folder.error());
   if (!parent->is_folder()) return fail(Status::kNotDirectory);
+  watch(parent, (*folder)->get());
   const std::lock_guard lock(inodes_->names_mutex());
   auto change = scan_->change();
   const auto stat = stat_true((*file)->get());

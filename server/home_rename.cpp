@@ -60,6 +60,7 @@ Result<Move> Home::rename(const Actor& actor, const Place& from, const Place& to
   const auto to_folder = inodes_->open(to.parent);
   if (!to_folder) return std::unexpected(to_folder.error());
   if (!from.parent->is_folder() || !to.parent->is_folder()) return fail(Status::kNotDirectory);
+  watch(to.parent, (*to_folder)->get());
   const std::lock_guard lock(inodes_->names_mutex());
   const auto moved = stat_true_at((*from_folder)->get(), from.name.c_str());
   if (!moved) return std::unexpected(moved.error());

@@ -106,6 +106,12 @@ TEST_F(Beside, AFileThatIsWrittenWhereItIs) {
   EXPECT_TRUE(is_told_of_data(session_.getattr(file)->attributes.inode));
 }
 
+TEST_F(Beside, AFileInAFolderThatASessionHasMadeAndNeverListed) {
+  session_.make_folder(kRootNode, "d");
+  std::ofstream(path("d") / "f") << "x";
+  EXPECT_TRUE(is_told_of_name(inode_of("d"), "f", inode_of("d/f")));
+}
+
 TEST_F(Beside, AFolderThatWasMovedIsFoundThere) {
   const NodeId folder = session_.make_folder(kRootNode, "d");
   const NodeId file = session_.make_file(folder, "f", "data");
