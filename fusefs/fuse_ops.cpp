@@ -8,6 +8,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "fusefs/fuse_folder.h"
@@ -167,12 +169,23 @@ Timestamp timestamp(const timespec& time) {
   return {time.tv_sec, static_cast<std::uint32_t>(time.tv_nsec)};
 }
 
+// Whether the caller is in the group, besides its own.
+bool is_member(fuse_req_t request, gid_t group) {
+  std::array<gid_t, 256> groups{};
+  const int count = fuse_req_getgroups(request, static_cast<int>(groups.size()), groups.data());
+  const auto known = std::min(static_cast<std::size_t>(std::max(count, 0)), groups.size());
+  return std::find(groups.begin(), groups.begin() + static_cast<std::ptrdiff_t>(known), group) !=
+         groups.begin() + static_cast<std::ptrdiff_t>(known);
+}
+
 // With one owner for all, taking what one has already is done and giving away is not permitted.
-// Groups are not kept. The kernel lets only members give a file to a group, and they get what they
-// ask for as far as there is somebody to tell the difference: all of the mount is the user's.
-bool drop_own_owner(const FuseOpsOptions& options, const struct stat& to, int& which) {
+// Groups are not kept: giving a file to another group that one is in changes nothing.
+bool drop_own_owner(fuse_req_t request, const struct stat& to, int& which) {
+  const FuseOpsOptions& options = ops_of(request).options();
   if (options.idmap == IdMap::kNone) return true;
-  const bool is_own = (which & FUSE_SET_ATTR_UID) == 0 || to.st_uid == options.uid;
+  const bool is_own = ((which & FUSE_SET_ATTR_UID) == 0 || to.st_uid == options.uid) &&
+                      ((which & FUSE_SET_ATTR_GID) == 0 || to.st_gid == options.gid ||
+                       is_member(request, to.st_gid));
   which &= ~(FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID);
   return is_own;
 }
@@ -182,7 +195,7 @@ Concerned contents_of(fuse_ino_t node) { return {.names = {}, .nodes = {node_of(
 void on_setattr(fuse_req_t request, fuse_ino_t node, struct stat* to, int which, fuse_file_info*) {
   FuseOps& ops = ops_of(request);
   const bool changes_owner = (which & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) != 0;
-  if (!drop_own_owner(ops.options(), *to, which)) {
+  if (!drop_own_owner(request, *to, which)) {
     fuse_reply_err(request, EPERM);
     return;
   }
