@@ -390,7 +390,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   /// Around a change of the file's data that is no write: after the writes of before, and with no
   /// later one, nor anything that was read, from before it.
   Task<> begin_change_at_server(NodeId node);
-  std::uint64_t offer_grant(NodeId id, std::uint64_t end);
+  Task<std::uint64_t> offer_grant(NodeId id, std::uint64_t end);
   void end_change_at_server(NodeId id, std::uint64_t offered);
   void send_forgets(bool at_once);
 

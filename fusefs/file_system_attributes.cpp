@@ -100,7 +100,8 @@ Task<Result<AttributesOut>> FileSystem::set_size(SetattrRequest request) {
 Task<Result<AttributesOut>> FileSystem::resize(SetattrRequest request) {
   const NodeId id = request.node;
   co_await begin_change_at_server(id);
-  request.from_grant = offer_grant(id, request.size);
+  const std::uint64_t offered = co_await offer_grant(id, request.size);
+  request.from_grant = offered;
   Call call = make_call(Op::kSetattr, {id}, request);
   Result<> held = locks_.guard(id, call);
   if (!held) {

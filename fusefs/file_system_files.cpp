@@ -288,7 +288,9 @@ Task<Result<std::uint64_t>> FileSystem::copy(CopyRequest request, std::uint64_t 
   if (!told) co_return std::unexpected(told.error());
   request.length = std::min(request.length, kCopyBytesMax);  // the caller asks again for the rest
   co_await begin_change_at_server(target);
-  request.from_grant = offer_grant(target, request.target_offset + request.length);
+  const std::uint64_t offered =
+      co_await offer_grant(target, request.target_offset + request.length);
+  request.from_grant = offered;
   Call call = make_call(Op::kCopy, {request.source, target}, request);
   Result<> held = locks_.guard(target, call);
   if (!held) {
@@ -329,7 +331,8 @@ Task<Result<>> FileSystem::fallocate(FallocateRequest request, std::uint64_t han
   Result<> told = co_await drained_and_told(id, handle);
   if (!told) co_return told;
   co_await begin_change_at_server(id);
-  request.from_grant = offer_grant(id, request.offset + request.length);
+  const std::uint64_t offered = co_await offer_grant(id, request.offset + request.length);
+  request.from_grant = offered;
   Call call = make_call(Op::kFallocate, {id}, request);
   Result<> held = locks_.guard(id, call);
   if (!held) {

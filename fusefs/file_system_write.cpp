@@ -16,6 +16,10 @@ constexpr std::size_t kKeptBytesMax = 64 * 1024;
 // Writes up to here are copied into a buffer that later ones can join.
 constexpr std::size_t kJoinableBytes = 128 * 1024;
 
+bool is_over_quota(const Result<>& result) {
+  return !result && result.error().status == Status::kOverQuota;
+}
+
 // A copy of `bytes` in a buffer of its own.
 Slice joinable_copy(std::span<const std::byte> bytes) {
   auto buffer = std::make_shared<Buffer>(bytes.size());
@@ -45,9 +49,11 @@ Task<> FileSystem::room_for(NodeId id) {
 
 Task<Result<>> FileSystem::write(WriteTarget to, Slice data) {
   if (data.bytes.empty()) co_return Result<>();
+  bool was_refused = false;
   while (true) {
     co_await room_for(to.node);
     Result<> result;
+    const Slice again = data;
     TakenWrite taken = take_write(to, data, nullptr);
     if (taken.kind == TakenWrite::Kind::kWaits) {
       // The server decides (over the grant), or the other mounts have to see it.
@@ -72,6 +78,13 @@ Task<Result<>> FileSystem::write(WriteTarget to, Slice data) {
     if (taken.kind == TakenWrite::Kind::kAtServer) {
       Result<> appended = co_await append_at_server(to.node, data);
       result = std::move(appended);
+    }
+    if (is_over_quota(result) && !std::exchange(was_refused, true)) {
+      // The server may have made more of the quota ours in answers that were under way. Once all
+      // have come, what is left of it is known to the byte.
+      co_await drain_all();
+      data = again;
+      continue;
     }
     if (!result || !taken.must_sync) co_return result;
     Result<> synced = co_await fsync(to.node, to.handle, !to.is_synced);
@@ -202,12 +215,22 @@ Task<> FileSystem::begin_change_at_server(NodeId id) {
   }
 }
 
-// What of the grant a change may use that makes the file at most `end` long.
-std::uint64_t FileSystem::offer_grant(NodeId id, std::uint64_t end) {
-  auto state = state_.lock();
-  const Node* node = state->nodes.find(id);
-  const std::uint64_t size = node != nullptr && node->has_attributes ? effective(*node).size : 0;
-  return state->grant.offer(end - std::min(end, size));
+// What of the grant a change may use that makes the file at most `end` long. Near the limit answers
+// under way have to come first: what the server has made ours in them cannot be offered before.
+Task<std::uint64_t> FileSystem::offer_grant(NodeId id, std::uint64_t end) {
+  for (int attempt = 0;; ++attempt) {
+    {
+      auto state = state_.lock();
+      const Node* node = state->nodes.find(id);
+      const std::uint64_t size =
+          node != nullptr && node->has_attributes ? effective(*node).size : 0;
+      const std::uint64_t growth = end - std::min(end, size);
+      const std::uint64_t offered = state->grant.offer(growth);
+      if (offered == growth || attempt > 0 || state->grant.last().limit == 0) co_return offered;
+      state->grant.settle(offered);
+    }
+    co_await drain_all();
+  }
 }
 
 // `offered`: what offer_grant() gave.

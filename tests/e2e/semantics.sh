@@ -27,6 +27,7 @@ fi
 
 begin "fsync of a file and of a folder is an fsync on the server's disk"
 touch "$a/synced"
+sync "$a/synced" # and what was done to names before
 strace -qq -f -p "$E2E_SERVER_PID" -e trace=fsync,fdatasync -o "$E2E_DIR/traced" 2>"$E2E_DIR/logs/strace.log" &
 tracer=$!
 is_traced() { [ "$(sed -n 's/^TracerPid:\s*//p' "/proc/$E2E_SERVER_PID/status")" = "$tracer" ]; }
