@@ -210,7 +210,7 @@ void FileSystem::install(const ListedFolder& listed, NodeId id, const ListingSta
   for (const ListedEntry& entry : listed.entries) {
     if (!Name::make(entry.name)) continue;  // a server that lies: such a name cannot be asked for
     Node& child = state->nodes.see(entry.attributes, id, entry.name);
-    if (child.target.empty()) child.target = SharedName(entry.target);
+    state->nodes.learn_target(child, entry.target);
     if (node->folder->entries.emplace(child.name, child.id).second) ++child.names;
   }
   node->folder->is_complete = true;

@@ -104,7 +104,7 @@ Task<Result<EntryOut>> FileSystem::lookup_at_server(NodeId parent_id, std::strin
     co_return EntryOut{};
   }
   Node& node = state->nodes.see(reply->attributes, parent_id, name);
-  if (node.target.empty()) node.target = SharedName(reply->target);
+  state->nodes.learn_target(node, reply->target);
   ++node.lookups;
   if (parent != nullptr && parent->folder != nullptr) {
     if (is_newest) {
@@ -233,13 +233,14 @@ Task<Result<std::string>> FileSystem::readlink(NodeId id) {
     Node* node = state->nodes.find(id);
     if (node == nullptr) co_return fail(Status::kStale);
     if (!S_ISLNK(node->attributes.mode)) co_return fail(Status::kInvalid);
-    if (!node->target.empty()) co_return node->target.text();  // never changes for an inode
+    const std::string_view target = state->nodes.target(*node);
+    if (!target.empty()) co_return std::string(target);
   }
   Call call = make_call(Op::kReadlink, {id}, NodeRequest{id});
   Result<TargetReply> reply = co_await ask<TargetReply>(std::move(call));
   if (!reply) co_return std::unexpected(reply.error());
   auto state = state_.lock();
-  if (Node* node = state->nodes.find(id)) node->target = SharedName(reply->target);
+  if (Node* node = state->nodes.find(id)) state->nodes.learn_target(*node, reply->target);
   co_return std::move(reply->target);
 }
 

@@ -45,7 +45,7 @@ Task<Result<EntryOut>> FileSystem::make(MakeRequest request) {
   auto state = state_.lock();
   Node* node = state->nodes.find(made_id);
   HOMEFS_CHECK(node != nullptr);  // the lookup that made() counted keeps it
-  node->target = SharedName(request.target);
+  state->nodes.learn_target(*node, request.target);
   co_return entry_of(*state, *node, leads_to(state->nodes.find(parent), asked.name, made_id));
 }
 

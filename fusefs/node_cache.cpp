@@ -178,6 +178,15 @@ void NodeCache::moved(InodeNumber inode, const Node& folder, std::string_view na
   if (Node* const node = find(inode)) place(*node, folder.id, name, order);
 }
 
+std::string_view NodeCache::target(const Node& node) const {
+  const auto found = targets_.find(node.id);
+  return found == targets_.end() ? std::string_view() : found->second.view();
+}
+
+void NodeCache::learn_target(const Node& node, std::string_view target) {
+  if (!target.empty()) targets_.try_emplace(node.id, SharedName(target));
+}
+
 void NodeCache::on_event(std::uint64_t event_order) {
   event_order_ = std::max(event_order_, event_order);
 }
@@ -214,6 +223,7 @@ bool NodeCache::remove_if_unused(NodeId id) {
     forgotten_.push_back(id);
     has_forgotten_orphan_ = has_forgotten_orphan_ || node.parent == kNoNode;
   }
+  if (!targets_.empty()) targets_.erase(id);
   nodes_.erase(found);
   return true;
 }

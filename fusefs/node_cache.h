@@ -42,7 +42,6 @@ struct Node {
   NodeId parent{};                  ///< one place where it is; kNoNode: an orphan
   SharedName name;                  ///< there, for introductions
   std::uint64_t placed_at = 0;      ///< the order of what has told so
-  SharedName target;                ///< of a symlink
   std::uint64_t kernel_version = 0;  ///< Attributes::version of what the kernel's page cache holds
   std::unique_ptr<Folder> folder;    ///< of a folder: what is cached of it
   std::unique_ptr<FileData> data;    ///< of a file: data on its way in either direction
@@ -52,7 +51,7 @@ struct Node {
   [[nodiscard]] bool is_dirty() const { return data != nullptr && data->is_dirty(); }
 };
 
-static_assert(sizeof(Node) <= 192, "a node takes 208 bytes of the heap");
+static_assert(sizeof(Node) <= 184, "a node takes 192 bytes of the heap");
 
 class NodeCache {
  public:
@@ -134,6 +133,11 @@ class NodeCache {
   void confirm(std::span<const Introduction> introductions, std::uint64_t incarnation);
   void distrust(std::span<const NodeId> nodes);
 
+  /// Where the symlink leads; empty: not known. It never changes for an inode.
+  [[nodiscard]] std::string_view target(const Node& node) const;
+  /// Remembers it, unless it is known or empty.
+  void learn_target(const Node& node, std::string_view target);
+
   /// The last change (Folder::changed_at) of any folder that is not in the table any more.
   [[nodiscard]] std::uint64_t removed_folder_changed_at() const {
     return removed_folder_changed_at_;
@@ -172,6 +176,7 @@ class NodeCache {
 
   boost::unordered_flat_map<NodeId, std::unique_ptr<Node>, std::hash<NodeId>> nodes_;
   boost::unordered_flat_map<InodeNumber, Node*, std::hash<InodeNumber>> by_inode_;
+  boost::unordered_flat_map<NodeId, SharedName, std::hash<NodeId>> targets_;  // of symlinks
   std::list<NodeId> use_;  // folders with entries, the least recently used first
   std::vector<NodeId> forgotten_;
   bool has_forgotten_orphan_ = false;

@@ -99,7 +99,8 @@ InodeRef InodeTable::found_since(std::uint64_t moves, const disk::Stat& stat,
   if (inode->parent_ == parent && inode->name_ == name.text()) return inode;
   // A name read before a move must not replace the place that the move has set.
   if (moves_.load() != moves) return nullptr;
-  cut_ring(*inode, parent);
+  // Each child holds its folder: one that only we hold is above nothing.
+  if (inode.use_count() > 1) cut_ring(*inode, parent);
   old_parent = std::exchange(inode->parent_, parent);
   inode->name_ = name.text();
   return inode;
