@@ -89,17 +89,15 @@ TEST(Interleavings, OfOneMount) { play({.mounts = 1, .programs = 3}); }
 
 TEST(Interleavings, OfTwoMounts) { play({.mounts = 2}); }
 
-TEST(Interleavings, DISABLED_OverBreaks) {
-  play({.mounts = 2, .has_breaks = true, .has_bulk = true});
-}
+TEST(Interleavings, OverBreaks) { play({.mounts = 2, .has_breaks = true, .has_bulk = true}); }
 
-TEST(Interleavings, DISABLED_OfMountsThatAreLate) {
+TEST(Interleavings, OfMountsThatAreLate) {
   play({.mounts = 2, .has_breaks = true, .has_lateness = true});
 }
 
 TEST(Interleavings, OfMountsThatComeAndGo) { play({.mounts = 1, .has_comings = true}); }
 
-TEST(Interleavings, DISABLED_OverLossesOfTheSession) {
+TEST(Interleavings, OverLossesOfTheSession) {
   play({.mounts = 2, .has_breaks = true, .has_session_losses = true});
 }
 
