@@ -140,6 +140,7 @@ FileSystem::TakenWrite FileSystem::take_write(const WriteTarget& to, Slice& data
   if (waits ? done == nullptr : taken.kind != TakenWrite::Kind::kBuffered) return taken;
 
   taken.is_moved = to.is_append && offset != to.offset;
+  const bool is_growing = growth > 0;
   if (waits) {
     growth = state->grant.offer(growth);
   } else {
@@ -164,6 +165,7 @@ FileSystem::TakenWrite FileSystem::take_write(const WriteTarget& to, Slice& data
   WriteSegment& segment =
       file.writes.push(offset, is_small ? joinable_copy(data.bytes) : std::move(data), growth,
                        may_join, to.is_append, page_order);
+  segment.is_growing = is_growing;
   if (waits) segment.waiters.push_back(std::exchange(*done, {}));
   if (file.writes.is_holding()) state->held.push_back(to.node);
   return taken;

@@ -39,6 +39,7 @@ bool WriteQueue::join(std::uint64_t offset, std::span<const std::byte> bytes, st
   std::memcpy(buffer.writable().data() + filled, bytes.data(), bytes.size());
   last.data.bytes = buffer.bytes();
   last.growth += growth;
+  last.is_growing |= growth > 0;
   bytes_ += bytes.size();
   return true;
 }
@@ -52,6 +53,7 @@ WriteSegment& WriteQueue::push(std::uint64_t offset, Slice data, std::uint64_t g
   segment.offset = offset;
   segment.data = std::move(data);
   segment.growth = growth;
+  segment.is_growing = growth > 0;
   segment.is_joinable = is_joinable;
   segment.is_append = is_append;
   segment.page_order = page_order;
@@ -69,6 +71,12 @@ void WriteQueue::stop_holding() {
   if (!segments_.empty()) segments_.back().is_joinable = false;
 }
 
+std::uint64_t WriteQueue::growth() const {
+  std::uint64_t sum = 0;
+  for (const WriteSegment& segment : segments_) sum += segment.growth;
+  return sum;
+}
+
 std::optional<WriteQueue::Outgoing> WriteQueue::next_to_send() {
   if (sent_ >= kSentMax) return std::nullopt;
   const WriteSegment* held = is_holding() ? &segments_.back() : nullptr;
@@ -78,7 +86,7 @@ std::optional<WriteQueue::Outgoing> WriteQueue::next_to_send() {
     // In order: what cannot go yet holds back everything behind it.
     const bool is_blocked = std::any_of(segments_.begin(), candidate, [&](const WriteSegment& s) {
       // The server takes no more of a page than the file has by then.
-      const bool is_within_growth = candidate->page_order != 0 && s.growth > 0;
+      const bool is_within_growth = candidate->page_order != 0 && s.is_growing;
       return is_within_growth || (s.offset < candidate->end() && candidate->offset < s.end());
     });
     if (is_blocked) return std::nullopt;
@@ -89,7 +97,7 @@ std::optional<WriteQueue::Outgoing> WriteQueue::next_to_send() {
                     .data = candidate->data,
                     .is_alone = segments_.size() == 1,
                     .is_append = candidate->is_append,
-                    .growth = candidate->growth,
+                    .growth = growth(),
                     .page_order = candidate->page_order};
   }
   return std::nullopt;

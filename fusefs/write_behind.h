@@ -29,6 +29,7 @@ struct WriteSegment {
   std::uint64_t offset = 0;
   Slice data;
   std::uint64_t growth = 0;  ///< what of the quota's grant is taken for it
+  bool is_growing = false;   ///< it was seen to extend the file
   bool is_sent = false;
   bool is_joinable = false;  ///< its buffer is ours alone, so more can be put behind the data
   bool is_append = false;    ///< of O_APPEND: `offset` is the end that we knew when it was written
@@ -67,6 +68,8 @@ class WriteQueue {
     Slice data;
     bool is_alone = false;   ///< no other write of the file waits or is under way
     bool is_append = false;  ///< see WriteSegment
+    /// What is taken of the grant for all writes that are not acknowledged: one that arrives before
+    /// those in front of it makes the file longer by their bytes as well.
     std::uint64_t growth = 0;
     std::uint64_t page_order = 0;
   };
@@ -96,6 +99,8 @@ class WriteQueue {
   [[nodiscard]] ErrorSequence& errors() { return errors_; }
 
  private:
+  [[nodiscard]] std::uint64_t growth() const;
+
   struct DrainWaiter {
     std::uint64_t up_to = 0;  // segment number
     std::move_only_function<void()> wake;
