@@ -80,6 +80,10 @@ struct HomeOptions {
   std::function<void(Home&)> on_open;
 };
 
+/// How long a client that is back after a restart may take to introduce what it has open. It does
+/// so before it acknowledges the mode, as fast as the network carries it.
+inline constexpr std::chrono::seconds kIntroductionTime{10};
+
 /// On whose behalf a change is made.
 struct Actor {
   Grant& grant;            ///< the session's share of the quota
@@ -182,9 +186,14 @@ class Home final : public FolderListener, public std::enable_shared_from_this<Ho
   /// From now on; what is in the home stays as it is kept.
   void set_preserves_owners(bool preserves) { preserves_owners_.store(preserves); }
   [[nodiscard]] bool preserves_owners() const { return preserves_owners_.load(); }
-  /// Deletes the orphans left by an earlier run that nobody adopted within the linger time. To be
-  /// called now and then. Returns how many.
+  /// Deletes the orphans that nobody knows, and whose sessions did not come within the linger time,
+  /// or are all back and have not introduced them. To be called now and then. Returns how many.
   std::size_t sweep_orphans(std::chrono::steady_clock::time_point now);
+  /// Whether sessions of an earlier run of the server may still come back. Until they have told
+  /// what they have open, files that lose a name are kept for them.
+  void expect_sessions(bool are_expected);
+  /// Whether orphans are there that wait for their sessions.
+  [[nodiscard]] bool has_waiting_orphans() const;
   /// Counts the use again, in the background, and in a part of the time; until then what is known
   /// counts.
   void recount();
@@ -358,7 +367,9 @@ class Home final : public FolderListener, public std::enable_shared_from_this<Ho
   [[nodiscard]] ChangeFacts facts_of(ChangeKind kind, const InodeRef& folder,
                                      const Name& name) const;
   class Recovery;
-  Result<void> remove_orphan(InodeNumber number);
+  Result<bool> remove_orphan(InodeNumber number, std::chrono::steady_clock::time_point now);
+  [[nodiscard]] std::chrono::steady_clock::time_point absent_until() const;
+  [[nodiscard]] std::chrono::steady_clock::time_point date_of_adopted() const;
   Result<Farewell> prepare_farewell(const Actor& actor, const InodeRef& parent, int folder,
                                     const Name& name, bool keep);
   [[nodiscard]] ChangeFacts facts_of_removal(const Farewell& farewell, const InodeRef& parent,
@@ -391,6 +402,7 @@ class Home final : public FolderListener, public std::enable_shared_from_this<Ho
   InodeRef root_;
   std::atomic<bool> is_stopping_{false};
   std::atomic<bool> preserves_owners_;
+  std::atomic<std::chrono::steady_clock::rep> absent_until_{0};  // see expect_sessions()
 };
 
 }  // namespace homefs

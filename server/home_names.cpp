@@ -23,6 +23,14 @@ bool is_not_there(Status status) {
          status == Status::kNotDirectory || status == Status::kCrossDevice;
 }
 
+// kExists when the name is taken. A disk that does not answer leaves it open: then nothing is made.
+Result<void> check_free(int folder, const Name& name) {
+  const auto stat = disk::stat_at(folder, name.c_str());
+  if (stat) return fail(Status::kExists);
+  if (stat.error().status != Status::kNoSuchFile) return std::unexpected(stat.error());
+  return {};
+}
+
 }  // namespace
 
 Result<Entry> Home::lookup(const InodeRef& parent, const Name& name) {
@@ -102,7 +110,7 @@ Result<Entry> Home::make(const Actor& actor, const InodeRef& parent, const Name&
   const std::lock_guard lock(inodes_->names_mutex());
   auto change = scan_->change();
   // Asked before all else: after a kill, a name that is there was made by this.
-  if (disk::stat_at(folder_fd, name.c_str())) return fail(Status::kExists);
+  if (auto is_free = check_free(folder_fd, name); !is_free) return std::unexpected(is_free.error());
   auto reservation = quota_->reserve(actor.grant, {.files = 1});
   if (!reservation) return std::unexpected(reservation.error());
   ChangeStep step(actor.journal, [&] {
@@ -194,7 +202,9 @@ Result<Entry> Home::link(const Actor& actor, const InodeRef& inode, const InodeR
   if (!stat) return std::unexpected(stat.error());
   // A file that has no name any more gets none again: link(2) of an unlinked file is ENOENT.
   const std::uint32_t hidden = orphanage_->has(inode->number()) ? 1 : 0;
-  if (disk::stat_at((*folder)->get(), name.c_str())) return fail(Status::kExists);
+  if (auto is_free = check_free((*folder)->get(), name); !is_free) {
+    return std::unexpected(is_free.error());
+  }
   if (stat->attributes.links <= hidden) return fail(Status::kNoSuchFile);
   if (!inode->is_folder()) change.touch(*stat);  // the kernel refuses folders
   ChangeStep step(actor.journal, [&] {
@@ -242,11 +252,12 @@ Result<InodeRef> Home::adopt_orphan(const InodeName& known) {
   const std::lock_guard lock(inodes_->names_mutex());
   if (!orphanage_->has(known.number)) return fail(Status::kStale);
   const auto stat = orphanage_->stat(known.number);
+  if (!stat && !is_not_there(stat.error().status)) return std::unexpected(stat.error());
   if (!stat || stat->attributes.inode != known.number ||
       stat->attributes.generation != known.generation) {
     return fail(Status::kStale);
   }
-  orphanage_->adopt(known.number);
+  orphanage_->adopt(known.number, date_of_adopted());
   return inodes_->found_orphan(*stat);
 }
 

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <utility>
 
@@ -48,6 +49,29 @@ Result<void> delete_home(const std::filesystem::path& homes_dir, const std::stri
   return {};
 }
 
+/// The name of a home that nobody else opens or closes meanwhile.
+class HomeRegistry::Busy {
+ public:
+  Busy(HomeRegistry& homes, std::string name) : homes_(homes), name_(std::move(name)) {
+    std::unique_lock lock(homes_.busy_mutex_);
+    homes_.busy_changed_.wait(lock, [this] { return !homes_.busy_.contains(name_); });
+    homes_.busy_.insert(name_);
+  }
+  ~Busy() {
+    {
+      const std::lock_guard lock(homes_.busy_mutex_);
+      homes_.busy_.erase(name_);
+    }
+    homes_.busy_changed_.notify_all();
+  }
+  Busy(const Busy&) = delete;
+  Busy& operator=(const Busy&) = delete;
+
+ private:
+  HomeRegistry& homes_;
+  const std::string name_;
+};
+
 HomeRegistry::HomeRegistry(HomeRegistryOptions options) : options_(std::move(options)) {}
 
 std::shared_ptr<LiveHome> HomeRegistry::find(const std::string& account) {
@@ -62,7 +86,7 @@ Result<std::shared_ptr<LiveHome>> HomeRegistry::acquire(const Account& account) 
     (void)apply_limits(account);  // whether they changed does not matter here
     return home;
   }
-  const std::lock_guard opening(opening_mutex_);
+  const Busy busy(*this, account.name);
   home = find(account.name);
   if (home && is_in_place(*home)) return home;  // another login was faster
   if (home) {
@@ -71,24 +95,24 @@ Result<std::shared_ptr<LiveHome>> HomeRegistry::acquire(const Account& account) 
   return open(account);
 }
 
-/// Whether its folder is the one that has the account's name; that is open, so that its number has
-/// not been given to another one.
+/// Whether its folder is the one that has the account's name, as far as is known; that is open, so
+/// that its number has not been given to another one.
 bool HomeRegistry::is_in_place(const LiveHome& home) const {
   struct stat stat{};
   const std::filesystem::path folder = options_.homes_dir / home.name;
-  return ::stat(folder.c_str(), &stat) == 0 &&
-         InodeNumber{stat.st_ino} == home.files->root()->number();
+  if (::stat(folder.c_str(), &stat) != 0) return errno != ENOENT && errno != ENOTDIR;
+  return InodeNumber{stat.st_ino} == home.files->root()->number();
 }
 
 /// The account was removed with its files, and made anew: sessions of before keep what they have.
-/// Precondition: opening_mutex_ is held.
+/// Precondition: its name is busy.
 Result<void> HomeRegistry::let_go(const LiveHome& home) {
   entries_.lock()->erase(home.name);
   home.files->stop();
   return options_.usage_of(home.name)->save({.is_clean = false});
 }
 
-// Precondition: opening_mutex_ is held.
+// Precondition: its name is busy.
 Result<std::shared_ptr<LiveHome>> HomeRegistry::open(const Account& account) {
   const std::filesystem::path root = options_.homes_dir / account.name;
   const std::filesystem::path orphans = options_.homes_dir / kOrphansFolder;
@@ -148,25 +172,46 @@ std::shared_ptr<LiveHome> HomeRegistry::apply_limits(const Account& account) {
 }
 
 void HomeRegistry::tidy() {
-  const std::lock_guard opening(opening_mutex_);
-  std::vector<std::shared_ptr<LiveHome>> unused;
-  std::vector<std::shared_ptr<LiveHome>> used;
+  const auto now = std::chrono::steady_clock::now();
+  for (const auto& home : all()) (void)home->files->sweep_orphans(now);
+  std::vector<std::string> unused;
   {
     const auto entries = entries_.lock();
-    std::erase_if(*entries, [&](auto& item) {
-      // Whoever acquires a home takes its reference under this lock, so 1 means: only we have it.
-      const bool is_unused = item.second.home.use_count() == 1;
-      (is_unused ? unused : used).push_back(item.second.home);
-      return is_unused;
-    });
+    for (const auto& [name, entry] : *entries) {
+      if (is_unused(entry)) unused.push_back(name);
+    }
   }
-  const auto now = std::chrono::steady_clock::now();
-  for (const auto& home : used) (void)home->files->sweep_orphans(now);
-  for (const auto& home : unused) {
-    (void)home->files->sweep_orphans(now);
-    home->files->stop();
+  for (const std::string& name : unused) close_if_unused(name);
+}
+
+/// Whoever acquires a home takes its reference under the lock of the entries, so 1 means that only
+/// we have it. One with orphans that wait for their sessions stays open: their time goes on.
+/// Precondition: entries_ is locked.
+bool HomeRegistry::is_unused(const Entry& entry) {
+  return entry.home.use_count() == 1 && !entry.home->files->has_waiting_orphans();
+}
+
+void HomeRegistry::close_if_unused(const std::string& name) {
+  const Busy busy(*this, name);
+  std::shared_ptr<LiveHome> home;  // goes before the name is free
+  {
+    const auto entries = entries_.lock();
+    const auto found = entries->find(name);
+    if (found == entries->end() || !is_unused(found->second)) return;
+    home = std::move(found->second.home);
+    entries->erase(found);
   }
-  unused.clear();  // closed while opening_mutex_ is held: nobody opens it before that is done
+  home->files->stop();
+}
+
+std::vector<std::string> HomeRegistry::names_with_orphans() const {
+  std::vector<std::string> names;
+  std::error_code error;
+  const std::filesystem::path orphans = options_.homes_dir / kOrphansFolder;
+  for (const auto& entry : std::filesystem::directory_iterator(orphans, error)) {
+    if (!std::filesystem::is_empty(entry.path(), error)) names.push_back(entry.path().filename());
+  }
+  return names;
 }
 
 std::vector<std::shared_ptr<LiveHome>> HomeRegistry::all() {
@@ -197,7 +242,7 @@ Result<void> HomeRegistry::rescan(const std::string& account, bool tell_sessions
     if (tell_sessions) home->coherence->tell_all({{.inode = {}, .name = {}}});
     return {};
   }
-  const std::lock_guard opening(opening_mutex_);
+  const Busy busy(*this, account);
   if (const auto home = find(account)) {
     home->files->recount();
     return {};
@@ -211,22 +256,11 @@ Result<void> HomeRegistry::rescan(const std::string& account, bool tell_sessions
 
 void HomeRegistry::stop_all() {
   if (options_.watch != nullptr) options_.watch->stop();
-  const std::lock_guard opening(opening_mutex_);
-  std::vector<std::shared_ptr<LiveHome>> homes;
-  {
-    const auto entries = entries_.lock();
-    for (const auto& [name, entry] : *entries) homes.push_back(entry.home);
-  }
-  for (const auto& home : homes) home->files->stop();
+  for (const auto& home : all()) home->files->stop();
 }
 
 void HomeRegistry::let_go_of_sessions() {
-  std::vector<std::shared_ptr<LiveHome>> homes;
-  {
-    const auto entries = entries_.lock();
-    for (const auto& [name, entry] : *entries) homes.push_back(entry.home);
-  }
-  for (const auto& home : homes) home->coherence->clear();
+  for (const auto& home : all()) home->coherence->clear();
 }
 
 std::size_t HomeRegistry::size() { return entries_.lock()->size(); }

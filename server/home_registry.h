@@ -1,15 +1,18 @@
 // The homes that are in use: each is opened once, however many sessions it has, and closed a little
 // after the last of them has ended.
 //
-// Owner: the server. Executor: thread-safe. Blocks: acquire() and close_unused() on the disk, one
-// at a time; a home that is open already is acquired without waiting.
+// Owner: the server. Executor: thread-safe. Blocks: acquire() and tidy() on the disk, and for
+// another one that opens or closes the same home; one that is open already is acquired without
+// waiting.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
+#include <condition_variable>
 #include <filesystem>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -75,8 +78,11 @@ class HomeRegistry {
   /// when it is opened next. Errors: those of the usage store.
   Result<void> rescan(const std::string& account, bool tell_sessions);
 
-  /// Closes homes that no session has any more, and deletes orphans whose time has come.
+  /// Deletes orphans whose time has come, and closes homes that no session has any more and no
+  /// orphan waits in.
   void tidy();
+  /// Homes in which orphans lie, be they open or not.
+  [[nodiscard]] std::vector<std::string> names_with_orphans() const;
   /// The server stops: ends of sessions delete no orphans from now on, uses are remembered.
   void stop_all();
 
@@ -96,14 +102,20 @@ class HomeRegistry {
   using Entries = std::unordered_map<std::string, Entry>;
 
   Result<std::shared_ptr<LiveHome>> open(const Account& account);
-  std::vector<std::shared_ptr<LiveHome>> all();
   [[nodiscard]] bool is_in_place(const LiveHome& home) const;
   Result<void> let_go(const LiveHome& home);
+  static bool is_unused(const Entry& entry);
+  void close_if_unused(const std::string& name);
+  [[nodiscard]] std::vector<std::shared_ptr<LiveHome>> all();
 
   const HomeRegistryOptions options_;
-  // Held while a home is opened or closed, so that it is never open twice. Taken before entries_.
-  std::mutex opening_mutex_;
   Guarded<Entries> entries_;
+
+  // While a home is opened or closed its name is busy, so that it is never open twice.
+  class Busy;
+  std::mutex busy_mutex_;
+  std::condition_variable busy_changed_;
+  std::set<std::string> busy_;  // guarded by busy_mutex_
 };
 
 }  // namespace homefs

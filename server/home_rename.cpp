@@ -86,6 +86,10 @@ Result<Move> Home::move(const Rename& rename) {
   std::optional<Farewell> farewell;
   std::optional<UsageScan::Change> change;
   const auto target = disk::stat_at(rename.to_folder, to.name.c_str());
+  // What may be there must not go without its farewell.
+  if (!target && target.error().status != Status::kNoSuchFile) {
+    return std::unexpected(target.error());
+  }
   const bool is_same = target && target->attributes.inode == rename.moved.attributes.inode;
   if (target && !is_same) {
     if (rename.options.mode == RenameMode::kNoReplace) return fail(Status::kRenameTargetExists);

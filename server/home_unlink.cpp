@@ -2,8 +2,9 @@
 //
 // A regular file that is open somewhere when its last name goes gets a link in the orphanage first.
 // "Somewhere" is where `keep` says so, or where another session knows its node: the server is not
-// told of every open. The same is done for what has other names left and is known to a session: the
-// name that goes may be the only one that the session, or the server, knows.
+// told of every open. And it may be with a session that is not back after a restart. The same is
+// done for what has other names left and is known to a session: the name that goes may be the only
+// one that the session, or the server, knows.
 
 #include <fcntl.h>
 
@@ -32,6 +33,8 @@ Result<Home::Farewell> Home::prepare_farewell(const Actor& actor, const InodeRef
   if (stat->is_mount) return fail(Status::kBusy, "something is mounted there");
   const InodeNumber number = stat->attributes.inode;
   InodeRef known = inodes_->find(number);
+  // The number of one that was removed beside the server may be another's by now.
+  if (known != nullptr && known->identity().birth_ns != stat->birth_ns) known = nullptr;
   farewell.inode = known != nullptr ? known : inodes_->found(*stat, parent, name);
   const bool is_file = S_ISREG(stat->attributes.mode);
   if (is_file) {
@@ -49,7 +52,10 @@ Result<Home::Farewell> Home::prepare_farewell(const Actor& actor, const InodeRef
   farewell.is_kept = has_orphan_link;
   const std::uint32_t sessions = inodes_->sessions_of(*farewell.inode);
   const std::uint32_t own = actor.nodes.knows(*farewell.inode) ? 1 : 0;
-  farewell.is_needed = farewell.is_last ? is_file && (keep || sessions > own) : sessions > 0;
+  // Of a session that is not back nobody knows what it has open.
+  const bool is_for_absent = is_file && absent_until() > Orphanage::Clock::now();
+  farewell.is_needed =
+      is_for_absent || (farewell.is_last ? is_file && (keep || sessions > own) : sessions > 0);
   const bool must_keep = farewell.is_needed && !has_orphan_link;
   if (!must_keep && farewell.is_last) return farewell;
 
@@ -99,7 +105,7 @@ Attributes Home::finish_farewell(Farewell& farewell, const Attributes& parent_af
     return last;
   }
   if (farewell.is_needed && farewell.is_kept) {
-    orphanage_->adopt(number);
+    orphanage_->adopt(number, date_of_adopted());
     inodes_->orphaned(number);
   }
   if (farewell.descriptor == nullptr) {
@@ -184,17 +190,49 @@ Result<Removal> Home::rmdir(const Actor& actor, const InodeRef& parent, const Na
 
 void Home::released(const InodeRef& inode) {
   if (is_stopping_.load() || !inodes_->is_orphan(*inode)) return;
-  (void)remove_orphan(inode->number());  // else it is a leftover for the next start
+  // Else it is a leftover for the next start.
+  (void)remove_orphan(inode->number(), Orphanage::Clock::now());
 }
 
-// Deletes an orphan that no session knows. One that somebody has adopted meanwhile stays.
-Result<void> Home::remove_orphan(InodeNumber number) {
+void Home::expect_sessions(bool are_expected) {
+  constexpr auto kExpecting = Orphanage::kUndecided.time_since_epoch().count();
+  if (are_expected) {
+    absent_until_ = kExpecting;
+    return;
+  }
+  const auto end = Orphanage::Clock::now() + kIntroductionTime;
+  auto expecting = kExpecting;
+  if (!absent_until_.compare_exchange_strong(expecting, end.time_since_epoch().count())) return;
+  // Under the lock nobody holds one that was decided on before.
   const std::lock_guard lock(inodes_->names_mutex());
-  if (!orphanage_->has(number)) return {};
+  orphanage_->set_date_of_undecided(end);
+}
+
+std::chrono::steady_clock::time_point Home::absent_until() const {
+  return Orphanage::Clock::time_point(Orphanage::Clock::duration(absent_until_.load()));
+}
+
+/// While sessions may not have told what they have open, nobody else decides about it.
+std::chrono::steady_clock::time_point Home::date_of_adopted() const {
+  const auto until = absent_until();
+  return until > Orphanage::Clock::now() ? until : Orphanage::kNoDate;
+}
+
+bool Home::has_waiting_orphans() const { return orphanage_->has_waiting(); }
+
+// Deletes an orphan that no session knows, unless its date is to come. One that somebody has
+// adopted meanwhile stays.
+Result<bool> Home::remove_orphan(InodeNumber number, std::chrono::steady_clock::time_point now) {
+  const std::lock_guard lock(inodes_->names_mutex());
+  if (!orphanage_->may_go(number, now)) return false;
   auto stat = orphanage_->stat(number);
-  if (!stat) return orphanage_->remove(number);  // it is not there: forget it
+  if (!stat && stat.error().status != Status::kNoSuchFile) return std::unexpected(stat.error());
+  if (!stat) {  // it is not there: forget it
+    const auto forgotten = orphanage_->remove(number);
+    return forgotten ? Result<bool>(true) : std::unexpected(forgotten.error());
+  }
   const InodeRef inode = inodes_->found_orphan(*stat);
-  if (inodes_->sessions_of(*inode) > 0) return {};
+  if (inodes_->sessions_of(*inode) > 0) return false;
   const std::lock_guard size_lock(inode->size_lock());
   auto change = scan_->change();
   stat = orphanage_->stat(number);
@@ -204,14 +242,14 @@ Result<void> Home::remove_orphan(InodeNumber number) {
   if (is_watching_.load(std::memory_order_relaxed)) {
     told_log_->note_inode(number, ToldLog::kUnseen);
   }
-  if (auto done = orphanage_->remove(number); !done) return done;
+  if (auto done = orphanage_->remove(number); !done) return std::unexpected(done.error());
   // With names left it is found by these again; with none it is gone.
   inodes_->gone(*stat);
   if (stat->attributes.links <= 1) {
     const bool is_file = S_ISREG(stat->attributes.mode);
     quota_->release({.bytes = is_file ? stat->attributes.size : 0, .files = 1});
   }
-  return {};
+  return true;
 }
 
 }  // namespace homefs

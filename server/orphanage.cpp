@@ -1,5 +1,6 @@
 #include "server/orphanage.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "server/disk_mode.h"
@@ -7,8 +8,6 @@
 namespace homefs {
 namespace {
 
-// Orphans of this run have no date: they go with the last session that knows them.
-constexpr auto kNoDate = Orphanage::Clock::time_point::max();
 constexpr std::string_view kMakingPrefix = "making-";
 
 std::string name_of(InodeNumber number) { return std::to_string(number_of(number)); }
@@ -51,10 +50,17 @@ Result<void> Orphanage::remove(InodeNumber number) {
   return {};
 }
 
-void Orphanage::adopt(InodeNumber number) {
+void Orphanage::adopt(InodeNumber number, Clock::time_point kept_until) {
   const std::lock_guard lock(mutex_);
   const auto orphan = kept_until_.find(number_of(number));
-  if (orphan != kept_until_.end()) orphan->second = kNoDate;
+  if (orphan != kept_until_.end()) orphan->second = kept_until;
+}
+
+void Orphanage::set_date_of_undecided(Clock::time_point kept_until) {
+  const std::lock_guard lock(mutex_);
+  for (auto& [number, date] : kept_until_) {
+    if (date == kUndecided) date = kept_until;
+  }
 }
 
 bool Orphanage::has(InodeNumber number) const {
@@ -65,6 +71,18 @@ bool Orphanage::has(InodeNumber number) const {
 
 Result<disk::Stat> Orphanage::stat(InodeNumber number) const {
   return stat_true_at(folder_->get(), name_of(number).c_str());
+}
+
+bool Orphanage::may_go(InodeNumber number, Clock::time_point now) const {
+  const std::lock_guard lock(mutex_);
+  const auto orphan = kept_until_.find(number_of(number));
+  return orphan != kept_until_.end() && (orphan->second == kNoDate || orphan->second <= now);
+}
+
+bool Orphanage::has_waiting() const {
+  if (size() == 0) return false;
+  const std::lock_guard lock(mutex_);
+  return std::ranges::any_of(kept_until_, [](const auto& one) { return one.second != kNoDate; });
 }
 
 std::vector<InodeNumber> Orphanage::overdue(Clock::time_point now) const {

@@ -3,6 +3,9 @@
 // outlives a kill of the server. What has other names left may have a link here too, because no
 // other way to it is known; Home takes these links off the counts that clients see.
 //
+// An orphan goes when no session knows it any more. One with a *date* waits for sessions that are
+// not back after a restart of the server: until then it stays, be it known to others or to nobody.
+//
 // Owner: Home. Executor: thread-safe; what changes it is called under the table's names_mutex().
 // Blocks: on the disk.
 #pragma once
@@ -24,6 +27,10 @@ namespace homefs {
 class Orphanage {
  public:
   using Clock = std::chrono::steady_clock;
+  /// Goes with the last session that knows it.
+  static constexpr auto kNoDate = Clock::time_point::max();
+  /// As long as sessions are expected: until set_date_of_undecided().
+  static constexpr auto kUndecided = kNoDate - Clock::duration(1);
 
   explicit Orphanage(disk::FdRef folder) : folder_(std::move(folder)) {}
 
@@ -35,15 +42,21 @@ class Orphanage {
   /// Removes the link. The file is gone then, unless it has other names.
   Result<void> remove(InodeNumber number);
 
-  /// A session knows the leftover `number`: it goes with the last that does, as all others.
-  void adopt(InodeNumber number);
+  /// A session knows it, or may: from now on this is its date, or kNoDate.
+  void adopt(InodeNumber number, Clock::time_point kept_until);
+  /// No session is expected any longer.
+  void set_date_of_undecided(Clock::time_point kept_until);
 
   /// Whether it has a link here. Cheap while there are no orphans.
   [[nodiscard]] bool has(InodeNumber number) const;
   /// A true stat (disk_mode.h).
   Result<disk::Stat> stat(InodeNumber number) const;
-  /// Leftovers whose time is over.
+  /// Whether it is there, and goes when nobody knows it.
+  [[nodiscard]] bool may_go(InodeNumber number, Clock::time_point now) const;
+  /// Those whose date is over.
   [[nodiscard]] std::vector<InodeNumber> overdue(Clock::time_point now) const;
+  /// Whether one has a date.
+  [[nodiscard]] bool has_waiting() const;
   [[nodiscard]] std::size_t size() const { return count_.load(std::memory_order_relaxed); }
 
   /// A name for something that is being made here before it is renamed to where it belongs.

@@ -246,5 +246,42 @@ TEST_F(Orphans, LeftoversAreSweptWhenTheirTimeIsOver) {
   EXPECT_EQ(home_->usage(), (Usage{.bytes = 4, .files = 1}));
 }
 
+TEST_F(Orphans, WhileSessionsAreExpectedAFileIsKeptForThem) {
+  session_.make_file(kRootNode, "known", "data");
+  std::ofstream(home_.root() / "unknown") << "more";
+  home_->expect_sessions(true);
+  EXPECT_EQ(session_.unlink(kRootNode, "known")->attributes.links, 0u);
+  session_.unlink(kRootNode, "unknown");
+  EXPECT_EQ(on_disk(), 2u);
+  EXPECT_TRUE(home_->has_waiting_orphans());
+  session_->close();
+  const auto now = std::chrono::steady_clock::now();
+  EXPECT_EQ(home_->sweep_orphans(now + std::chrono::hours(1)), 0u) << "they may come any time";
+  EXPECT_EQ(on_disk(), 2u);
+  home_->expect_sessions(false);
+  EXPECT_EQ(home_->sweep_orphans(now), 0u) << "who has come has not said yet what it has open";
+  EXPECT_EQ(home_->sweep_orphans(now + kIntroductionTime + std::chrono::hours(1)), 2u);
+  EXPECT_FALSE(home_->has_waiting_orphans());
+}
+
+TEST_F(Orphans, WhatASessionThatIsBackHasOpenGoesWithIt) {
+  const NodeId file = session_.make_file(kRootNode, "f", "data");
+  const Attributes known = session_.getattr(file)->attributes;
+  session_.forget({file});
+  home_->expect_sessions(true);
+  session_.unlink(kRootNode, "f");
+  TestSession back(home_);
+  const auto read =
+      back.call<ReadReply>(Op::kRead, ReadRequest{.node = file, .offset = 0, .length = 10}, {},
+                           {.list = {{file, kRootNode, "f", known.inode, known.generation}}});
+  EXPECT_EQ(read.payload, "data");
+  home_->expect_sessions(false);
+  const auto later = std::chrono::steady_clock::now() + std::chrono::hours(1);
+  EXPECT_EQ(home_->sweep_orphans(later), 0u);
+  EXPECT_EQ(back.read(file, 0, 10).payload, "data");
+  back->close();
+  EXPECT_EQ(home_->sweep_orphans(later), 1u);
+}
+
 }  // namespace
 }  // namespace homefs
