@@ -117,8 +117,6 @@ void ChannelConnection::bind(const FrameHeader& request, LoginAnswer answer) {
 void ChannelConnection::finish_bind(const FrameHeader& request, LoginBinding& binding,
                                     const Result<Session::Attached>& attached) {
   if (!attached) {
-    // Over before it had joined its home, so that its end came first.
-    if (is_control_) session_->coherence().leave(session_);
     outlet_.release_with(make_reply_frame(request, refusal_reply(attached.error())));
     close_after_flush(attached.error());
     return;
@@ -130,7 +128,7 @@ void ChannelConnection::finish_bind(const FrameHeader& request, LoginBinding& bi
   timer_.lock()->cancel();
   release_slot();
   outlet_.release_with(make_reply_frame(request, binding.make_reply(*attached)));
-  if (is_control_) session_->tell_quota();
+  if (is_control_) session_->greet();
   // It may have been closed before the session knew of it.
   if (!is_gone_) return;
   uncount();

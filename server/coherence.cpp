@@ -24,8 +24,9 @@ struct Countdown {
 
 }  // namespace
 
-std::shared_ptr<HomeCoherence> HomeCoherence::make(const boost::asio::any_io_executor& executor) {
-  std::shared_ptr<HomeCoherence> coherence(new HomeCoherence(executor));
+std::shared_ptr<HomeCoherence> HomeCoherence::make(const boost::asio::any_io_executor& executor,
+                                                   std::chrono::milliseconds return_deadline) {
+  std::shared_ptr<HomeCoherence> coherence(new HomeCoherence(executor, return_deadline));
   coherence->self_ = coherence;
   return coherence;
 }
@@ -36,6 +37,8 @@ void HomeCoherence::on_strand(Function function) {
     if (self) function(*self);
   });
 }
+
+// ---- Coming and going -------------------------------------------------------------------------
 
 void HomeCoherence::join(std::shared_ptr<CoherenceMember> member, Joined done) {
   on_strand([member = std::move(member), done = std::move(done)](HomeCoherence& self) mutable {
@@ -48,14 +51,25 @@ void HomeCoherence::leave(std::shared_ptr<CoherenceMember> member) {
 }
 
 void HomeCoherence::do_join(MemberRef member, Joined done) {
-  const bool is_first = joining_.empty() && members_.lock()->empty();
+  bool is_in = false;
+  bool is_first = joining_.empty();
+  {
+    const auto group = group_.lock();
+    is_in = group->has(member);
+    const std::size_t itself = group->expected.contains(member->id()) ? 1 : 0;
+    is_first = is_first && group->members.empty() && group->expected.size() == itself;
+  }
+  if (is_in || member->has_ended()) {
+    done(is_shared());
+    return;
+  }
   joining_.push_back({std::move(member), std::move(done)});
   if (!is_first && !is_shared()) begin_switch();
   if (answers_expected_ == 0) finish_joins();
 }
 
 void HomeCoherence::begin_switch() {
-  const std::vector<MemberRef> members = *members_.lock();
+  const std::vector<MemberRef> members = group_.lock()->members;
   const std::uint64_t number = ++switch_number_;
   answers_expected_ = members.size();
   // Before anybody is told: a change made from here on is told to those who are in.
@@ -82,10 +96,17 @@ void HomeCoherence::on_switch_answer(std::uint64_t switch_number, const MemberRe
 void HomeCoherence::finish_joins() {
   std::vector<Joining> joining = std::exchange(joining_, {});
   {
-    const auto members = members_.lock();
-    for (const Joining& one : joining) members->push_back(one.member);
-    is_shared_.store(members->size() > 1, std::memory_order_release);
+    const auto group = group_.lock();
+    for (const Joining& one : joining) {
+      const bool was_expected = group->expected.erase(one.member->id()) != 0;
+      // Its leave() was handled before, or comes behind this.
+      if (one.member->has_ended() || group->has(one.member)) continue;
+      group->members.push_back(one.member);
+      if (was_expected) group->returning.insert(one.member->id());
+    }
+    is_shared_.store(group->members.size() + group->expected.size() > 1, std::memory_order_release);
   }
+  release_if_complete();
   for (Joining& one : joining) {
     one.member->set_shared(is_shared());
     one.done(is_shared());
@@ -94,14 +115,27 @@ void HomeCoherence::finish_joins() {
 
 void HomeCoherence::do_leave(const MemberRef& member) {
   std::erase_if(joining_, [&](const Joining& one) { return one.member == member; });
+  {
+    const auto group = group_.lock();
+    std::erase(group->members, member);
+    group->expected.erase(member->id());
+    group->returning.erase(member->id());
+  }
+  settle_mode();
+}
+
+/// Somebody has left, or is not expected any longer: who remains alone has the home for itself.
+void HomeCoherence::settle_mode() {
   MemberRef remaining;
   {
-    const auto members = members_.lock();
-    std::erase(*members, member);
-    if (is_shared() && joining_.empty() && members->size() == 1) remaining = members->front();
-    if (joining_.empty() && members->empty()) is_shared_.store(false, std::memory_order_release);
+    const auto group = group_.lock();
+    if (is_shared() && joining_.empty() && group->expected.empty()) {
+      if (group->members.size() == 1) remaining = group->members.front();
+      if (group->members.empty()) is_shared_.store(false, std::memory_order_release);
+    }
   }
   if (remaining) become_sole(remaining);
+  release_if_complete();
 }
 
 void HomeCoherence::become_sole(const MemberRef& member) {
@@ -114,7 +148,7 @@ void HomeCoherence::become_sole(const MemberRef& member) {
 
 void HomeCoherence::clear() {
   const std::vector<Joining> joining = std::exchange(joining_, {});
-  const std::vector<MemberRef> members = std::exchange(*members_.lock(), {});
+  const Group group = std::exchange(*group_.lock(), {});
 }
 
 void HomeCoherence::in_order(std::move_only_function<void(bool)> function) {
@@ -123,27 +157,100 @@ void HomeCoherence::in_order(std::move_only_function<void(bool)> function) {
   });
 }
 
+// ---- Those of before a restart ----------------------------------------------------------------
+
+void HomeCoherence::expect(const SessionId& id) {
+  on_strand([id](HomeCoherence& self) {
+    bool is_used = false;
+    {
+      const auto group = self.group_.lock();
+      const auto is_it = [&](const MemberRef& member) { return member->id() == id; };
+      if (std::ranges::any_of(group->members, is_it)) return;
+      if (group->is_complete()) group->is_waited_for = true;
+      group->expected.insert(id);
+      is_used = !group->members.empty();
+    }
+    if (is_used && !self.is_shared()) self.begin_switch();
+  });
+}
+
+void HomeCoherence::expect_no_longer(const SessionId& id) {
+  on_strand([id](HomeCoherence& self) {
+    if (self.group_.lock()->expected.erase(id) != 0) self.settle_mode();
+  });
+}
+
+void HomeCoherence::returned(const SessionId& id) {
+  on_strand([id](HomeCoherence& self) {
+    self.group_.lock()->returning.erase(id);
+    self.release_if_complete();
+  });
+}
+
+void HomeCoherence::release_if_complete() {
+  std::vector<Done> waiting;
+  {
+    const auto group = group_.lock();
+    if (group->is_complete()) waiting = std::exchange(group->waiting, {});
+  }
+  for (Done& done : waiting) done();
+}
+
+/// From the first change that waits.
+void HomeCoherence::start_return_timer() {
+  if (std::exchange(is_timer_running_, true)) return;
+  return_timer_.expires_after(return_deadline_);
+  return_timer_.async_wait([self = self_](const boost::system::error_code& error) {
+    if (const auto coherence = self.lock(); coherence && !error) coherence->stop_waiting();
+  });
+}
+
+void HomeCoherence::stop_waiting() {
+  is_timer_running_ = false;
+  std::vector<Done> waiting;
+  {
+    const auto group = group_.lock();
+    group->is_waited_for = group->is_complete();
+    waiting = std::exchange(group->waiting, {});
+  }
+  for (Done& done : waiting) done();
+}
+
+// ---- Changes ----------------------------------------------------------------------------------
+
 void HomeCoherence::spread(const CoherenceMember& from, const std::vector<Change>& changes,
-                           std::move_only_function<void()> done) {
+                           Done done) {
   if (changes.empty() || !is_shared()) {
     done();
     return;
   }
-  std::vector<MemberRef> others = *members_.lock();
-  std::erase_if(others, [&](const MemberRef& member) { return member.get() == &from; });
-  if (others.empty()) {
-    done();
-    return;
+  std::vector<MemberRef> others;
+  std::shared_ptr<Countdown> countdown;
+  bool waits_for_return = false;
+  {
+    const auto group = group_.lock();
+    others = group->members;
+    std::erase_if(others, [&](const MemberRef& member) { return member.get() == &from; });
+    const std::size_t itself = group->returning.contains(from.id()) ? 1 : 0;
+    waits_for_return =
+        group->is_waited_for && group->expected.size() + group->returning.size() > itself;
+    // The last to count is this call, unless others are slower.
+    countdown =
+        std::make_shared<Countdown>(others.size() + (waits_for_return ? 2 : 1), std::move(done));
+    if (waits_for_return) group->waiting.emplace_back([countdown] { countdown->count(); });
   }
-  const std::vector<std::byte> fields = encode_fields(ChangedEvent{disk::next_order(), changes});
-  const auto countdown = std::make_shared<Countdown>(others.size(), std::move(done));
-  for (const MemberRef& member : others) {
-    member->send_changes(fields, [countdown] { countdown->count(); });
+  if (waits_for_return) on_strand([](HomeCoherence& self) { self.start_return_timer(); });
+  if (!others.empty()) {
+    const std::vector<std::byte> fields = encode_fields(ChangedEvent{disk::next_order(), changes});
+    for (const MemberRef& member : others) {
+      member->send_changes(fields, [countdown] { countdown->count(); });
+    }
   }
+  countdown->count();
 }
 
 void HomeCoherence::tell_all(const std::vector<Change>& changes) {
-  const std::vector<MemberRef> members = *members_.lock();
+  const std::vector<MemberRef> members = group_.lock()->members;
   if (members.empty()) return;
   const std::vector<std::byte> fields = encode_fields(ChangedEvent{disk::next_order(), changes});
   for (const MemberRef& member : members) member->send_changes(fields, [] {});

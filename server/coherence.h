@@ -5,6 +5,11 @@
 // told to all others (ChangedEvent) and acknowledged by them before its reply leaves. Whoever does
 // not acknowledge in time is not waited for (EventOutbox).
 //
+// After a restart of the server the sessions of before are *expected* until they are back or over.
+// They count: who is back before them shares the home, since their programs go on with what they
+// know. A change waits until they are back, so that nobody is shown what it has made untrue; but
+// not longer than an event is waited for, and once only.
+//
 // Comings and goings are handled one after the other on a strand, so that a mode never overtakes
 // another; changes are spread from any thread.
 //
@@ -12,15 +17,21 @@
 // strand or on the thread that knows of the last acknowledgement. Blocks: never.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
+#include <chrono>
 #include <functional>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "protocol/guarded.h"
+#include "protocol/login_messages.h"
 #include "protocol/messages.h"
+#include "server/event_outbox.h"
 
 namespace homefs {
 
@@ -28,6 +39,9 @@ namespace homefs {
 class CoherenceMember {
  public:
   virtual ~CoherenceMember() = default;
+  [[nodiscard]] virtual const SessionId& id() const = 0;
+  /// It has ended. Once it has, leave() is called for it.
+  [[nodiscard]] virtual bool has_ended() = 0;
   /// The mode of the home from now on; false: its grant may be topped up.
   virtual void set_shared(bool is_shared) = 0;
   /// Sends a ModeEvent. `done` when it was acknowledged, or will not be in time.
@@ -44,12 +58,23 @@ class HomeCoherence {
   /// Told whether the home is shared.
   using Joined = std::move_only_function<void(bool)>;
 
-  static std::shared_ptr<HomeCoherence> make(const boost::asio::any_io_executor& executor);
+  /// `return_deadline`: how long changes wait for those who are expected.
+  static std::shared_ptr<HomeCoherence> make(
+      const boost::asio::any_io_executor& executor,
+      std::chrono::milliseconds return_deadline = kEventDeadline);
   HomeCoherence(const HomeCoherence&) = delete;
   HomeCoherence& operator=(const HomeCoherence&) = delete;
 
-  /// Lets `member` in: `done` when all others know that the home is shared. Never called when
-  /// `member` leaves before that.
+  /// A session of an earlier run of the server may come back. Harmless for one that is expected
+  /// already. To be called before anybody joins who is let in besides it.
+  void expect(const SessionId& id);
+  /// It will not come back. One that joins need not be named here.
+  void expect_no_longer(const SessionId& id);
+  /// A session that was expected and has joined has dropped its caches, or is not waited for.
+  void returned(const SessionId& id);
+
+  /// Lets `member` in: `done` when all others know that the home is shared; at once for one who is
+  /// in already. Never called when `member` leaves before that. One that has ended is not let in.
   void join(std::shared_ptr<CoherenceMember> member, Joined done);
   /// `member` is not told anything any more. Harmless for one that has left already.
   void leave(std::shared_ptr<CoherenceMember> member);
@@ -77,7 +102,23 @@ class HomeCoherence {
     Joined done;
   };
 
-  explicit HomeCoherence(const boost::asio::any_io_executor& executor) : strand_(executor) {}
+  using Done = std::move_only_function<void()>;
+  struct Group {
+    std::vector<MemberRef> members;  // those who are in
+    std::set<SessionId> expected;    // those who are not back
+    std::set<SessionId> returning;   // back, and may still show what they knew before
+    bool is_waited_for = true;       // the deadline of the last two has not passed
+    std::vector<Done> waiting;       // changes that wait for them
+
+    [[nodiscard]] bool is_complete() const { return expected.empty() && returning.empty(); }
+    [[nodiscard]] bool has(const MemberRef& member) const {
+      return std::ranges::find(members, member) != members.end();
+    }
+  };
+
+  HomeCoherence(const boost::asio::any_io_executor& executor,
+                std::chrono::milliseconds return_deadline)
+      : return_deadline_(return_deadline), strand_(executor), return_timer_(strand_) {}
 
   template <class Function>
   void on_strand(Function function);
@@ -85,17 +126,24 @@ class HomeCoherence {
   // All below: on the strand.
   void do_join(MemberRef member, Joined done);
   void do_leave(const MemberRef& member);
+  void settle_mode();
+  void release_if_complete();
+  void start_return_timer();
+  void stop_waiting();
   void begin_switch();
   void on_switch_answer(std::uint64_t switch_number, const MemberRef& member);
   void finish_joins();
   void become_sole(const MemberRef& member);
 
+  const std::chrono::milliseconds return_deadline_;
   boost::asio::strand<boost::asio::any_io_executor> strand_;
   std::weak_ptr<HomeCoherence> self_;
   std::atomic<bool> is_shared_{false};
-  Guarded<std::vector<MemberRef>> members_;  // those who are in; changed on the strand only
+  Guarded<Group> group_;  // changed on the strand only, but for `waiting`
 
   // On the strand.
+  boost::asio::steady_timer return_timer_;
+  bool is_timer_running_ = false;
   std::vector<Joining> joining_;
   std::uint64_t switch_number_ = 0;   // grows with every change of the mode
   std::size_t answers_expected_ = 0;  // to the ModeEvents of the switch under way

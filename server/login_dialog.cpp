@@ -5,6 +5,7 @@
 #include <ctime>
 #include <utility>
 
+#include "protocol/base64.h"
 #include "server/device_tokens.h"
 #include "server/log.h"
 #include "server/posix_disk.h"
@@ -321,30 +322,38 @@ void LoginDialog::finish_login(std::shared_ptr<Session> session, AuthFinishReply
 void LoginDialog::on_resume(const InFrame& frame, Done done) {
   const Result<Resume> request = decode_json<Resume>(frame.bytes());
   if (!request) return done(refusal(request.error()));
-  std::shared_ptr<Session> session = parts_.sessions.find(request->session_id);
-  std::optional<SessionSecret> secret;
-  if (session) {
-    secret = session->secret();
-  } else {
-    secret = parts_.maker.saved_secret(request->session_id);
-  }
+  const auto known = parts_.maker.find(request->session_id);
   // The same work for an id that nobody has.
-  const bool is_equal = are_equal(
-      resume_proof(secret.value_or(SessionSecret{}), binding_, request->kind), request->proof);
+  const bool is_equal =
+      are_equal(resume_proof(known ? known->secret : SessionSecret{}, binding_, request->kind),
+                request->proof);
   // Not the end: the client goes on with a login on this connection.
   LoginAnswer unknown{.reply = refusal_reply({Status::kSessionUnknown, "no such session"})};
-  if (!secret || !is_equal) return done(std::move(unknown));
-  if (session) return finish_resume(*request, std::move(session), std::move(done));
-
-  Result<std::shared_ptr<Session>> restored = parts_.maker.restore(request->session_id);
-  if (!restored) return done(std::move(unknown));
-  log_info(
-      "session-restored",
-      {{"user", (*restored)->account()}, {"peer", peer_}, {"session", (*restored)->short_id()}});
-  HomeCoherence& coherence = (*restored)->coherence();
-  coherence.join(*restored,
-                 [this, request = *request, joined = *restored, done = std::move(done)](
-                     bool) mutable { finish_resume(request, std::move(joined), std::move(done)); });
+  if (!known || !is_equal) return done(std::move(unknown));
+  std::shared_ptr<Session> session = known->session;
+  if (!session) {
+    Result<std::shared_ptr<Session>> restored = parts_.maker.restore(request->session_id);
+    if (!restored && restored.error().status == Status::kSessionUnknown) {
+      return done(std::move(unknown));
+    }
+    if (!restored) {
+      // The session stays: its client tries again.
+      log_warn("session-not-restored", {{"session", to_hex(request->session_id).substr(0, 8)},
+                                        {"peer", peer_},
+                                        {"why", restored.error().message()}});
+      return done(refusal(restored.error()));
+    }
+    session = std::move(*restored);
+    log_info("session-restored",
+             {{"user", session->account()}, {"peer", peer_}, {"session", session->short_id()}});
+  }
+  // One that was restored a moment ago is in its home only when the others know that it is shared.
+  HomeCoherence& coherence = session->coherence();
+  auto member = session;
+  coherence.join(std::move(member), [this, request = *request, session = std::move(session),
+                                     done = std::move(done)](bool) mutable {
+    finish_resume(request, std::move(session), std::move(done));
+  });
 }
 
 void LoginDialog::finish_resume(const Resume& request, std::shared_ptr<Session> session,

@@ -1,5 +1,6 @@
 #include "server/saved_session.h"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -9,7 +10,7 @@ namespace homefs {
 
 void SavedSessions::put(SavedSession session, Clock::time_point expires) {
   const std::string key = to_hex(session.identity.id);
-  (*entries_.lock())[key] = Entry{std::make_shared<SavedSession>(std::move(session)), expires};
+  (*entries_.lock())[key] = Entry{std::make_shared<KeptSession>(std::move(session)), expires};
 }
 
 SavedSessionRef SavedSessions::find(const SessionId& id) {
@@ -61,11 +62,20 @@ std::vector<SavedSessionRef> SavedSessions::of_account(const std::string& accoun
   return sessions;
 }
 
+bool SavedSessions::has_of_account(const std::string& account) {
+  const auto entries = entries_.lock();
+  return std::ranges::any_of(*entries, [&](const auto& entry) {
+    return entry.second.session->identity.account == account;
+  });
+}
+
 std::vector<std::string> SavedSessions::accounts_in_doubt() {
   std::set<std::string> accounts;
   const auto entries = entries_.lock();
   for (const auto& [key, entry] : *entries) {
-    if (entry.session->record->doubt()) accounts.insert(entry.session->identity.account);
+    const std::lock_guard lock(entry.session->mutex);
+    if (entry.session->record && entry.session->record->doubt())
+      accounts.insert(entry.session->identity.account);
   }
   return {accounts.begin(), accounts.end()};
 }

@@ -7,9 +7,11 @@
 
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "protocol/guarded.h"
@@ -27,8 +29,15 @@ struct SavedSession {
   std::unique_ptr<SessionRecord> record;
 };
 
+/// One that waits for its client.
+struct KeptSession : SavedSession {
+  explicit KeptSession(SavedSession session) : SavedSession(std::move(session)) {}
+
+  std::mutex mutex;  ///< held while `record` is used, or moved to who takes the session up
+};
+
 /// Owners: SavedSessions, and whoever works with it.
-using SavedSessionRef = std::shared_ptr<SavedSession>;
+using SavedSessionRef = std::shared_ptr<KeptSession>;
 
 class SavedSessions {
  public:
@@ -46,8 +55,10 @@ class SavedSessions {
                                               const std::string& client_id);
   /// Those of an account, which may still be taken up.
   [[nodiscard]] std::vector<SavedSessionRef> of_account(const std::string& account);
+  [[nodiscard]] bool has_of_account(const std::string& account);
   /// Accounts of sessions with a change that may have been done or not.
   [[nodiscard]] std::vector<std::string> accounts_in_doubt();
+  [[nodiscard]] std::size_t size() { return entries_.lock()->size(); }
 
  private:
   struct Entry {

@@ -293,6 +293,7 @@ Reply Server::handle_token(Session& session, const InFrame& frame) {
 // ---- Housekeeping -----------------------------------------------------------------------------
 
 void Server::keep_house() {
+  homes_to_sweep_ = homes_.names_with_orphans();
   for (int round = 0;; ++round) {
     {
       std::unique_lock lock(stop_mutex_);
@@ -301,12 +302,8 @@ void Server::keep_house() {
     }
     apply_accounts();
     prepare_legacy_verifier();
-    const Result<std::int64_t> change = state_->change_number();
-    if (change && *change != state_change_) {
-      state_change_ = *change;
-      carry_out_orders();
-      end_sessions_without_access();
-    }
+    open_home_to_sweep();
+    take_up_changes();
     const auto linger = settings_.lock()->linger;
     maker_.drop_expired(SavedSessions::Clock::now());
     (void)sessions_.end_idle_since_before(Session::Clock::now() - linger);
@@ -357,6 +354,17 @@ void Server::carry_out_orders() {
   }
 }
 
+/// Opens homes in which the last run has left orphans, one a round: those that are not asked for
+/// go though nobody mounts the home.
+void Server::open_home_to_sweep() {
+  if (homes_to_sweep_.empty() || !accounts_applied_) return;
+  const std::string name = std::move(homes_to_sweep_.back());
+  homes_to_sweep_.pop_back();
+  const Account* account = accounts_applied_->find(name);
+  if (account == nullptr || homes_.acquire(*account)) return;
+  homes_to_sweep_.insert(homes_to_sweep_.begin(), name);
+}
+
 void Server::tell_quota(const std::string& account) {
   for (const auto& session : sessions_.all()) {
     if (session->account() != account) continue;
@@ -364,13 +372,33 @@ void Server::tell_quota(const std::string& account) {
   }
 }
 
+void Server::answered_revocation() { end_sessions_without_access(); }
+
+void Server::take_up_changes() {
+  bool must_check = must_check_access_.exchange(false);
+  if (maker_.take_unchecked()) {
+    must_check = true;
+    accounts_applied_.reset();
+  }
+  const Result<std::int64_t> change = state_->change_number();
+  if (change && std::exchange(state_change_, *change) != *change) {
+    carry_out_orders();
+    must_check = true;
+  }
+  if (must_check) end_sessions_without_access();
+}
+
+/// Those of which it cannot be found out stay for now.
 void Server::end_sessions_without_access() {
+  bool is_all_known = true;
   (void)sessions_.end_if(
       [&](const Session& session) {
         const auto has = maker_.has_access(session.identity());
+        is_all_known = is_all_known && has.has_value();
         return has && !*has;
       },
       {Status::kSessionUnknown, "its device token was revoked, or its account removed"});
+  if (!is_all_known) must_check_access_ = true;
 }
 
 }  // namespace homefs

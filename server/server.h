@@ -69,7 +69,7 @@ class Server final : public SessionOwner {
   void end_session(Session& session, Error why) override;
   void note_change(Op op, Status status) override { change_counts_.add(op, status); }
   Reply handle_token(Session& session, const InFrame& request) override;
-  void answered_revocation() override { end_sessions_without_access(); }
+  void answered_revocation() override;
 
  private:
   struct Made;
@@ -81,6 +81,8 @@ class Server final : public SessionOwner {
   void keep_house();
   void apply_accounts();
   void prepare_legacy_verifier();
+  void open_home_to_sweep();
+  void take_up_changes();
   void end_sessions_without_access();
   void carry_out_orders();
   void tell_quota(const std::string& account);
@@ -115,6 +117,8 @@ class Server final : public SessionOwner {
 
   std::shared_ptr<const Accounts> accounts_applied_;  // of the housekeeper
   std::int64_t state_change_ = 0;                     // of the housekeeper
+  std::vector<std::string> homes_to_sweep_;           // of the housekeeper
+  std::atomic<bool> must_check_access_{false};        // of some session it could not be done
   std::shared_ptr<std::atomic<bool>> has_answered_;   // of is_alive()
 
   std::mutex stop_mutex_;

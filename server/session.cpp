@@ -111,6 +111,12 @@ void Session::tell_quota() {
   tell(Op::kQuotaChanged, encode_fields(QuotaEvent{setup_.files->grant_state()}));
 }
 
+void Session::greet() {
+  if (!setup_.has_missed_events || has_returned_.exchange(true)) return tell_quota();
+  outbox_->send(Op::kQuotaChanged, encode_fields(QuotaEvent{setup_.files->grant_state()}),
+                [home = setup_.home, id = id()](bool) { home->coherence->returned(id); });
+}
+
 Result<void> Session::acknowledge(std::uint64_t seq_done) {
   return state_.lock()->sequencer.acknowledge(seq_done);
 }

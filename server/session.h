@@ -75,7 +75,7 @@ class Session final : public CoherenceMember {
                                        SessionSetup setup);
   ~Session() override;
 
-  [[nodiscard]] const SessionId& id() const { return setup_.identity.id; }
+  [[nodiscard]] const SessionId& id() const override { return setup_.identity.id; }
   [[nodiscard]] const SessionSecret& secret() const { return setup_.identity.secret; }
   [[nodiscard]] const std::string& account() const { return setup_.identity.account; }
   [[nodiscard]] const std::string& client_id() const { return setup_.identity.client_id; }
@@ -100,6 +100,9 @@ class Session final : public CoherenceMember {
   Result<void> attach_bulk(std::shared_ptr<Connection> connection, std::uint32_t place);
   /// Tells the client its share of the quota.
   void tell_quota();
+  /// The first event behind the mode: tells the quota. With its acknowledgement a client that has
+  /// come back after a restart has dropped what it knew before.
+  void greet();
   /// The client has the replies up to `seq_done`. kProtocolError when it cannot have them.
   Result<void> acknowledge(std::uint64_t seq_done);
   /// `connection` is gone; nothing happens for one that was replaced.
@@ -134,6 +137,7 @@ class Session final : public CoherenceMember {
   [[nodiscard]] bool has_unanswered();
 
   // ---- CoherenceMember ----
+  [[nodiscard]] bool has_ended() override { return state_.lock()->has_ended; }
   void set_shared(bool is_shared) override { setup_.files->set_shared(is_shared); }
   void send_mode(bool is_shared, std::move_only_function<void()> done) override;
   void send_changes(const std::vector<std::byte>& fields,
@@ -194,6 +198,7 @@ class Session final : public CoherenceMember {
   std::atomic<Clock::rep> idle_since_;  // kNotIdle while there is a connection
   std::atomic<bool> is_kept_{false};
   std::atomic<bool> is_superseded_{false};
+  std::atomic<bool> has_returned_{false};  // with a connection, after a restart
   Guarded<State> state_;
   ChangeJournal* const journal_;  // of the record in state_; used by the thread that drains
   WriteLog& writes_;              // likewise

@@ -10,6 +10,15 @@
 #include "server/quota.h"
 
 namespace homefs {
+namespace {
+
+/// Whether the folder of a session cannot be had any more, and not only now.
+bool is_final(Status status) {
+  return status == Status::kNoSuchDirectory || status == Status::kNotDirectory ||
+         status == Status::kInvalid || status == Status::kNameTooLong;
+}
+
+}  // namespace
 
 void SessionMaker::load(std::vector<SavedSession> sessions) {
   const auto expires = SavedSessions::Clock::now() + parts_.settings.lock()->linger;
@@ -24,6 +33,7 @@ void SessionMaker::load(std::vector<SavedSession> sessions) {
 
 void SessionMaker::settle_doubts(const std::string& account, Home& home) {
   for (const SavedSessionRef& session : parts_.saved.of_account(account)) {
+    const std::lock_guard lock(session->mutex);
     SessionRecord* const record = session->record.get();
     if (record == nullptr || !record->doubt()) continue;
     const SessionRecord::Doubt& doubt = *record->doubt();
@@ -57,7 +67,7 @@ Result<std::shared_ptr<Session>> SessionMaker::make(const SessionRequest& reques
   }
   {
     const std::lock_guard lock(saved_mutex_);
-    reserve_locks(request.account.name, **home);
+    expect_saved(request.account.name, **home);
   }
   SessionSetup setup;
   SessionIdentity& identity = setup.identity;
@@ -84,18 +94,25 @@ void SessionMaker::add_files(SessionSetup& setup) const {
   setup.record = std::make_unique<MemoryReplayRecord>();
 }
 
-/// Whoever gets into the home finds the locks of those that are not back yet.
-void SessionMaker::reserve_locks(const std::string& account, LiveHome& home) {
-  for (const SavedSessionRef& saved : parts_.saved.of_account(account)) {
+/// Whoever gets into the home finds it shared with those that are not back yet, and their locks.
+void SessionMaker::expect_saved(const std::string& account, LiveHome& home) {
+  const std::vector<SavedSessionRef> sessions = parts_.saved.of_account(account);
+  for (const SavedSessionRef& saved : sessions) {
     home.files->locks().reserve(saved->identity.id, saved->locks);
+    home.coherence->expect(saved->identity.id);
   }
+  home.files->expect_sessions(!sessions.empty());
 }
 
 /// They are over.
 void SessionMaker::drop(const std::vector<SavedSessionRef>& sessions) {
   for (const SavedSessionRef& session : sessions) {
     const auto home = parts_.homes.find(session->identity.account);
-    if (home) home->files->locks().drop_reserved(session->identity.id);
+    if (home) {
+      home->files->locks().drop_reserved(session->identity.id);
+      home->coherence->expect_no_longer(session->identity.id);
+      home->files->expect_sessions(parts_.saved.has_of_account(session->identity.account));
+    }
     session->record->remove();
     session->lock_log->remove();
   }
@@ -108,7 +125,7 @@ void SessionMaker::drop_expired(SavedSessions::Clock::time_point now) {
 
 Result<std::shared_ptr<Session>> SessionMaker::make_session(std::shared_ptr<LiveHome> home,
                                                             SessionSetup setup) {
-  if (setup.record == nullptr) add_files(setup);
+  add_files(setup);
   // Until the session is there, what goes wrong leaves nothing behind.
   ReplayRecord& record = *setup.record;
   LockLog* const lock_log = setup.lock_log.get();
@@ -120,15 +137,9 @@ Result<std::shared_ptr<Session>> SessionMaker::make_session(std::shared_ptr<Live
     if (lock_log != nullptr) lock_log->remove();
     return std::unexpected(files.error());
   }
-  setup.home = std::move(home);
   setup.files = std::move(*files);
-  if (setup.has_missed_events) setup.files->owe_all_syncs();
-  setup.limits = parts_.settings.lock()->limits;
-  setup.digest_executor = parts_.digest_executor;
-  auto session = Session::make(parts_.executor, parts_.owner, std::move(setup));
-  if (Result<void> added = parts_.sessions.add(session); !added) {
-    // One that was to be taken up while the server stops is for the next run.
-    if (added.error().status == Status::kGoingAway) session->keep_for_next_run();
+  auto session = session_of(std::move(home), std::move(setup));
+  if (Result<void> added = parts_.sessions.add(session, parts_.saved.size()); !added) {
     session->close(added.error());
     return std::unexpected(added.error());
   }
@@ -138,6 +149,14 @@ Result<std::shared_ptr<Session>> SessionMaker::make_session(std::shared_ptr<Live
     return std::unexpected(allowed.error());
   }
   return session;
+}
+
+std::shared_ptr<Session> SessionMaker::session_of(std::shared_ptr<LiveHome> home,
+                                                  SessionSetup setup) {
+  setup.home = std::move(home);
+  setup.limits = parts_.settings.lock()->limits;
+  setup.digest_executor = parts_.digest_executor;
+  return Session::make(parts_.executor, parts_.owner, std::move(setup));
 }
 
 /// By what the accounts and tokens are now; the quota of now is in force then.
@@ -153,43 +172,96 @@ Result<void> SessionMaker::check_access(const SessionIdentity& identity) {
   return {};
 }
 
-std::optional<SessionSecret> SessionMaker::saved_secret(const SessionId& id) {
-  const SavedSessionRef saved = parts_.saved.find(id);
-  if (!saved) return std::nullopt;
-  return saved->identity.secret;
+// ---- Coming back -----------------------------------------------------------------------------
+
+std::optional<SessionMaker::Known> SessionMaker::find(const SessionId& id) {
+  const auto as_known = [](std::shared_ptr<Session> session) {
+    const SessionSecret secret = session->secret();
+    return Known{.session = std::move(session), .secret = secret};
+  };
+  if (auto session = parts_.sessions.find(id)) return as_known(std::move(session));
+  if (const SavedSessionRef saved = parts_.saved.find(id)) {
+    return Known{.session = nullptr, .secret = saved->identity.secret};
+  }
+  // Another resume may have taken it up between the two looks: it is in the one before it is not in
+  // the other any more.
+  if (auto session = parts_.sessions.find(id)) return as_known(std::move(session));
+  return std::nullopt;
+}
+
+/// kSessionUnknown: there is none for the session any more.
+Result<Account> SessionMaker::account_of_saved(const SessionIdentity& identity) {
+  const Result<std::shared_ptr<const Accounts>> accounts = parts_.accounts.current();
+  if (!accounts) return fail(Status::kIoError, "the server cannot read its accounts");
+  const Account* account = (*accounts)->find(identity.account);
+  if (account == nullptr || account->disabled) return fail(Status::kSessionUnknown, "no account");
+  const Result<bool> has = has_access(identity);
+  if (!has) return fail(Status::kIoError, "the server cannot read its device tokens");
+  if (!*has) return fail(Status::kSessionUnknown, "its device token was revoked");
+  return *account;
 }
 
 Result<std::shared_ptr<Session>> SessionMaker::restore(const SessionId& id) {
-  const auto unknown = fail(Status::kSessionUnknown, "the session is over");
+  const SavedSessionRef looked_at = parts_.saved.find(id);
+  std::shared_ptr<LiveHome> home;
+  if (looked_at) {
+    const Result<Account> account = account_of_saved(looked_at->identity);
+    if (!account) return std::unexpected(account.error());
+    auto opened = parts_.homes.acquire(*account);
+    if (!opened) return std::unexpected(opened.error());
+    home = std::move(*opened);
+  }
   const std::lock_guard lock(saved_mutex_);
+  if (auto session = parts_.sessions.find(id)) return session;
   const SavedSessionRef saved = parts_.saved.find(id);
-  if (!saved) return unknown;
-  const SessionIdentity& identity = saved->identity;
-  const Result<std::shared_ptr<const Accounts>> accounts = parts_.accounts.current();
-  if (!accounts) return unknown;
-  const Account* account = (*accounts)->find(identity.account);
-  if (account == nullptr || account->disabled) return unknown;
-  if (const auto has = has_access(identity); !has || !*has) return unknown;
+  if (!saved || !home) return fail(Status::kSessionUnknown, "the session is over");
+  expect_saved(saved->identity.account, *home);
+  return take_up(saved, std::move(home));
+}
 
-  Result<std::shared_ptr<LiveHome>> home = parts_.homes.acquire(*account);
-  // A home that cannot be had now may be had later; the client asks for a new session then.
-  if (!home) return unknown;
-  // Its locks are in force before it is no saved session any more.
-  reserve_locks(identity.account, **home);
-  (void)parts_.saved.take(id);
-  const std::shared_ptr<Home> files = (*home)->files;
-
+/// Precondition: saved_mutex_ is held.
+Result<std::shared_ptr<Session>> SessionMaker::take_up(const SavedSessionRef& saved,
+                                                       std::shared_ptr<LiveHome> home) {
+  const SessionId id = saved->identity.id;
+  // Its locks are its own from here on: those that are reserved.
+  Result<std::unique_ptr<SessionHome>> files =
+      SessionHome::open(home->files, saved->identity.subdir, id, saved->lock_log.get());
+  if (!files && !is_final(files.error().status)) return std::unexpected(files.error());
+  if (!files) {
+    (void)parts_.saved.take(id);
+    drop({saved});
+    return fail(Status::kSessionUnknown, "its folder is gone");
+  }
   SessionSetup setup;
-  setup.identity = identity;
-  setup.record = std::move(saved->record);
-  setup.lock_log = std::move(saved->lock_log);
+  setup.identity = saved->identity;
+  setup.files = std::move(*files);
+  {
+    const std::lock_guard settling(saved->mutex);
+    setup.record = std::move(saved->record);
+    setup.lock_log = std::move(saved->lock_log);
+  }
   // Others may have changed the home since it had its last connection.
   setup.has_missed_events = true;
-  Result<std::shared_ptr<Session>> session = make_session(std::move(*home), std::move(setup));
-  if (!session) {
-    files->locks().drop_reserved(id);
-    return unknown;
+  setup.files->owe_all_syncs();
+  const std::shared_ptr<Home> its_home = home->files;
+  auto session = session_of(std::move(home), std::move(setup));
+  const Result<void> added = parts_.sessions.add_saved(session);
+  (void)parts_.saved.take(id);
+  its_home->expect_sessions(parts_.saved.has_of_account(session->account()));
+  if (!added) {
+    // The server stops: it is for the next run.
+    session->keep_for_next_run();
+    session->close(added.error());
+    return std::unexpected(added.error());
   }
+  const Result<void> allowed = check_access(session->identity());
+  if (allowed) return session;
+  if (allowed.error().status == Status::kLoginRefused ||
+      allowed.error().status == Status::kAccountDisabled) {
+    parts_.sessions.end(*session, allowed.error());
+    return fail(Status::kSessionUnknown, "its access was taken away");
+  }
+  has_unchecked_ = true;
   return session;
 }
 

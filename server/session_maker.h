@@ -3,11 +3,13 @@
 // Owner: the server. Executor: thread-safe. Blocks: on the disk of the home and the database.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/any_io_executor.hpp>
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -64,33 +66,49 @@ class SessionMaker {
   void settle_doubts(const std::string& account, Home& home);
 
   /// A new session, in the registry and not yet in the coherence of its home. Those of the same
-  /// client that have no connection end: it has come back without them.
+  /// client that have no connection end: it has come back without them. Saved sessions have their
+  /// place in the limit.
   /// Errors: kTooManySessions, those of the home, kNoSuchDirectory and others of the subdir.
   Result<std::shared_ptr<Session>> make(const SessionRequest& request);
 
-  /// The secret of a session that was saved; null when there is none of this id.
-  [[nodiscard]] std::optional<SessionSecret> saved_secret(const SessionId& id);
+  /// A session as a resume finds it.
+  struct Known {
+    std::shared_ptr<Session> session;  ///< null: it is saved
+    SessionSecret secret{};
+  };
+  /// Nothing: there is no such session, or its time is over.
+  [[nodiscard]] std::optional<Known> find(const SessionId& id);
   /// Forgets the saved sessions whose time is over, and gives their locks free.
   void drop_expired(SavedSessions::Clock::time_point now);
-  /// Takes a saved session up. The caller has seen the proof of its secret.
-  /// Errors: kSessionUnknown when its account or token is gone, or another resume was faster.
+  /// Takes a saved session up; one that another resume has taken up meanwhile is as good. The
+  /// caller has seen the proof of its secret. Blocks: while its home is opened.
+  /// Errors: kSessionUnknown when it is over: its account, its token or its folder is gone. All
+  /// others are of the moment, and the session stays for the next try.
   Result<std::shared_ptr<Session>> restore(const SessionId& id);
 
   /// Whether its device token is there still, and its account is no new one of the same name.
   /// Errors: those of the database.
   Result<bool> has_access(const SessionIdentity& identity);
+  /// Whether a session was let in whose access could not be checked; asked once. Then all have to
+  /// be looked at.
+  [[nodiscard]] bool take_unchecked() { return has_unchecked_.exchange(false); }
 
  private:
   void add_files(SessionSetup& setup) const;
   Result<void> check_access(const SessionIdentity& identity);
+  Result<Account> account_of_saved(const SessionIdentity& identity);
   Result<std::shared_ptr<Session>> make_session(std::shared_ptr<LiveHome> home, SessionSetup setup);
-  void reserve_locks(const std::string& account, LiveHome& home);
+  std::shared_ptr<Session> session_of(std::shared_ptr<LiveHome> home, SessionSetup setup);
+  Result<std::shared_ptr<Session>> take_up(const SavedSessionRef& saved,
+                                           std::shared_ptr<LiveHome> home);
+  void expect_saved(const std::string& account, LiveHome& home);
   void drop(const std::vector<SavedSessionRef>& sessions);
 
   Parts parts_;
-  // Held while saved sessions, and the locks that are reserved for them, come and go together.
-  // Taken before any other lock, and over the disk of a home.
+  // Held while saved sessions come and go, together with what is reserved for them in their home.
+  // Taken before the locks of a home; a home is opened without it.
   std::mutex saved_mutex_;
+  std::atomic<bool> has_unchecked_{false};
 };
 
 }  // namespace homefs

@@ -13,14 +13,22 @@ std::size_t SessionRegistry::IdHash::operator()(const SessionId& id) const {
   return hash;
 }
 
-Result<void> SessionRegistry::add(SessionRef session) {
+Result<void> SessionRegistry::add(SessionRef session, std::size_t saved) {
   const auto state = state_.lock();
-  if (state->refuses_new) return fail(Status::kGoingAway, "the server shuts down");
-  if (state->sessions.size() >= state->sessions_max) {
+  if (!state->refuses_new && state->sessions.size() + saved >= state->sessions_max) {
     return fail(Status::kTooManySessions, "the server has as many sessions as it may");
   }
+  return insert(*state, std::move(session));
+}
+
+Result<void> SessionRegistry::add_saved(SessionRef session) {
+  return insert(*state_.lock(), std::move(session));
+}
+
+Result<void> SessionRegistry::insert(State& state, SessionRef session) {
+  if (state.refuses_new) return fail(Status::kGoingAway, "the server shuts down");
   const SessionId id = session->id();
-  const bool is_new = state->sessions.emplace(id, std::move(session)).second;
+  const bool is_new = state.sessions.emplace(id, std::move(session)).second;
   HOMEFS_CHECK(is_new);  // 128 random bits
   return {};
 }

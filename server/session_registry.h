@@ -30,8 +30,11 @@ class SessionRegistry {
   /// How many there may be. Those that are there stay.
   void set_sessions_max(std::size_t sessions_max) { state_.lock()->sessions_max = sessions_max; }
 
-  /// kTooManySessions when the server has as many as it may, kGoingAway when it stops.
-  Result<void> add(SessionRef session);
+  /// kTooManySessions when the server has as many as it may, kGoingAway when it stops. `saved`:
+  /// sessions that are to come back, whose places are taken.
+  Result<void> add(SessionRef session, std::size_t saved = 0);
+  /// One of those that were to come back. kGoingAway.
+  Result<void> add_saved(SessionRef session);
   /// Null when there is none (any more).
   SessionRef find(const SessionId& id);
 
@@ -60,6 +63,8 @@ class SessionRegistry {
     std::size_t sessions_max = 0;
     bool refuses_new = false;
   };
+
+  static Result<void> insert(State& state, SessionRef session);
 
   Guarded<State> state_;
 };

@@ -11,6 +11,9 @@ namespace {
 // A session that writes down what it is told, and acknowledges when the test says so.
 class FakeMember : public CoherenceMember {
  public:
+  explicit FakeMember(std::uint8_t number = 0) { id_[0] = std::byte{number}; }
+  const SessionId& id() const override { return id_; }
+  bool has_ended() override { return is_over; }
   void set_shared(bool is_shared) override { log += is_shared ? "S" : "s"; }
   void send_mode(bool is_shared, std::move_only_function<void()> done) override {
     log += is_shared ? "M" : "m";
@@ -27,24 +30,38 @@ class FakeMember : public CoherenceMember {
   }
 
   std::string log;
+  bool is_over = false;
   std::vector<std::move_only_function<void()>> acknowledgements;
+
+ private:
+  SessionId id_{};
 };
 
 class CoherenceTest : public testing::Test {
  protected:
   using Member = std::shared_ptr<FakeMember>;
 
+  // What is posted; timers stay.
   void run() {
     io_.restart();
-    io_.run();
+    io_.poll();
   }
-  Member join(std::string* result = nullptr) {
-    auto member = std::make_shared<FakeMember>();
+  Member join(std::string* result = nullptr) { return join_as(0, result); }
+  Member join_as(std::uint8_t number, std::string* result = nullptr) {
+    auto member = std::make_shared<FakeMember>(number);
+    join_again(member, result);
+    return member;
+  }
+  void join_again(const Member& member, std::string* result) {
     coherence_->join(member, [result](bool is_shared) {
       if (result != nullptr) *result = is_shared ? "shared" : "sole";
     });
     run();
-    return member;
+  }
+  static SessionId id_of(std::uint8_t number) { return FakeMember(number).id(); }
+  void expect(std::uint8_t number) {
+    coherence_->expect(id_of(number));
+    run();
   }
   void leave(const Member& member) {
     coherence_->leave(member);
@@ -56,7 +73,8 @@ class CoherenceTest : public testing::Test {
   }
 
   boost::asio::io_context io_;
-  std::shared_ptr<HomeCoherence> coherence_ = HomeCoherence::make(io_.get_executor());
+  std::shared_ptr<HomeCoherence> coherence_ =
+      HomeCoherence::make(io_.get_executor(), std::chrono::hours(1));
 };
 
 TEST_F(CoherenceTest, LetsTheFirstSessionInAsSole) {
@@ -166,6 +184,144 @@ TEST_F(CoherenceTest, ToleratesThatSomebodyLeavesTwice) {
   std::string result;
   join(&result);
   EXPECT_EQ(result, "sole");
+}
+
+// ---- After a restart of the server ------------------------------------------------------------
+
+TEST_F(CoherenceTest, IsSharedWithASessionThatIsNotBackYet) {
+  expect(1);
+  expect(2);
+  std::string result;
+  const Member first = join_as(1, &result);
+  EXPECT_EQ(result, "shared");
+  EXPECT_EQ(first->log, "S") << "never sole in between";
+  const Member second = join_as(2, &result);
+  EXPECT_EQ(result, "shared");
+  EXPECT_EQ(first->log, "S");
+  EXPECT_EQ(second->log, "S");
+}
+
+TEST_F(CoherenceTest, IsSoleForTheOnlyOneThatWasThere) {
+  expect(1);
+  std::string result;
+  const Member only = join_as(1, &result);
+  EXPECT_EQ(result, "sole");
+  EXPECT_EQ(only->log, "s");
+}
+
+TEST_F(CoherenceTest, IsSharedForANewSessionWhileOneIsNotBack) {
+  expect(1);
+  std::string result;
+  const Member stranger = join_as(3, &result);
+  EXPECT_EQ(result, "shared");
+}
+
+TEST_F(CoherenceTest, IsSoleWhenTheOthersAreOver) {
+  expect(1);
+  expect(2);
+  expect(3);
+  const Member first = join_as(1);
+  coherence_->expect_no_longer(id_of(2));
+  run();
+  EXPECT_EQ(first->log, "S");
+  coherence_->expect_no_longer(id_of(3));
+  run();
+  EXPECT_EQ(first->log, "Ssm");
+}
+
+TEST_F(CoherenceTest, StaysSharedWhenOneLeavesAndAnotherIsNotBack) {
+  for (std::uint8_t id = 1; id <= 3; ++id) expect(id);
+  const Member first = join_as(1);
+  const Member second = join_as(2);
+  leave(second);
+  EXPECT_EQ(first->log, "S");
+  EXPECT_TRUE(coherence_->is_shared());
+  leave(first);
+  std::string result;
+  join_as(1, &result);
+  EXPECT_EQ(result, "shared");
+}
+
+TEST_F(CoherenceTest, ForgetsThatItExpectsOneThatEndsBeforeItIsIn) {
+  expect(1);
+  expect(2);
+  const Member first = join_as(1);
+  const auto second = std::make_shared<FakeMember>(2);
+  second->is_over = true;
+  leave(second);
+  EXPECT_EQ(first->log, "Ssm");
+  std::string result;
+  join_again(second, &result);
+  EXPECT_EQ(result, "sole") << "it is answered";
+  EXPECT_EQ(first->log, "Ssm") << "and not let in";
+}
+
+TEST_F(CoherenceTest, LetsInOnceWhoJoinsTwice) {
+  const Member first = join();
+  std::string result;
+  join_again(first, &result);
+  EXPECT_EQ(result, "sole");
+  const Member second = join_as(2);
+  std::string again;
+  join_again(second, &again);
+  EXPECT_EQ(again, "") << "nor before the others know of it";
+  first->acknowledge_all();
+  run();
+  EXPECT_EQ(again, "shared");
+  bool is_done = false;
+  spread(first, is_done);
+  EXPECT_EQ(second->log, "SSc");
+}
+
+TEST_F(CoherenceTest, AChangeWaitsForThoseThatAreNotBack) {
+  expect(1);
+  expect(2);
+  const Member first = join_as(1);
+  coherence_->returned(id_of(1));
+  run();
+  bool is_done = false;
+  EXPECT_FALSE(spread(first, is_done));
+  const Member second = join_as(2);
+  EXPECT_FALSE(is_done) << "it may still show what it knew";
+  EXPECT_EQ(second->log, "S") << "what was changed before is void for it";
+  bool is_own_done = false;
+  EXPECT_FALSE(spread(second, is_own_done));
+  first->acknowledge_all();
+  EXPECT_TRUE(is_own_done) << "it waits for others, not for itself";
+  coherence_->returned(id_of(2));
+  run();
+  EXPECT_TRUE(is_done);
+  EXPECT_FALSE(spread(first, is_done = false));
+  second->acknowledge_all();
+  EXPECT_TRUE(is_done);
+}
+
+TEST_F(CoherenceTest, AChangeDoesNotWaitForOneThatIsOver) {
+  expect(1);
+  expect(2);
+  const Member first = join_as(1);
+  coherence_->returned(id_of(1));
+  run();
+  bool is_done = false;
+  EXPECT_FALSE(spread(first, is_done));
+  coherence_->expect_no_longer(id_of(2));
+  run();
+  EXPECT_TRUE(is_done);
+}
+
+TEST_F(CoherenceTest, ChangesWaitOnceForThoseThatDoNotComeBack) {
+  coherence_ = HomeCoherence::make(io_.get_executor(), std::chrono::milliseconds(1));
+  expect(1);
+  expect(2);
+  const Member first = join_as(1);
+  bool is_done = false;
+  EXPECT_FALSE(spread(first, is_done));
+  io_.restart();
+  while (!is_done && io_.run_one() > 0) {
+  }
+  EXPECT_TRUE(is_done);
+  is_done = false;
+  EXPECT_TRUE(spread(first, is_done)) << "the deadline has passed";
 }
 
 }  // namespace
