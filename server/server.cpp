@@ -130,7 +130,7 @@ Server::Server(ServerConfig config, Made made)
               .watch = start_watch(),
               .usage_of =
                   [this](const std::string& home) {
-                    return std::make_shared<StateDbUsage>(*state_, home);
+                    return std::make_shared<StateDbUsage>(*state_, home, store_.boot());
                   },
               .on_open = [this](const std::string& name,
                                 Home& home) { maker_.settle_doubts(name, home); }}),
@@ -224,7 +224,7 @@ void Server::stop() {
   // may be back soon.
   homes_.stop_all();
   for (const auto& session : sessions) session->keep_for_next_run();
-  if (const Result<void> done = store_.note_orderly_stop(); !done) {
+  if (const Result<void> done = make_durable(); !done) {
     log_error("sessions-not-saved", {{"error", done.error().message()}});
   }
   (void)sessions_.end_if([](const Session&) { return true; },
@@ -232,6 +232,14 @@ void Server::stop() {
   homes_.let_go_of_sessions();
   log_figures();
   log_info("stopped");
+}
+
+/// What was answered must not be lost any more when the sessions are to be true in another boot:
+/// their clients are not told then.
+Result<void> Server::make_durable() {
+  if (Result<void> synced = sync_file_system(config_.homes_dir); !synced) return synced;
+  if (Result<void> noted = state_->note_usage_durable(store_.boot()); !noted) return noted;
+  return store_.note_orderly_stop();
 }
 
 void Server::wait_until_answered() {

@@ -86,6 +86,7 @@ class Server final : public SessionOwner {
   void end_sessions_without_access();
   void carry_out_orders();
   void tell_quota(const std::string& account);
+  Result<void> make_durable();
   void wait_until_answered();
   void wait_until_disconnected();
 

@@ -47,14 +47,13 @@ Result<void> sync_folder(const std::filesystem::path& folder) {
   return {};
 }
 
-/// Stores that are still in memory reach the disk.
+}  // namespace
+
 Result<void> sync_file_system(const std::filesystem::path& folder) {
   const UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd || ::syncfs(fd.get()) != 0) return fail_errno(errno, "sync " + folder.string());
   return {};
 }
-
-}  // namespace
 
 Result<SessionStore> SessionStore::open(std::filesystem::path folder) {
   if (Result<void> made = make_folder(folder); !made) return std::unexpected(made.error());

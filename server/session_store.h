@@ -16,6 +16,10 @@
 
 namespace homefs {
 
+/// What is still in memory of the file system of `folder` reaches the disk. Errors: those of the
+/// disk, also of what was written before.
+Result<void> sync_file_system(const std::filesystem::path& folder);
+
 class SessionStore {
  public:
   /// Makes the folder where it is missing. Errors: those of the disk.

@@ -9,8 +9,10 @@
 namespace homefs {
 namespace {
 
-// The version of the tables; kept in the file as SQLite's user_version.
-constexpr std::int64_t kSchemaVersion = 1;
+// The version of the tables; kept in the file as SQLite's user_version. Version 1 did not say in
+// which boot a use was saved: it is counted once more. Two processes may do this one after the
+// other.
+constexpr std::int64_t kSchemaVersion = 2;
 constexpr const char* kSchema = R"(
   BEGIN IMMEDIATE;
   CREATE TABLE IF NOT EXISTS tokens (
@@ -22,7 +24,7 @@ constexpr const char* kSchema = R"(
     last_used INTEGER NOT NULL
   ) STRICT;
   CREATE INDEX IF NOT EXISTS tokens_of_account ON tokens (account);
-  CREATE TABLE IF NOT EXISTS usage (
+  CREATE TABLE IF NOT EXISTS usage ( -- of version 1
     home TEXT PRIMARY KEY NOT NULL,
     bytes INTEGER NOT NULL,
     files INTEGER NOT NULL,
@@ -32,7 +34,16 @@ constexpr const char* kSchema = R"(
     name TEXT PRIMARY KEY NOT NULL,
     value TEXT NOT NULL
   ) STRICT;
-  PRAGMA user_version = 1;
+  CREATE TABLE IF NOT EXISTS home_use (
+    home TEXT PRIMARY KEY NOT NULL,
+    bytes INTEGER NOT NULL,
+    files INTEGER NOT NULL,
+    is_clean INTEGER NOT NULL,
+    boot TEXT NOT NULL
+  ) STRICT;
+  INSERT OR IGNORE INTO home_use SELECT home, bytes, files, 0, '' FROM usage;
+  DROP TABLE usage;
+  PRAGMA user_version = 2;
   COMMIT;
 )";
 
@@ -154,12 +165,12 @@ Result<std::string> StateDb::account_id(std::string_view account) {
 }
 
 Result<void> StateDb::forget_account(std::string_view account) {
-  const Result<void> done = remove_where("DELETE FROM tokens WHERE account = ?1", account);
+  const Result<void> done = run_with("DELETE FROM tokens WHERE account = ?1", account);
   if (!done) return done;
-  return remove_where("DELETE FROM constants WHERE name = ?1", id_name(account));
+  return run_with("DELETE FROM constants WHERE name = ?1", id_name(account));
 }
 
-Result<void> StateDb::remove_where(std::string_view statement, std::string_view is) {
+Result<void> StateDb::run_with(std::string_view statement, std::string_view is) {
   const std::lock_guard lock(mutex_);
   Result<SqliteStatement> remove = database_.prepare(statement);
   if (!remove) return std::unexpected(remove.error());
@@ -174,12 +185,13 @@ Result<void> StateDb::touch_token(std::string_view id, std::int64_t now_seconds)
   return update->bind(1, id).bind(2, now_seconds).run();
 }
 
-Result<std::optional<UsageCheckpoint>> StateDb::load_usage(std::string_view home) {
+Result<std::optional<UsageCheckpoint>> StateDb::load_usage(std::string_view home,
+                                                           std::string_view boot) {
   const std::lock_guard lock(mutex_);
-  Result<SqliteStatement> select =
-      database_.prepare("SELECT bytes, files, is_clean FROM usage WHERE home = ?1");
+  Result<SqliteStatement> select = database_.prepare(
+      "SELECT bytes, files, is_clean AND boot IN ('', ?2) FROM home_use WHERE home = ?1");
   if (!select) return std::unexpected(select.error());
-  const Result<bool> row = select->bind(1, home).step();
+  const Result<bool> row = select->bind(1, home).bind(2, boot).step();
   if (!row) return std::unexpected(row.error());
   if (!*row) return std::nullopt;
   UsageCheckpoint checkpoint;
@@ -189,21 +201,27 @@ Result<std::optional<UsageCheckpoint>> StateDb::load_usage(std::string_view home
   return checkpoint;
 }
 
-Result<void> StateDb::save_usage(std::string_view home, const UsageCheckpoint& checkpoint) {
+Result<void> StateDb::save_usage(std::string_view home, const UsageCheckpoint& checkpoint,
+                                 std::string_view boot) {
   const std::lock_guard lock(mutex_);
   Result<SqliteStatement> upsert = database_.prepare(
-      "INSERT INTO usage (home, bytes, files, is_clean) VALUES (?1, ?2, ?3, ?4) "
-      "ON CONFLICT (home) DO UPDATE SET bytes = ?2, files = ?3, is_clean = ?4");
+      "INSERT INTO home_use (home, bytes, files, is_clean, boot) VALUES (?1, ?2, ?3, ?4, ?5) "
+      "ON CONFLICT (home) DO UPDATE SET bytes = ?2, files = ?3, is_clean = ?4, boot = ?5");
   if (!upsert) return std::unexpected(upsert.error());
   upsert->bind(1, home)
       .bind(2, static_cast<std::int64_t>(checkpoint.usage.bytes))
       .bind(3, static_cast<std::int64_t>(checkpoint.usage.files))
-      .bind(4, std::int64_t{checkpoint.is_clean ? 1 : 0});
+      .bind(4, std::int64_t{checkpoint.is_clean ? 1 : 0})
+      .bind(5, boot);
   return upsert->run();
 }
 
+Result<void> StateDb::note_usage_durable(std::string_view boot) {
+  return run_with("UPDATE home_use SET boot = '' WHERE boot = ?1 AND is_clean", boot);
+}
+
 Result<void> StateDb::forget_home(std::string_view home) {
-  return remove_where("DELETE FROM usage WHERE home = ?1", home);
+  return run_with("DELETE FROM home_use WHERE home = ?1", home);
 }
 
 Result<std::string> StateDb::constant(std::string_view name, std::string_view if_new) {

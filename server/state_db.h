@@ -58,8 +58,14 @@ class StateDb {
   /// The account is no more, or made anew: its device tokens are void, and so is its id.
   Result<void> forget_account(std::string_view account);
 
-  Result<std::optional<UsageCheckpoint>> load_usage(std::string_view home);
-  Result<void> save_usage(std::string_view home, const UsageCheckpoint& checkpoint);
+  /// `boot`: names this run of the machine, whose disk may not have yet what the use was counted
+  /// of. One that was saved as clean in another boot is not clean, unless it is durable.
+  Result<std::optional<UsageCheckpoint>> load_usage(std::string_view home, std::string_view boot);
+  Result<void> save_usage(std::string_view home, const UsageCheckpoint& checkpoint,
+                          std::string_view boot);
+  /// The file system of the homes was synced after the last of them was closed: what was saved as
+  /// clean in this boot is so in any other.
+  Result<void> note_usage_durable(std::string_view boot);
   Result<void> forget_home(std::string_view home);
 
   /// What an administrator asks of the running server, or of the next: an order for a home. One
@@ -82,7 +88,7 @@ class StateDb {
  private:
   explicit StateDb(SqliteDatabase database) : database_(std::move(database)) {}
   Result<void> migrate();
-  Result<void> remove_where(std::string_view statement, std::string_view is);
+  Result<void> run_with(std::string_view statement, std::string_view is);
 
   std::mutex mutex_;
   SqliteDatabase database_;  // guarded by mutex_
@@ -92,15 +98,17 @@ class StateDb {
 class StateDbUsage final : public UsageStore {
  public:
   /// `state` outlives this.
-  StateDbUsage(StateDb& state, std::string home) : state_(state), home_(std::move(home)) {}
-  Result<std::optional<UsageCheckpoint>> load() override { return state_.load_usage(home_); }
+  StateDbUsage(StateDb& state, std::string home, std::string boot)
+      : state_(state), home_(std::move(home)), boot_(std::move(boot)) {}
+  Result<std::optional<UsageCheckpoint>> load() override { return state_.load_usage(home_, boot_); }
   Result<void> save(const UsageCheckpoint& checkpoint) override {
-    return state_.save_usage(home_, checkpoint);
+    return state_.save_usage(home_, checkpoint, boot_);
   }
 
  private:
   StateDb& state_;
   const std::string home_;
+  const std::string boot_;
 };
 
 }  // namespace homefs

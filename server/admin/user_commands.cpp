@@ -121,7 +121,8 @@ Result<void> user_list(const ServerConfig& config) {
   if (!state) return std::unexpected(state.error());
   std::printf("%-20s %12s %12s  %s\n", "ACCOUNT", "QUOTA", "USED", "STATE");
   for (const Account& account : accounts->all()) {
-    const Result<std::optional<UsageCheckpoint>> usage = (*state)->load_usage(account.name);
+    const Result<std::optional<UsageCheckpoint>> usage =
+        (*state)->load_usage(account.name, /*boot=*/"");
     if (!usage) return std::unexpected(usage.error());
     // While the home is served the figure is of its last checkpoint.
     const std::string used = *usage ? describe_size((*usage)->usage.bytes) : "-";

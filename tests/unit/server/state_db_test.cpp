@@ -97,16 +97,55 @@ TEST_F(StateDbTest, TakesTextAsTextAndNeverAsSql) {
 }
 
 TEST_F(StateDbTest, RemembersTheUseOfEachHome) {
-  EXPECT_FALSE(state_->load_usage("alice")->has_value());
+  EXPECT_FALSE(state_->load_usage("alice", "boot")->has_value());
   const UsageCheckpoint checkpoint{.usage = {.bytes = 1'000'000'000'000, .files = 7},
                                    .is_clean = true};
-  StateDbUsage usage(*state_, "alice");
+  StateDbUsage usage(*state_, "alice", "boot");
   ASSERT_TRUE(usage.save({}));
   ASSERT_TRUE(usage.save(checkpoint));
   EXPECT_EQ(usage.load()->value(), checkpoint);
-  EXPECT_FALSE(state_->load_usage("bob")->has_value());
+  EXPECT_FALSE(state_->load_usage("bob", "boot")->has_value());
   ASSERT_TRUE(state_->forget_home("alice"));
   EXPECT_FALSE(usage.load()->has_value());
+}
+
+TEST_F(StateDbTest, DoesNotBelieveAUseOfAnotherBootWhoseFilesMayNotBeThere) {
+  const UsageCheckpoint clean{.usage = {.bytes = 1000, .files = 7}, .is_clean = true};
+  ASSERT_TRUE(state_->save_usage("alice", clean, "one"));
+  EXPECT_EQ(state_->load_usage("alice", "one")->value(), clean);
+  const UsageCheckpoint estimate{.usage = clean.usage, .is_clean = false};
+  EXPECT_EQ(state_->load_usage("alice", "two")->value(), estimate) << "power was lost meanwhile";
+}
+
+TEST_F(StateDbTest, BelievesAUseOfAnotherBootThatWasMadeDurable) {
+  const UsageCheckpoint clean{.usage = {.bytes = 1000, .files = 7}, .is_clean = true};
+  const UsageCheckpoint open{.usage = {.bytes = 5, .files = 1}, .is_clean = false};
+  ASSERT_TRUE(state_->save_usage("alice", clean, "one"));
+  ASSERT_TRUE(state_->save_usage("bob", open, "one"));
+  ASSERT_TRUE(state_->save_usage("carol", clean, "before"));
+  ASSERT_TRUE(state_->note_usage_durable("one"));
+  EXPECT_EQ(state_->load_usage("alice", "two")->value(), clean);
+  EXPECT_EQ(state_->load_usage("bob", "two")->value(), open);
+  EXPECT_FALSE(state_->load_usage("carol", "two")->value().is_clean);
+  ASSERT_TRUE(state_->save_usage("alice", clean, "two"));
+  EXPECT_FALSE(state_->load_usage("alice", "three")->value().is_clean) << "it was served since";
+}
+
+TEST_F(StateDbTest, CountsOnceMoreWhatAnOlderServerHasSaved) {
+  state_.reset();
+  {
+    auto database = SqliteDatabase::open(folder_ / "state.db");
+    ASSERT_TRUE(database && database->execute(R"(
+      DROP TABLE home_use;
+      CREATE TABLE usage (home TEXT PRIMARY KEY NOT NULL, bytes INTEGER NOT NULL,
+                          files INTEGER NOT NULL, is_clean INTEGER NOT NULL) STRICT;
+      INSERT INTO usage VALUES ('alice', 1000, 7, 1);
+      PRAGMA user_version = 1;)"));
+  }
+  auto state = StateDb::open(folder_ / "state.db");
+  ASSERT_TRUE(state) << state.error().message();
+  const UsageCheckpoint estimate{.usage = {.bytes = 1000, .files = 7}, .is_clean = false};
+  EXPECT_EQ((*state)->load_usage("alice", "boot")->value(), estimate);
 }
 
 TEST_F(StateDbTest, KeepsTheFirstValueOfAConstant) {
