@@ -1,10 +1,16 @@
 #include "server/handlers.h"
 #include "server/home_locks.h"
+#include "server/inode.h"
+#include "server/posix_disk.h"
 
 namespace homefs::handlers {
 namespace {
 
 bool is_range(std::uint64_t begin, std::uint64_t end) { return begin < end && end <= kLockEndMax; }
+
+LockedFile file_of(const Inode& inode, LockKind kind) {
+  return {inode.number(), kind, disk::generation_of(inode.identity().birth_ns)};
+}
 
 bool is_well_formed(const LockRequest& request) {
   if (!is_range(request.begin, request.end)) return false;
@@ -35,7 +41,7 @@ Reply lock(HandlerContext& context, const LockRequest& request) {
   }
   const auto inode = context.nodes.find(request.node);
   if (!inode) return error_reply(inode.error());
-  const LockOutcome outcome = context.home.locks().set({.file = {(*inode)->number(), request.kind},
+  const LockOutcome outcome = context.home.locks().set({.file = file_of(**inode, request.kind),
                                                         .type = request.type,
                                                         .waits = request.waits,
                                                         .owner = {context.locker, request.owner},
@@ -58,11 +64,10 @@ Reply test_lock(HandlerContext& context, const TestLockRequest& request) {
   }
   const auto inode = context.nodes.find(request.node);
   if (!inode) return error_reply(inode.error());
-  const auto held =
-      context.home.locks().find_conflict({.file = {(*inode)->number(), LockKind::kRecord},
-                                          .type = request.type,
-                                          .owner = {context.locker, request.owner},
-                                          .range = {request.begin, request.end}});
+  const auto held = context.home.locks().find_conflict({.file = file_of(**inode, LockKind::kRecord),
+                                                        .type = request.type,
+                                                        .owner = {context.locker, request.owner},
+                                                        .range = {request.begin, request.end}});
   TestLockReply reply;
   if (held) {
     reply.holder = LockHolder{.type = held->type,

@@ -23,12 +23,16 @@ void HomeLocks::reserve(const SessionId& id, const std::vector<SavedLock>& locks
 }
 
 void HomeLocks::drop_reserved(const SessionId& id) {
-  std::uint64_t number = 0;
+  LockGrants grants;
   {
+    // One step: it may be about to join.
     const auto state = state_.lock();
-    number = state->find_reserved(id);
+    const std::uint64_t number = state->find_reserved(id);
+    if (number == 0) return;
+    state->members.erase(number);
+    state->table.drop_session(number, grants);
   }
-  if (number != 0) leave(number);
+  tell(grants);
 }
 
 std::uint64_t HomeLocks::join(const SessionId& id, LockJournal* journal) {

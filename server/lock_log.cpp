@@ -13,11 +13,13 @@
 namespace homefs {
 namespace {
 
-constexpr std::uint64_t kMagic = 0x316b636f6c656d68;  // "hmelock1"
+constexpr std::uint64_t kMagic = 0x326b636f6c656d68;  // "hmelock2"
 // Room for the changes of some 200 transactions of SQLite.
 constexpr std::size_t kBytesMin = 64 * 1024;
-// A change clears what an owner had and sets each of its ranges again.
-constexpr std::size_t kEntriesMax = 4 * (kLocksPerSessionMax + kLockWaitsPerSessionMax);
+// A change clears what an owner had and sets each of its ranges again. Of what can be cancelled
+// each has what was there before.
+constexpr std::size_t kEntriesMax = 4 * (kLocksPerSessionMax + kLockWaitsPerSessionMax) +
+                                    2 * LockTable::kCancellableMax * LockTable::kBeforeMax;
 
 }  // namespace
 
@@ -32,9 +34,12 @@ struct LockLog::Entry {
   std::uint64_t owner;
   std::uint64_t begin;
   std::uint64_t end;
+  std::uint64_t id;
   std::uint32_t pid;
+  std::uint32_t generation;
   std::uint16_t kind;
   std::uint16_t type;
+  std::uint32_t note;
   std::uint64_t sum;
 
   [[nodiscard]] std::uint64_t sum_of() const {
@@ -45,24 +50,30 @@ struct LockLog::Entry {
                 .owner = lock.owner,
                 .begin = lock.range.begin,
                 .end = lock.range.end,
+                .id = lock.id,
                 .pid = lock.pid,
+                .generation = lock.file.generation,
                 .kind = static_cast<std::uint16_t>(lock.file.kind),
                 .type = static_cast<std::uint16_t>(lock.type),
+                .note = static_cast<std::uint32_t>(lock.note),
                 .sum = 0};
     entry.sum = entry.sum_of();
     return entry;
   }
   [[nodiscard]] bool is_good() const {
     return sum == sum_of() && kind <= static_cast<std::uint16_t>(LockKind::kWhole) &&
-           type <= static_cast<std::uint16_t>(LockType::kSessionShared) && begin < end &&
+           type <= static_cast<std::uint16_t>(LockType::kSessionShared) &&
+           note <= static_cast<std::uint32_t>(LockNote::kBefore) && begin < end &&
            end <= kLockEndMax;
   }
   [[nodiscard]] SavedLock lock() const {
-    return {.file = {InodeNumber{inode}, static_cast<LockKind>(kind)},
+    return {.file = {InodeNumber{inode}, static_cast<LockKind>(kind), generation},
             .type = static_cast<LockType>(type),
             .owner = owner,
             .range = {begin, end},
-            .pid = pid};
+            .pid = pid,
+            .note = static_cast<LockNote>(note),
+            .id = id};
   }
 };
 
@@ -96,7 +107,7 @@ Result<std::vector<SavedLock>> LockLog::load() {
     if (!entries()[i].is_good()) return fail(Status::kInvalid, "its locks are damaged");
     table.restore(1, entries()[i].lock());
   }
-  return table.locks_of(1);
+  return table.saved_locks_of(1);
 }
 
 void LockLog::remove() {

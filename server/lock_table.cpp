@@ -9,10 +9,6 @@
 namespace homefs {
 namespace {
 
-// What a request replaced is remembered up to so many ranges: more is held by nobody who could be
-// interrupted in the moment of the grant.
-constexpr std::size_t kBeforeMax = 16;
-
 // Whether locks of two owners may overlap.
 bool may_overlap(const LockOwner& one, LockType its, const LockOwner& other, LockType others) {
   if (its == LockType::kExclusive || others == LockType::kExclusive) return false;
@@ -171,7 +167,7 @@ LockOutcome LockTable::set(const LockWish& wish, LockGrants& grants) {
   }
   if (wish.file.kind == LockKind::kWhole) {
     // flock(2) converts by unlocking first: two that convert do not wait for each other.
-    forget_granted(wish);
+    forget_granted(wish.file, wish.owner);
     put(file, wish.file, wish.owner, {});
     grant_queued(wish.file, grants);
   }
@@ -215,14 +211,13 @@ const LockTable::Granted* LockTable::find_granted(std::uint64_t session, std::ui
 }
 
 /// What the owner did before to this file cannot be taken back any more.
-void LockTable::forget_granted(const LockWish& wish) {
-  std::erase_if(sessions_[wish.owner.session].granted, [&](const Granted& one) {
-    return one.owner == wish.owner && one.file == wish.file;
-  });
+void LockTable::forget_granted(const LockedFile& file, const LockOwner& owner) {
+  std::erase_if(sessions_[owner.session].granted,
+                [&](const Granted& one) { return one.owner == owner && one.file == file; });
 }
 
 void LockTable::note_granted(const LockWish& wish, const Pieces& own) {
-  forget_granted(wish);
+  forget_granted(wish.file, wish.owner);
   auto& granted = sessions_[wish.owner.session].granted;
   Pieces before = clipped(own, wish.range);
   if (wish.id == 0 || wish.type == LockType::kNone || before.size() > kBeforeMax) return;
@@ -373,7 +368,46 @@ std::vector<SavedLock> LockTable::locks_of(std::uint64_t session) const {
   return locks;
 }
 
+std::vector<SavedLock> LockTable::saved_locks_of(std::uint64_t session) const {
+  std::vector<SavedLock> locks = locks_of(session);
+  const auto found = sessions_.find(session);
+  if (found == sessions_.end()) return locks;
+  for (const Granted& granted : found->second.granted) add_granted(locks, granted);
+  return locks;
+}
+
+void LockTable::add_granted(std::vector<SavedLock>& locks, const Granted& granted) {
+  SavedLock note{.file = granted.file,
+                 .type = LockType::kNone,
+                 .owner = granted.owner.owner,
+                 .range = granted.range,
+                 .note = LockNote::kGranted,
+                 .id = granted.id};
+  locks.push_back(note);
+  note.note = LockNote::kBefore;
+  for (const Piece& piece : granted.before) {
+    note.range = piece.range;
+    note.type = piece.type;
+    note.pid = piece.pid;
+    locks.push_back(note);
+  }
+}
+
+void LockTable::restore_granted(std::uint64_t session, const SavedLock& lock) {
+  auto& granted = sessions_[session].granted;
+  const LockOwner owner{session, lock.owner};
+  if (lock.note == LockNote::kGranted) {
+    granted.push_back({lock.id, lock.file, owner, lock.range, {}});
+    if (granted.size() > kCancellableMax) granted.pop_front();
+  } else if (!granted.empty() && granted.back().id == lock.id &&
+             granted.back().before.size() < kBeforeMax) {
+    granted.back().before.push_back({lock.range, lock.type, lock.pid});
+  }
+}
+
 void LockTable::restore(std::uint64_t session, const SavedLock& lock) {
+  if (lock.note != LockNote::kHeld) return restore_granted(session, lock);
+  forget_granted(lock.file, {session, lock.owner});
   File& file = files_[lock.file];
   const LockOwner owner{session, lock.owner};
   const auto held = file.held.find(owner);
@@ -397,7 +431,10 @@ void LockTable::tell_journal(const LockedFile& key, const LockOwner& owner, cons
   for (const Piece& piece : pieces) {
     changes.push_back({key, piece.type, owner.owner, piece.range, piece.pid});
   }
-  journal->changed(changes, [this, session = owner.session] { return locks_of(session); });
+  for (const Granted& granted : sessions_[owner.session].granted) {
+    if (granted.owner == owner && granted.file == key) add_granted(changes, granted);
+  }
+  journal->changed(changes, [this, session = owner.session] { return saved_locks_of(session); });
 }
 
 std::size_t LockTable::size() const {

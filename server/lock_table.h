@@ -1,8 +1,8 @@
 // LockTable: the file locks of one home, and the requests that are queued for some. Pure state:
 // what PROTOCOL.md section "Locks" says, without threads, sessions or a network.
 //
-// A file is known by its inode number: a file with locks is open in some session, and its number is
-// not used again before that.
+// A file is known by its inode number and generation: a file with locks is open in some session,
+// but that session may be away, and the number another file's by the time it is back.
 //
 // Owner: HomeLocks. Executor: under its lock. Blocks: never.
 #pragma once
@@ -44,6 +44,7 @@ struct LockRange {
 struct LockedFile {
   InodeNumber inode{};
   LockKind kind = LockKind::kRecord;
+  std::uint32_t generation = 0;  ///< Attributes::generation
   auto operator<=>(const LockedFile&) const = default;
 };
 
@@ -65,13 +66,22 @@ struct HeldLock {
   bool operator==(const HeldLock&) const = default;
 };
 
-/// A lock of a session, without the session. With type kNone: the range is cleared.
+/// What a SavedLock says of its range.
+enum class LockNote : std::uint8_t {
+  kHeld,     ///< it is held with the type; kNone: nothing is
+  kGranted,  ///< the request `id` got it last, and may be taken back
+  kBefore,   ///< what was held there before that
+};
+
+/// A lock of a session, without the session, or what there is to know about one.
 struct SavedLock {
   LockedFile file;
   LockType type = LockType::kShared;
   std::uint64_t owner = 0;
   LockRange range;
   std::uint32_t pid = 0;
+  LockNote note = LockNote::kHeld;
+  std::uint64_t id = 0;  ///< of the request, for kGranted and kBefore
   bool operator==(const SavedLock&) const = default;
 };
 
@@ -98,6 +108,9 @@ class LockTable {
  public:
   /// Granted requests of a session that can still be cancelled.
   static constexpr std::size_t kCancellableMax = 64;
+  /// What a request replaced is remembered up to so many ranges: more is held by nobody who could
+  /// be interrupted in the moment of the grant.
+  static constexpr std::size_t kBeforeMax = 16;
 
   explicit LockTable(std::size_t locks_max = kLocksPerSessionMax,
                      std::size_t waits_max = kLockWaitsPerSessionMax)
@@ -113,8 +126,10 @@ class LockTable {
   void drop_session(std::uint64_t session, LockGrants& grants);
 
   [[nodiscard]] std::vector<SavedLock> locks_of(std::uint64_t session) const;
-  /// Sets or clears a range. Precondition: nobody else has been granted anything that conflicts
-  /// with it.
+  /// The same, and what of it can be cancelled: all that restore() needs.
+  [[nodiscard]] std::vector<SavedLock> saved_locks_of(std::uint64_t session) const;
+  /// Sets or clears a range, or takes up what can be cancelled. Precondition: nobody else has been
+  /// granted anything that conflicts with it.
   void restore(std::uint64_t session, const SavedLock& lock);
   /// From now on changes of the session's locks are told to `journal`, which outlives the session
   /// here.
@@ -164,7 +179,9 @@ class LockTable {
 
   [[nodiscard]] const Granted* find_granted(std::uint64_t session, std::uint64_t id) const;
   void note_granted(const LockWish& wish, const Pieces& own);
-  void forget_granted(const LockWish& wish);
+  void forget_granted(const LockedFile& file, const LockOwner& owner);
+  void restore_granted(std::uint64_t session, const SavedLock& lock);
+  static void add_granted(std::vector<SavedLock>& locks, const Granted& granted);
   static Pieces without(const File& file, const Granted& granted);
   void put(File& file, const LockedFile& key, const LockOwner& owner, Pieces pieces);
   void tell_journal(const LockedFile& key, const LockOwner& owner, const Pieces& pieces);

@@ -30,12 +30,18 @@ class LockLogTest : public testing::Test {
                       grants);
   }
 
-  /// What is left after a kill.
-  std::vector<SavedLock> kept() const {
+  /// What is left after a kill, with what can be cancelled.
+  std::vector<SavedLock> all_kept() const {
     LockLog log(file_, record_);
     const auto locks = log.load();
     EXPECT_TRUE(locks) << locks.error().message();
     return locks ? *locks : std::vector<SavedLock>();
+  }
+  /// The locks alone.
+  std::vector<SavedLock> kept() const {
+    std::vector<SavedLock> locks = all_kept();
+    std::erase_if(locks, [](const SavedLock& lock) { return lock.note != LockNote::kHeld; });
+    return locks;
   }
 
   test::ScratchFolder folder_;
@@ -95,6 +101,47 @@ TEST_F(LockLogTest, GoesOnAfterARestart) {
              .range = {0, 50}},
             grants);
   EXPECT_EQ(kept(), table.locks_of(kSession));
+}
+
+TEST_F(LockLogTest, KeepsWhatCanBeCancelled) {
+  set(7, LockType::kShared, {0, 100});
+  set(7, LockType::kExclusive, {40, 60}, 1, kSession, /*id=*/9);
+  EXPECT_EQ(all_kept(), table_.saved_locks_of(kSession));
+  LockLog next(file_, record_);
+  const auto locks = next.load();
+  ASSERT_TRUE(locks);
+  LockTable table;
+  for (const SavedLock& lock : *locks) table.restore(kSession, lock);
+  table.set_journal(kSession, &next);
+  LockGrants grants;
+  table.cancel(kSession, 9, grants);
+  const std::vector<SavedLock> before{{.file = {InodeNumber{7}, LockKind::kRecord},
+                                       .type = LockType::kShared,
+                                       .owner = 1,
+                                       .range = {0, 100}}};
+  EXPECT_EQ(table.locks_of(kSession), before);
+  EXPECT_EQ(all_kept(), before) << "it is cancelled once";
+}
+
+TEST_F(LockLogTest, ForgetsWhatCanBeCancelledWhenTheOwnerGoesOn) {
+  set(7, LockType::kExclusive, {40, 60}, 1, kSession, /*id=*/9);
+  set(7, LockType::kExclusive, {80, 90});
+  EXPECT_EQ(all_kept().size(), 2u);
+  EXPECT_EQ(all_kept(), kept());
+}
+
+TEST_F(LockLogTest, KnowsAFileFromALaterOneOfTheSameNumber) {
+  LockGrants grants;
+  LockWish wish{.file = {InodeNumber{7}, LockKind::kRecord, /*generation=*/1},
+                .type = LockType::kExclusive,
+                .owner = {kSession, 1}};
+  EXPECT_EQ(table_.set(wish, grants), LockOutcome::kGranted);
+  LockTable table;
+  for (const SavedLock& lock : all_kept()) table.restore(kSession, lock);
+  wish.owner.session = kSession + 1;
+  EXPECT_EQ(table.set(wish, grants), LockOutcome::kWouldBlock);
+  wish.file.generation = 2;
+  EXPECT_EQ(table.set(wish, grants), LockOutcome::kGranted);
 }
 
 TEST_F(LockLogTest, StaysAsItIsWhenTheSessionLeaves) {
