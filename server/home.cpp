@@ -94,7 +94,9 @@ Result<std::shared_ptr<Home>> Home::open(HomeOptions options) {
   if (auto done = home->orphanage_->load(now, home->options_.orphan_linger); !done) {
     return std::unexpected(done.error());
   }
-  if (home->options_.on_open) home->options_.on_open(*home);
+  if (home->options_.on_open) {
+    if (auto done = home->options_.on_open(*home); !done) return std::unexpected(done.error());
+  }
   if (auto done = home->start_counting(); !done) return std::unexpected(done.error());
   return home;
 }

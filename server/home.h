@@ -76,8 +76,8 @@ struct HomeOptions {
   /// Is told of that, on the watch's thread. Inode 0: anything may have changed.
   std::function<void(const std::vector<Change>&)> on_beside;
   /// Called once, when the home can be worked on and before anybody does: settles what a kill of
-  /// the server has left in doubt.
-  std::function<void(Home&)> on_open;
+  /// the server has left in doubt. With its error the home does not open.
+  std::function<Result<void>(Home&)> on_open;
 };
 
 /// How long a client that is back after a restart may take to introduce what it has open. It does
@@ -318,8 +318,9 @@ class Home final : public FolderListener, public std::enable_shared_from_this<Ho
 
   /// Finds out whether the change was done that `facts` were written down for, with nothing done
   /// after it, and finishes it if it was half done. What it came to; nothing: it was not done, and
-  /// nothing of it is left. Precondition: called from HomeOptions::on_open.
-  std::optional<ChangeOutcome> resolve(const ChangeFacts& facts);
+  /// nothing of it is left. Errors: the disk does not tell; then neither may be answered, and it
+  /// has to be asked again. Precondition: called from HomeOptions::on_open.
+  Result<std::optional<ChangeOutcome>> resolve(const ChangeFacts& facts);
 
   [[nodiscard]] Quota& quota() { return *quota_; }
   [[nodiscard]] InodeTable& inodes() { return *inodes_; }

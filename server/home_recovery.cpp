@@ -37,7 +37,7 @@ class Home::Recovery {
   Recovery(Home& home, const ChangeFacts& facts)
       : home_(home), facts_(facts), numbers_(facts.numbers) {}
 
-  std::optional<ChangeOutcome> run();
+  Result<std::optional<ChangeOutcome>> run();
 
  private:
   using Outcome = std::optional<ChangeOutcome>;
@@ -54,6 +54,11 @@ class Home::Recovery {
   Outcome copied();
   Outcome allocated();
 
+  Outcome look();
+  /// Whether what was asked for is there. An error that does not say so is kept, and whatever is
+  /// made of the answer is not used then.
+  template <class T>
+  bool is_there(const Result<T>& asked);
   InodeRef find(const KnownInode& known, const std::string& path);
   InodeRef search(const KnownInode& known);
   InodeRef entry(const InodeRef& folder, const std::string& name);
@@ -67,19 +72,26 @@ class Home::Recovery {
   Attributes attributes_of_removed(const Attributes& folder);
   Outcome changed(const disk::FdRef& file);
   /// The change failed at last: nothing is left of it.
-  Outcome undone(const disk::FdRef& file) const;
+  Outcome undone(const disk::FdRef& file);
 
   Home& home_;
   const ChangeFacts& facts_;
   const ChangeNumbers& numbers_;
-  InodeRef inode_;  // of open_changed()
+  InodeRef inode_;                // of open_changed()
+  std::optional<Error> unclear_;  // the disk did not tell
 };
 
-std::optional<ChangeOutcome> Home::resolve(const ChangeFacts& facts) {
+Result<std::optional<ChangeOutcome>> Home::resolve(const ChangeFacts& facts) {
   return Recovery(*this, facts).run();
 }
 
-std::optional<ChangeOutcome> Home::Recovery::run() {
+Result<std::optional<ChangeOutcome>> Home::Recovery::run() {
+  Outcome outcome = look();
+  if (unclear_) return std::unexpected(*unclear_);
+  return outcome;
+}
+
+Home::Recovery::Outcome Home::Recovery::look() {
   switch (numbers_.kind) {
     case ChangeKind::kMake:
       return made();
@@ -109,6 +121,27 @@ std::optional<ChangeOutcome> Home::Recovery::run() {
 
 // ---- Finding ----------------------------------------------------------------------------------
 
+template <class T>
+bool Home::Recovery::is_there(const Result<T>& asked) {
+  if (asked) return true;
+  switch (asked.error().status) {
+    case Status::kNoSuchFile:
+    case Status::kStale:
+    case Status::kNotDirectory:
+    case Status::kIsDirectory:
+    case Status::kCrossDevice:
+    case Status::kLoop:
+    case Status::kNameTooLong:
+    case Status::kNoAttribute:
+    case Status::kAccessDenied:  // not what the server has changed
+    case Status::kNotPermitted:
+      return false;
+    default:
+      unclear_ = asked.error();
+      return false;
+  }
+}
+
 bool Home::Recovery::is_it(const InodeRef& inode, const KnownInode& known) {
   return inode != nullptr && inode->identity() == Inode::Identity{.number = known.number,
                                                                   .birth_ns = known.birth_ns,
@@ -119,7 +152,7 @@ InodeRef Home::Recovery::entry(const InodeRef& folder, const std::string& name) 
   const auto valid = Name::make(name);
   if (!valid || folder == nullptr) return nullptr;
   auto found = home_.lookup(folder, *valid);
-  return found ? std::move(found->inode) : nullptr;
+  return is_there(found) ? std::move(found->inode) : nullptr;
 }
 
 InodeRef Home::Recovery::find(const KnownInode& known, const std::string& path) {
@@ -134,23 +167,25 @@ InodeRef Home::Recovery::find(const KnownInode& known, const std::string& path) 
   const InodeNumber number{known.number};
   if (home_.orphanage_->has(number)) {
     const auto stat = home_.orphanage_->stat(number);
-    InodeRef orphan = stat ? home_.inodes_->found_orphan(*stat) : nullptr;
+    InodeRef orphan = is_there(stat) ? home_.inodes_->found_orphan(*stat) : nullptr;
     if (is_it(orphan, known)) return orphan;
   }
   // Another session has moved a folder on the way, between the writing down and the kill.
-  return search(known);
+  return unclear_ ? nullptr : search(known);
 }
 
 InodeRef Home::Recovery::search(const KnownInode& known) {
   std::deque<InodeRef> folders{home_.root_};
   for (; !folders.empty(); folders.pop_front()) {
     const auto descriptor = home_.inodes_->open(folders.front());
-    if (!descriptor) continue;
+    if (!is_there(descriptor)) continue;
     std::vector<std::string> names;
-    (void)disk::read_folder((*descriptor)->get(), [&](std::uint64_t, std::string_view name) {
-      names.emplace_back(name);
-      return true;
-    });  // what cannot be read has not what is looked for
+    const auto read =
+        disk::read_folder((*descriptor)->get(), [&](std::uint64_t, std::string_view name) {
+          names.emplace_back(name);
+          return true;
+        });
+    (void)is_there(read);  // an error that leaves it open is kept
     for (const std::string& name : names) {
       InodeRef inode = entry(folders.front(), name);
       if (is_it(inode, known)) return inode;
@@ -164,12 +199,13 @@ disk::FdRef Home::Recovery::open_changed() {
   inode_ = find(numbers_.at, facts_.path);
   if (inode_ == nullptr) return nullptr;
   auto file = home_.inodes_->open(inode_);
-  return file ? std::move(*file) : nullptr;
+  return is_there(file) ? std::move(*file) : nullptr;
 }
 
 Attributes Home::Recovery::attributes_of(const InodeRef& inode) {
+  if (inode == nullptr) return {};
   const auto stat = home_.inodes_->stat(inode);
-  return stat ? home_.told(inode, *stat, /*is_change=*/true) : Attributes{};
+  return is_there(stat) ? home_.told(inode, *stat, /*is_change=*/true) : Attributes{};
 }
 
 // ---- Names ------------------------------------------------------------------------------------
@@ -179,11 +215,16 @@ Home::Recovery::Outcome Home::Recovery::made() {
   const InodeRef inode = entry(folder, facts_.name);
   if (inode == nullptr) return std::nullopt;
   const auto descriptor = home_.inodes_->open(inode);
-  if (!descriptor) return std::nullopt;
+  if (!is_there(descriptor)) return std::nullopt;
   NewInode wanted{.mode = numbers_.mode};
   if (numbers_.is_whole) wanted.whole = Ownership{.mode = numbers_.mode};
   auto stat = stat_true((*descriptor)->get());
-  if (!stat || !correct_mode((*descriptor)->get(), wanted, *stat)) return std::nullopt;
+  Result<void> corrected{};
+  if (stat) corrected = correct_mode((*descriptor)->get(), wanted, *stat);
+  // It is there, so that to do it again would fail: it has to be finished.
+  if (!stat) unclear_ = stat.error();
+  if (!corrected) unclear_ = corrected.error();
+  if (unclear_) return std::nullopt;
   return ChangeOutcome{.attributes = home_.told(inode, *stat, /*is_change=*/true),
                        .parent = attributes_of(folder)};
 }
@@ -242,15 +283,23 @@ Home::Recovery::Outcome Home::Recovery::exchanged() {
 
 Home::Recovery::Outcome Home::Recovery::changed(const disk::FdRef& file) {
   const auto attributes = home_.told_changed(inode_, file->get());
-  if (!attributes) return std::nullopt;
+  if (!attributes) {
+    unclear_ = attributes.error();
+    return std::nullopt;
+  }
   return ChangeOutcome{.attributes = *attributes};
 }
 
-Home::Recovery::Outcome Home::Recovery::undone(const disk::FdRef& file) const {
+Home::Recovery::Outcome Home::Recovery::undone(const disk::FdRef& file) {
+  if (unclear_ || !inode_->is_file()) return std::nullopt;
   const auto stat = disk::stat_fd(file->get());
-  if (inode_->is_file() && stat && stat->attributes.size > numbers_.size) {
-    (void)disk::truncate(file->get(), numbers_.size);  // what it is then is what it is
+  Result<void> cut{};
+  if (stat && stat->attributes.size > numbers_.size) {
+    cut = disk::truncate(file->get(), numbers_.size);
   }
+  // With what is left of it, to do it again would do it twice.
+  if (!stat) unclear_ = stat.error();
+  if (!cut) unclear_ = cut.error();
   return std::nullopt;
 }
 
@@ -259,7 +308,8 @@ Home::Recovery::Outcome Home::Recovery::set_attributes() {
   const disk::FdRef file = open_changed();
   if (file == nullptr) return std::nullopt;
   const auto before = stat_true(file->get());
-  if (!before || !change_attributes(file->get(), *before, numbers_.setattr)) return std::nullopt;
+  if (!is_there(before) || !change_attributes(file->get(), *before, numbers_.setattr))
+    return std::nullopt;
   return changed(file);
 }
 
@@ -267,7 +317,7 @@ Home::Recovery::Outcome Home::Recovery::set_xattr() {
   const disk::FdRef file = open_changed();
   if (file == nullptr) return std::nullopt;
   const auto value = disk::get_xattr(file->get(), facts_.name.c_str());
-  if (!value || hash_of(*value) != numbers_.value_hash) return std::nullopt;
+  if (!is_there(value) || hash_of(*value) != numbers_.value_hash) return std::nullopt;
   return changed(file);
 }
 
@@ -275,7 +325,9 @@ Home::Recovery::Outcome Home::Recovery::removed_xattr() {
   const disk::FdRef file = open_changed();
   if (file == nullptr) return std::nullopt;
   const auto value = disk::get_xattr(file->get(), facts_.name.c_str());
-  if (value || value.error().status != Status::kNoAttribute) return std::nullopt;
+  if (is_there(value) || unclear_ || value.error().status != Status::kNoAttribute) {
+    return std::nullopt;
+  }
   return changed(file);
 }
 
@@ -284,7 +336,9 @@ Home::Recovery::Outcome Home::Recovery::appended() {
   const disk::FdRef file = open_changed();
   if (file == nullptr) return std::nullopt;
   const auto stat = disk::stat_fd(file->get());
-  if (!stat || stat->attributes.size < numbers_.size + numbers_.length) return undone(file);
+  if (!is_there(stat) || stat->attributes.size < numbers_.size + numbers_.length) {
+    return undone(file);
+  }
   Outcome outcome = changed(file);
   if (outcome) outcome->number = numbers_.size;
   return outcome;
@@ -297,7 +351,7 @@ Home::Recovery::Outcome Home::Recovery::copied() {
   if (file == nullptr) return std::nullopt;
   if (source == nullptr) return undone(file);
   const auto from = home_.inodes_->open(source);
-  if (!from) return undone(file);
+  if (!is_there(from)) return undone(file);
   const auto length = disk::copy_range((*from)->get(), numbers_.source_offset, file->get(),
                                        numbers_.offset, numbers_.length);
   if (!length) return undone(file);

@@ -137,7 +137,9 @@ Result<std::shared_ptr<LiveHome>> HomeRegistry::open(const Account& account) {
   home.buffers = options_.buffers;
   home.usage = usage;
   if (options_.on_open) {
-    home.on_open = [this, &account](Home& opened) { options_.on_open(account.name, opened); };
+    home.on_open = [this, &account](Home& opened) {
+      return options_.on_open(account.name, opened);
+    };
   }
   const auto coherence = HomeCoherence::make(options_.executor);
   home.watch = options_.watch;

@@ -45,7 +45,7 @@ struct HomeRegistryOptions {
   /// What is remembered of a home's use.
   std::function<std::shared_ptr<UsageStore>(const std::string& home)> usage_of;
   /// Called for a home that was opened, before anybody gets it; see HomeOptions::on_open.
-  std::function<void(const std::string& name, Home& home)> on_open;
+  std::function<Result<void>(const std::string& name, Home& home)> on_open;
 };
 
 /// Makes the folder of the homes where it is missing. Errors: those of the file system.

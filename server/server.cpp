@@ -133,7 +133,7 @@ Server::Server(ServerConfig config, Made made)
                     return std::make_shared<StateDbUsage>(*state_, home, store_.boot());
                   },
               .on_open = [this](const std::string& name,
-                                Home& home) { maker_.settle_doubts(name, home); }}),
+                                Home& home) { return maker_.settle_doubts(name, home); }}),
       maker_({.executor = io_.executor(),
               .digest_executor = digests_.get_executor(),
               .owner = *this,

@@ -31,13 +31,23 @@ void SessionMaker::load(std::vector<SavedSession> sessions) {
   }
 }
 
-void SessionMaker::settle_doubts(const std::string& account, Home& home) {
+Result<void> SessionMaker::settle_doubts(const std::string& account, Home& home) {
   for (const SavedSessionRef& session : parts_.saved.of_account(account)) {
     const std::lock_guard lock(session->mutex);
     SessionRecord* const record = session->record.get();
     if (record == nullptr || !record->doubt()) continue;
     const SessionRecord::Doubt& doubt = *record->doubt();
-    const auto outcome = doubt.outcome ? doubt.outcome : home.resolve(doubt.facts);
+    std::optional<ChangeOutcome> outcome = doubt.outcome;
+    if (!outcome) {
+      auto resolved = home.resolve(doubt.facts);
+      if (!resolved) {
+        log_error(
+            "change-unsettled",
+            {{"user", account}, {"op", name_of(doubt.op)}, {"why", resolved.error().message()}});
+        return std::unexpected(resolved.error());
+      }
+      outcome = std::move(*resolved);
+    }
     log_info("change-settled", {{"user", account},
                                 {"session", to_hex(session->identity.id).substr(0, 8)},
                                 {"op", name_of(doubt.op)},
@@ -52,6 +62,7 @@ void SessionMaker::settle_doubts(const std::string& account, Home& home) {
     }
     record->resolve(std::move(reply));
   }
+  return {};
 }
 
 Result<std::shared_ptr<Session>> SessionMaker::make(const SessionRequest& request) {

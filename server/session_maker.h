@@ -62,8 +62,8 @@ class SessionMaker {
   /// Takes over what the last run has left, and settles what it has left in doubt.
   void load(std::vector<SavedSession> sessions);
   /// For HomeRegistryOptions::on_open: settles the changes of saved sessions in this home that may
-  /// have been done or not.
-  void settle_doubts(const std::string& account, Home& home);
+  /// have been done or not. Errors: of one the disk does not tell now.
+  Result<void> settle_doubts(const std::string& account, Home& home);
 
   /// A new session, in the registry and not yet in the coherence of its home. Those of the same
   /// client that have no connection end: it has come back without them. Saved sessions have their

@@ -262,7 +262,7 @@ Result<std::vector<StateDb::Order>> StateDb::orders() {
 }
 
 Result<void> StateDb::end_order(const Order& order) {
-  return remove_where("DELETE FROM constants WHERE name = ?1", order_name(order.kind, order.home));
+  return run_with("DELETE FROM constants WHERE name = ?1", order_name(order.kind, order.home));
 }
 
 Result<std::int64_t> StateDb::change_number() {
