@@ -142,7 +142,8 @@ class KeptSessionTest : public SessionRegistryTest {
     LockLog log(log_of(id), folder_.path() / "session");
     const auto locks = log.load();
     EXPECT_TRUE(locks) << locks.error().message();
-    return locks ? locks->size() : 0;
+    if (!locks) return 0;
+    return static_cast<std::size_t>(std::ranges::count(*locks, LockNote::kHeld, &SavedLock::note));
   }
   std::filesystem::path log_of(std::uint8_t id) const {
     return folder_.path() / std::to_string(id);
