@@ -65,10 +65,12 @@ Result<void> EventOutbox::acknowledge(const EventSink* from, std::uint32_t tag) 
     return fail(Status::kProtocolError, "an acknowledgement of no event");
   }
   Done done = std::move(found->done);
+  auto acknowledged = std::exchange(found->acknowledged, nullptr);
   if (found->is_late) --lagging_;
   outstanding_.erase(found);
   lock.unlock();
   if (done) done(true);
+  if (acknowledged) acknowledged();
   return {};
 }
 
@@ -79,6 +81,7 @@ EventOutbox::Connected EventOutbox::connect(std::shared_ptr<EventSink> sink, Fir
   sink_ = std::move(sink);
   connected.has_missed = std::exchange(has_missed_, false);
   push_event(event_frame(first.op, std::move(first.fields)), nullptr, /*is_essential=*/true);
+  outstanding_.back().acknowledged = std::move(first.acknowledged);
   return connected;
 }
 

@@ -68,6 +68,7 @@ class EventOutbox {
   struct FirstEvent {
     Op op{};
     std::vector<std::byte> fields;
+    std::move_only_function<void()> acknowledged;  ///< called then, however late; or empty
   };
   /// Events go to `sink` from now on, `first` before any other. Calls nothing but the sink, so it
   /// can be done under the session's lock.
@@ -87,6 +88,7 @@ class EventOutbox {
     Done done;  ///< empty: nobody waits any more
     bool is_essential;
     bool is_late = false;  ///< was given up at its deadline
+    std::move_only_function<void()> acknowledged;
   };
 
   EventOutbox(const boost::asio::any_io_executor& executor, bool has_missed,

@@ -162,6 +162,7 @@ void Home::set_limits(std::uint64_t bytes_max, std::uint64_t files_max) {
 
 std::size_t Home::sweep_orphans(std::chrono::steady_clock::time_point now) {
   std::size_t removed = 0;
+  decide_orphans(now);
   for (const InodeNumber number : orphanage_->overdue(now)) {
     if (remove_orphan(number, now).value_or(false)) ++removed;
   }

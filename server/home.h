@@ -34,6 +34,7 @@
 #include "protocol/name.h"
 #include "protocol/result.h"
 #include "protocol/unique_fd.h"
+#include "server/absent_sessions.h"
 #include "server/change_facts.h"
 #include "server/descriptor_cache.h"
 #include "server/folder_watch.h"
@@ -79,10 +80,6 @@ struct HomeOptions {
   /// the server has left in doubt. With its error the home does not open.
   std::function<Result<void>(Home&)> on_open;
 };
-
-/// How long a client that is back after a restart may take to introduce what it has open. It does
-/// so before it acknowledges the mode, as fast as the network carries it.
-inline constexpr std::chrono::seconds kIntroductionTime{10};
 
 /// On whose behalf a change is made.
 struct Actor {
@@ -192,6 +189,10 @@ class Home final : public FolderListener, public std::enable_shared_from_this<Ho
   /// Whether sessions of an earlier run of the server may still come back. Until they have told
   /// what they have open, files that lose a name are kept for them.
   void expect_sessions(bool are_expected);
+  /// The session with these nodes is back, and is going to introduce what it has open; it has done
+  /// so, or is over.
+  void begin_introduction(const NodeTable& session);
+  void end_introduction(const NodeTable& session);
   /// Whether orphans are there that wait for their sessions.
   [[nodiscard]] bool has_waiting_orphans() const;
   /// Counts the use again, in the background, and in a part of the time; until then what is known
@@ -369,7 +370,7 @@ class Home final : public FolderListener, public std::enable_shared_from_this<Ho
                                      const Name& name) const;
   class Recovery;
   Result<bool> remove_orphan(InodeNumber number, std::chrono::steady_clock::time_point now);
-  [[nodiscard]] std::chrono::steady_clock::time_point absent_until() const;
+  void decide_orphans(std::chrono::steady_clock::time_point now);
   [[nodiscard]] std::chrono::steady_clock::time_point date_of_adopted() const;
   Result<Farewell> prepare_farewell(const Actor& actor, const InodeRef& parent, int folder,
                                     const Name& name, bool keep);
@@ -403,7 +404,7 @@ class Home final : public FolderListener, public std::enable_shared_from_this<Ho
   InodeRef root_;
   std::atomic<bool> is_stopping_{false};
   std::atomic<bool> preserves_owners_;
-  std::atomic<std::chrono::steady_clock::rep> absent_until_{0};  // see expect_sessions()
+  AbsentSessions absent_;
 };
 
 }  // namespace homefs

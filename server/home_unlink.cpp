@@ -53,7 +53,8 @@ Result<Home::Farewell> Home::prepare_farewell(const Actor& actor, const InodeRef
   const std::uint32_t sessions = inodes_->sessions_of(*farewell.inode);
   const std::uint32_t own = actor.nodes.knows(*farewell.inode) ? 1 : 0;
   // Of a session that is not back nobody knows what it has open.
-  const bool is_for_absent = is_file && absent_until() > Orphanage::Clock::now();
+  const bool is_for_absent =
+      is_file && absent_.are_there(Orphanage::Clock::now(), /*asking=*/&actor.nodes);
   farewell.is_needed =
       is_for_absent || (farewell.is_last ? is_file && (keep || sessions > own) : sessions > 0);
   const bool must_keep = farewell.is_needed && !has_orphan_link;
@@ -195,27 +196,30 @@ void Home::released(const InodeRef& inode) {
 }
 
 void Home::expect_sessions(bool are_expected) {
-  constexpr auto kExpecting = Orphanage::kUndecided.time_since_epoch().count();
-  if (are_expected) {
-    absent_until_ = kExpecting;
-    return;
-  }
-  const auto end = Orphanage::Clock::now() + kIntroductionTime;
-  auto expecting = kExpecting;
-  if (!absent_until_.compare_exchange_strong(expecting, end.time_since_epoch().count())) return;
-  // Under the lock nobody holds one that was decided on before.
-  const std::lock_guard lock(inodes_->names_mutex());
-  orphanage_->set_date_of_undecided(end);
+  absent_.expect(are_expected);
+  decide_orphans(Orphanage::Clock::now());
 }
 
-std::chrono::steady_clock::time_point Home::absent_until() const {
-  return Orphanage::Clock::time_point(Orphanage::Clock::duration(absent_until_.load()));
+void Home::begin_introduction(const NodeTable& session) {
+  absent_.begin_introduction(&session, Orphanage::Clock::now());
+}
+
+void Home::end_introduction(const NodeTable& session) {
+  absent_.end_introduction(&session);
+  decide_orphans(Orphanage::Clock::now());
+}
+
+/// When all have told what they have open, what was kept for them goes as all orphans do.
+void Home::decide_orphans(std::chrono::steady_clock::time_point now) {
+  if (absent_.are_there(now) || !orphanage_->has_waiting()) return;
+  // Under the lock nobody holds one that was decided on before.
+  const std::lock_guard lock(inodes_->names_mutex());
+  orphanage_->set_date_of_undecided(now);
 }
 
 /// While sessions may not have told what they have open, nobody else decides about it.
 std::chrono::steady_clock::time_point Home::date_of_adopted() const {
-  const auto until = absent_until();
-  return until > Orphanage::Clock::now() ? until : Orphanage::kNoDate;
+  return absent_.are_there(Orphanage::Clock::now()) ? Orphanage::kUndecided : Orphanage::kNoDate;
 }
 
 bool Home::has_waiting_orphans() const { return orphanage_->has_waiting(); }

@@ -71,14 +71,21 @@ Result<Session::Attached> Session::attach_control(std::shared_ptr<Connection> co
   std::vector<ConnectionRef> replaced;
   Attached attached;
   EventOutbox::Connected connected;
+  EventOutbox::FirstEvent mode{
+      .op = Op::kMode, .fields = encode_fields(ModeEvent{is_shared}), .acknowledged = nullptr};
+  if (setup_.has_missed_events) {
+    // With it a client that is back after a restart has introduced what it has open.
+    mode.acknowledged = [weak = self_] {
+      if (const auto session = weak.lock()) session->files().end_introduction();
+    };
+  }
   {
     // One step with the outbox: of two that come at once, the same one has to win in both.
     const auto state = state_.lock();
     if (state->has_ended) return fail(Status::kSessionUnknown, "the session has ended");
     replaced.push_back(std::exchange(state->control, connection));
     for (Bulk& bulk : state->bulk) replaced.push_back(std::exchange(bulk, {}).connection);
-    connected = outbox_->connect(std::move(connection),
-                                 {.op = Op::kMode, .fields = encode_fields(ModeEvent{is_shared})});
+    connected = outbox_->connect(std::move(connection), std::move(mode));
     attached.last_applied = state->sequencer.last_applied();
     idle_since_ = kNotIdle;
   }

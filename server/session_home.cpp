@@ -53,6 +53,7 @@ SessionHome::~SessionHome() { close(); }
 void SessionHome::close() {
   drop_locks();
   state_->nodes.clear();
+  end_introduction();
   state_->sync_debt.clear();
   state_->grant.release();
 }
@@ -136,6 +137,10 @@ Result<void> SessionHome::introduce(const Introduction& introduction) {
 }
 
 void SessionHome::owe_all_syncs() { state_->sync_debt.add_all(); }
+
+void SessionHome::begin_introduction() { home_->begin_introduction(state_->nodes); }
+
+void SessionHome::end_introduction() { home_->end_introduction(state_->nodes); }
 
 void SessionHome::set_shared(bool is_shared) { state_->grant.set_shared(is_shared); }
 

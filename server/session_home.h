@@ -66,6 +66,11 @@ class SessionHome {
   /// Leaves its locks for the next run of the server; it gets none any more.
   void keep_locks();
 
+  /// The session was saved and is back: files that others remove are kept for it until it has
+  /// introduced what it has open.
+  void begin_introduction();
+  void end_introduction();
+
   /// The attributes of the session's root folder, for the login's answer.
   Result<Attributes> root_attributes();
 

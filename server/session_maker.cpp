@@ -246,6 +246,7 @@ Result<std::shared_ptr<Session>> SessionMaker::take_up(const SavedSessionRef& sa
   SessionSetup setup;
   setup.identity = saved->identity;
   setup.files = std::move(*files);
+  setup.files->begin_introduction();
   {
     const std::lock_guard settling(saved->mutex);
     setup.record = std::move(saved->record);

@@ -258,10 +258,30 @@ TEST_F(Orphans, WhileSessionsAreExpectedAFileIsKeptForThem) {
   const auto now = std::chrono::steady_clock::now();
   EXPECT_EQ(home_->sweep_orphans(now + std::chrono::hours(1)), 0u) << "they may come any time";
   EXPECT_EQ(on_disk(), 2u);
+  TestSession back(home_);
+  back->begin_introduction();
   home_->expect_sessions(false);
   EXPECT_EQ(home_->sweep_orphans(now), 0u) << "who has come has not said yet what it has open";
   EXPECT_EQ(home_->sweep_orphans(now + kIntroductionTime + std::chrono::hours(1)), 2u);
   EXPECT_FALSE(home_->has_waiting_orphans());
+}
+
+TEST_F(Orphans, OfTheOnlySessionThatIsBackOnlyItsOwnWordCounts) {
+  session_.make_file(kRootNode, "closed", "data");
+  session_.make_file(kRootNode, "open", "data");
+  session_->begin_introduction();
+  session_.unlink(kRootNode, "closed");
+  EXPECT_EQ(on_disk(), 0u);
+  session_.unlink(kRootNode, "open", /*keep=*/true);
+  EXPECT_EQ(on_disk(), 1u);
+  TestSession other(home_);
+  std::ofstream(home_.root() / "theirs") << "more";
+  other.unlink(kRootNode, "theirs");
+  EXPECT_EQ(on_disk(), 2u) << "the other may have it open";
+  session_->end_introduction();
+  EXPECT_EQ(home_->sweep_orphans(std::chrono::steady_clock::now()), 1u);
+  session_->close();
+  EXPECT_EQ(on_disk(), 0u);
 }
 
 TEST_F(Orphans, WhatASessionThatIsBackHasOpenGoesWithIt) {
@@ -280,7 +300,7 @@ TEST_F(Orphans, WhatASessionThatIsBackHasOpenGoesWithIt) {
   EXPECT_EQ(home_->sweep_orphans(later), 0u);
   EXPECT_EQ(back.read(file, 0, 10).payload, "data");
   back->close();
-  EXPECT_EQ(home_->sweep_orphans(later), 1u);
+  EXPECT_EQ(on_disk(), 0u);
 }
 
 }  // namespace
