@@ -318,20 +318,22 @@ Task<> FileSystem::list_for(std::shared_ptr<FolderOpening> opening, NodeId id,
   if (wake) wake();
 }
 
-// Null when the server is away, or silent for a while: whoever reads the listing waits for it then,
-// but df(1), which opens every folder that it is asked about, gets its answer.
+// Null for the top folder when the server is away, or silent for a while: who reads the listing
+// waits for it then, but df(1), which opens what it is asked about, gets its answer. Other openings
+// wait: a program that was interrupted has to hear of it here, as its signal does not come again.
 Task<Result<FileSystem::Listing>> FileSystem::listing_to_open(NodeId id,
                                                               std::uint32_t bytes_below) {
   auto opening = std::make_shared<FolderOpening>();
   opening->since = std::chrono::steady_clock::now();
   background_.spawn(list_for(opening, id, bytes_below));
-  const bool is_away = !link_->is_connected();
+  const bool may_be_late = id == kRootNode;
+  const bool is_away = may_be_late && !link_->is_connected();
   Completion<bool> waiting([&](Completion<bool>::Done done) {
     {
       auto state = state_.lock();
       if (!opening->is_listed && !is_away) {
         opening->wake = [done = std::move(done)]() mutable { done(true); };
-        state->openings.push_back(opening);
+        if (may_be_late) state->openings.push_back(opening);
         return;
       }
     }
