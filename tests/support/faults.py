@@ -381,7 +381,7 @@ def is_dead(pid):
             with open(f"/proc/{pid}/task/{thread}/stat", encoding="ascii", errors="replace") as file:
                 states.append(file.read().rpartition(") ")[2][0])
         return all(state in "ZX" for state in states)
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # it went while it was looked at
         return True
 
 
