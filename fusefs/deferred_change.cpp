@@ -63,6 +63,12 @@ std::optional<SetattrRequest> DeferredChange::begin_sending() {
   return sent_;
 }
 
+void DeferredChange::put_back() {
+  HOMEFS_CHECK(sent_.has_value());
+  if (waiting_) join_into(*sent_, *waiting_);
+  waiting_ = std::exchange(sent_, std::nullopt);
+}
+
 std::vector<DeferredChange::Wake> DeferredChange::finish() {
   HOMEFS_CHECK(sent_.has_value());
   sent_.reset();

@@ -30,6 +30,8 @@ class DeferredChange {
   void join(const SetattrRequest& change);
   /// What is to be sent now, marked as sent; nothing when nothing waits, or one is under way.
   std::optional<SetattrRequest> begin_sending();
+  /// What was sent was not made, and is to be sent again. Who waits for it goes on waiting.
+  void put_back();
   /// It was answered: whom to wake.
   std::vector<Wake> finish();
   /// `wake` is called when what is under way is answered. False: nothing is, and it is not kept.

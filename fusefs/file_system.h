@@ -429,7 +429,9 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   struct SentWrite {
     std::uint64_t number = 0;
     std::uint64_t bytes = 0;
+    std::uint64_t offset = 0;
     bool has_change = false;
+    bool is_moved = false;  ///< it was an APPEND
   };
   /// What became of a write, and what is left to be done without the lock.
   struct TakenWrite {
@@ -460,6 +462,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   void keep_written(ClientState& state, Node& node, const WriteQueue::Finished& finished,
                     WakeList& wake);
   void written(NodeId node, const SentWrite& sent, Result<InFrame> reply);
+  [[nodiscard]] bool move_to_end(NodeId node, const SentWrite& sent);
   std::string path_of(ClientState& state, Node& node) const;
 
   Posts post_;

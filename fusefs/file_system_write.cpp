@@ -1,8 +1,11 @@
 // Write-behind: a write is answered once it is buffered within the quota's grant, and sent in the
 // background, hashed; errors stay on the file until write, fsync or close reports them.
+#include <spdlog/spdlog.h>
+
 #include "fusefs/file_system.h"
 #include "fusefs/wall_clock.h"
 #include "protocol/block_md5.h"
+#include "protocol/buffered_write.h"
 #include "protocol/limits.h"
 
 namespace homefs {
@@ -18,6 +21,43 @@ constexpr std::size_t kJoinableBytes = 128 * 1024;
 
 bool is_over_quota(const Result<>& result) {
   return !result && result.error().status == Status::kOverQuota;
+}
+
+Call append_of(NodeId id, Slice data, std::uint64_t from_grant) {
+  AppendRequest request{.node = id};
+  request.from_grant = from_grant;
+  request.digests.resize(piece_count(0, data.bytes.size()));
+  md5_pieces(0, data.bytes, request.digests);
+  Call call = make_call(Op::kAppend, {id}, request);
+  call.payload.push_back(std::move(data));
+  return call;
+}
+
+Call write_of(NodeId id, WriteQueue::Outgoing segment, const std::optional<SetattrRequest>& then) {
+  const std::size_t bytes = segment.data.bytes.size();
+  WriteRequest request{.node = id, .offset = segment.offset};
+  request.from_grant = segment.growth;
+  request.page_order = segment.page_order;
+  if (segment.page_order == 0 && segment.is_buffered) request.page_order = kBufferedWrite;
+  request.digests.resize(piece_count(segment.offset, bytes));
+  md5_pieces(segment.offset, segment.data.bytes, request.digests);
+  if (then) request.then.push_back(*then);
+  Call call = make_call(Op::kWrite, {id}, request);
+  call.lane = bytes <= kSmallWriteBytes ? Lane::kControl : Lane::kBulk;
+  call.payload.push_back(std::move(segment.data));
+  return call;
+}
+
+// What a reply to either says of the file.
+Result<ChangeReply> change_in(const Result<InFrame>& reply, bool is_append) {
+  if (!reply && reply.error().status == Status::kLeaseLost) {
+    return fail(Status::kIoError, "another mount had changed the file before it was sent");
+  }
+  if (!reply) return std::unexpected(reply.error());
+  if (!is_append) return message_of<ChangeReply>(*reply);
+  const Result<AppendReply> appended = message_of<AppendReply>(*reply);
+  if (!appended) return std::unexpected(appended.error());
+  return ChangeReply{appended->attributes, appended->grant};
 }
 
 // A copy of `bytes` in a buffer of its own.
@@ -182,20 +222,16 @@ void FileSystem::tell_of(const WriteTarget& to, TakenWrite& taken) {
 
 Task<Result<>> FileSystem::append_at_server(NodeId id, Slice data) {
   co_await begin_change_at_server(id);
-  AppendRequest request{.node = id};
-  request.from_grant = state_.lock()->grant.offer(data.bytes.size());
-  request.digests.resize(piece_count(0, data.bytes.size()));
-  md5_pieces(0, data.bytes, request.digests);
-  Call call = make_call(Op::kAppend, {id}, request);
-  call.payload.push_back(std::move(data));
+  const std::uint64_t from_grant = state_.lock()->grant.offer(data.bytes.size());
+  Call call = append_of(id, std::move(data), from_grant);
   if (Result<> held = locks_.guard(id, call); !held) {
-    end_change_at_server(id, request.from_grant);
+    end_change_at_server(id, from_grant);
     co_return held;
   }
   Result<AppendReply> reply = co_await ask<AppendReply>(std::move(call));
   if (reply) changed(id, ChangeReply{reply->attributes, reply->grant});
   if (!reply) change_failed(id);
-  end_change_at_server(id, request.from_grant);
+  end_change_at_server(id, from_grant);
   if (!reply) co_return std::unexpected(reply.error());
   notifier_->invalidate_data(id);  // it is not where the kernel believes
   co_return Result<>();
@@ -287,7 +323,8 @@ void FileSystem::send_writes(NodeId id) {
       Node* node = state->nodes.find(id);
       if (node == nullptr || node->data == nullptr) return;
       segment = node->data->writes.next_to_send();
-      if (segment && segment->is_alone) then = node->data->change.begin_sending();
+      const bool may_bring_change = segment && segment->is_alone && !segment->is_moved;
+      if (may_bring_change) then = node->data->change.begin_sending();
     }
     if (!segment) return;
     if (segment->data.bytes.size() <= kSmallWriteBytes) {
@@ -321,17 +358,13 @@ void FileSystem::send_held_writes() {
 
 void FileSystem::send_segment(NodeId id, WriteQueue::Outgoing segment,
                               const std::optional<SetattrRequest>& then) {
-  const std::size_t bytes = segment.data.bytes.size();
-  WriteRequest request{.node = id, .offset = segment.offset};
-  request.from_grant = segment.growth;
-  request.page_order = segment.page_order;
-  request.digests.resize(piece_count(segment.offset, bytes));
-  md5_pieces(segment.offset, segment.data.bytes, request.digests);
-  if (then) request.then.push_back(*then);
-  Call call = make_call(Op::kWrite, {id}, request);
-  call.lane = bytes <= kSmallWriteBytes ? Lane::kControl : Lane::kBulk;
-  call.payload.push_back(std::move(segment.data));
-  const SentWrite sent{segment.number, bytes, then.has_value()};
+  const SentWrite sent{.number = segment.number,
+                       .bytes = segment.data.bytes.size(),
+                       .offset = segment.offset,
+                       .has_change = then.has_value(),
+                       .is_moved = segment.is_moved};
+  Call call = segment.is_moved ? append_of(id, std::move(segment.data), segment.growth)
+                               : write_of(id, std::move(segment), then);
   if (Result<> held = locks_.guard(id, call); !held) {
     // Later: written() sends what comes next.
     post_([this, id, sent, error = std::move(held.error())]() mutable {
@@ -359,22 +392,45 @@ void FileSystem::keep_written(ClientState& state, Node& node, const WriteQueue::
   add_prefetched(state, node.id, size, wake);
 }
 
-void FileSystem::written(NodeId id, const SentWrite& sent, Result<InFrame> reply) {
-  Result<ChangeReply> change =
-      reply ? message_of<ChangeReply>(*reply) : Result<ChangeReply>(std::unexpected(reply.error()));
-  const Result<> result = change ? Result<>() : std::unexpected(change.error());
-  if (change) changed(id, *change);
-  WakeList wake;
-  bool is_failed_now = false;
+// The server has refused it, since the file has another end by now.
+bool FileSystem::move_to_end(NodeId id, const SentWrite& sent) {
   {
     auto state = state_.lock();
     Node* node = state->nodes.find(id);
     HOMEFS_CHECK(node != nullptr);  // dirty nodes are kept
+    if (!node->data->writes.move_to_end(sent.number)) return false;
+    if (sent.has_change) {
+      node->data->change.put_back();
+      state->held.push_back(id);  // for when the data is there
+    }
+    node->has_attributes = false;
+    node->kernel_version = 0;
+  }
+  notifier_->invalidate_data(id);  // it is not where the kernel believes
+  send_writes(id);
+  return true;
+}
+
+void FileSystem::written(NodeId id, const SentWrite& sent, Result<InFrame> reply) {
+  const bool is_refused = !reply && reply.error().status == Status::kLeaseLost;
+  if (is_refused && move_to_end(id, sent)) return;
+  Result<ChangeReply> change = change_in(reply, sent.is_moved);
+  const Result<> result = change ? Result<>() : std::unexpected(change.error());
+  if (change) changed(id, *change);
+  WakeList wake;
+  bool is_failed_now = false;
+  std::string path;
+  {
+    auto state = state_.lock();
+    Node* node = state->nodes.find(id);
+    HOMEFS_CHECK(node != nullptr);  // dirty nodes are kept
+    if (is_refused) path = path_of(*state, *node);
     WriteQueue::Finished finished = node->data->writes.finish(sent.number, result);
     if (sent.has_change) wake = node->data->change.finish();
     state->grant.settle(finished.growth);
     state->dirty_bytes -= finished.data.bytes.size();
-    if (result) keep_written(*state, *node, finished, wake);
+    if (sent.is_moved) std::ranges::move(node->data->reads.clear(), std::back_inserter(wake));
+    if (result && !sent.is_moved) keep_written(*state, *node, finished, wake);
     std::ranges::move(finished.wake, std::back_inserter(wake));
     std::ranges::move(std::exchange(state->room_waiters, {}), std::back_inserter(wake));
     if (!result) {
@@ -391,7 +447,12 @@ void FileSystem::written(NodeId id, const SentWrite& sent, Result<InFrame> reply
   } else if (is_failed_now) {
     transfers_->on_finished(id, TransferDirection::kUp, result);
   }
-  if (!result) notifier_->invalidate_data(id);
+  if (!result || sent.is_moved) notifier_->invalidate_data(id);
+  if (is_refused) {
+    spdlog::error(
+        "not written, as another mount had changed the file before: file=\"{}\" offset={} bytes={}",
+        path, sent.offset, sent.bytes);
+  }
   wake_all(std::move(wake));
   send_writes(id);
 }

@@ -8,7 +8,7 @@ namespace homefs {
 std::uint64_t WriteQueue::end() const {
   std::uint64_t end = 0;
   for (const WriteSegment& segment : segments_) {
-    if (segment.page_order == 0) end = std::max(end, segment.end());
+    if (segment.page_order == 0 && !segment.is_moved) end = std::max(end, segment.end());
   }
   return end;
 }
@@ -90,6 +90,7 @@ std::optional<WriteQueue::Outgoing> WriteQueue::next_to_send() {
       return is_within_growth || (s.offset < candidate->end() && candidate->offset < s.end());
     });
     if (is_blocked) return std::nullopt;
+    if (candidate->is_moved && sent_ > 0) return std::nullopt;  // they keep their order
     candidate->is_sent = true;
     ++sent_;
     return Outgoing{.number = candidate->number,
@@ -97,6 +98,8 @@ std::optional<WriteQueue::Outgoing> WriteQueue::next_to_send() {
                     .data = candidate->data,
                     .is_alone = segments_.size() == 1,
                     .is_append = candidate->is_append,
+                    .is_moved = candidate->is_moved,
+                    .is_buffered = candidate->waiters.empty(),
                     .growth = growth(),
                     .page_order = candidate->page_order};
   }
@@ -127,6 +130,18 @@ WriteQueue::Finished WriteQueue::finish(std::uint64_t number, const Result<>& re
     return true;
   });
   return finished;
+}
+
+bool WriteQueue::move_to_end(std::uint64_t number) {
+  const auto found = std::ranges::find(segments_, number, &WriteSegment::number);
+  HOMEFS_CHECK(found != segments_.end() && found->is_sent);
+  if (!found->is_append || found->is_moved) return false;
+  found->is_sent = false;
+  --sent_;
+  for (auto segment = found; segment != segments_.end(); ++segment) {
+    if (segment->is_append && !segment->is_sent) segment->is_moved = true;
+  }
+  return true;
 }
 
 bool WriteQueue::when_drained(std::move_only_function<void()>& wake) {

@@ -33,6 +33,7 @@ struct WriteSegment {
   bool is_sent = false;
   bool is_joinable = false;  ///< its buffer is ours alone, so more can be put behind the data
   bool is_append = false;    ///< of O_APPEND: `offset` is the end that we knew when it was written
+  bool is_moved = false;     ///< the file has another end by now: it goes there, wherever that is
   std::uint64_t page_order = 0;  ///< not 0: a page that is written back, see WriteRequest
   std::vector<std::move_only_function<void(Result<>)>> waiters;  ///< told of its own end
 
@@ -48,8 +49,8 @@ class WriteQueue {
 
   [[nodiscard]] bool is_dirty() const { return !segments_.empty(); }
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
-  /// The end of the furthest write that is not acknowledged and may make the file longer; 0 when
-  /// there is none.
+  /// The end of the furthest write that is not acknowledged and may make the file longer, where its
+  /// place is known; 0 when there is none.
   [[nodiscard]] std::uint64_t end() const;
   [[nodiscard]] bool overlaps(std::uint64_t offset, std::uint64_t length) const;
 
@@ -66,8 +67,10 @@ class WriteQueue {
     std::uint64_t number = 0;
     std::uint64_t offset = 0;
     Slice data;
-    bool is_alone = false;   ///< no other write of the file waits or is under way
-    bool is_append = false;  ///< see WriteSegment
+    bool is_alone = false;     ///< no other write of the file waits or is under way
+    bool is_append = false;    ///< see WriteSegment
+    bool is_moved = false;     ///< likewise
+    bool is_buffered = false;  ///< nobody waits for it: its program was told that it is done
     /// What is taken of the grant for all writes that are not acknowledged: one that arrives before
     /// those in front of it makes the file longer by their bytes as well.
     std::uint64_t growth = 0;
@@ -90,6 +93,11 @@ class WriteQueue {
   /// The server has answered for segment `number`. An error is kept, unless the writer of the
   /// segment itself waits for it.
   Finished finish(std::uint64_t number, const Result<>& result);
+
+  /// The server has refused segment `number`, since another session has changed the file. True: it
+  /// was appended, and is sent again for the end of the file, as are the appends behind it: one by
+  /// one, so that they keep their order.
+  bool move_to_end(std::uint64_t number);
 
   /// `wake` is called when every write that is in the queue now is answered for. False: there is
   /// none, and `wake` is not kept.

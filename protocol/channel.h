@@ -94,6 +94,8 @@ class Channel {
 
   /// Bytes accepted and not yet given to the socket.
   [[nodiscard]] virtual std::size_t queued_bytes() const = 0;
+  /// What has come of the peer's frames, also of one that is not complete.
+  [[nodiscard]] virtual std::uint64_t received_bytes() const = 0;
 
   /// Ends the connection now; what is queued is dropped. Idempotent: the first error wins.
   virtual void close(Error why) = 0;

@@ -43,6 +43,7 @@ class TlsChannel final : public Channel,
   void pause_reading() override;
   void resume_reading() override;
   [[nodiscard]] std::size_t queued_bytes() const override;
+  [[nodiscard]] std::uint64_t received_bytes() const override { return received_bytes_; }
   void close(Error why) override;
   void close_after_flush(Error why) override;
   [[nodiscard]] std::string peer_fingerprint() const override;
@@ -108,6 +109,7 @@ class TlsChannel final : public Channel,
 
   FrameAssembler assembler_;
   std::vector<InFrame> received_;  // complete; of the driver alone while it delivers
+  std::atomic<std::uint64_t> received_bytes_{0};
   std::size_t received_next_ = 0;  // the first of them that was not delivered; also the driver's
   std::optional<Error> receive_error_;  // nothing more can be received
   std::thread::id delivering_thread_;   // none: no event is being delivered

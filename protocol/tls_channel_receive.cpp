@@ -90,6 +90,7 @@ TlsStream::Wait TlsChannel::receive_piece() {
     if (!step) break;
     if (step->wait != TlsStream::Wait::kNone) return step->wait;
     bytes += step->bytes;
+    received_bytes_.fetch_add(step->bytes, std::memory_order_relaxed);
     const std::size_t body_bytes_max = body_bytes_max_;
     auto frame = assembler_.commit(step->bytes, body_bytes_max);
     if (!frame) receive_error_ = frame.error();

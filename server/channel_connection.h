@@ -53,6 +53,7 @@ class ChannelConnection final : public ChannelEvents, public Connection {
   [[nodiscard]] bool is_congested() const override { return outlet_.is_congested(); }
   [[nodiscard]] bool is_gone() const override { return is_gone_; }
   [[nodiscard]] std::string peer_address() const override { return channel_->peer_address(); }
+  [[nodiscard]] std::uint64_t received_bytes() const override { return channel_->received_bytes(); }
 
   // ---- ChannelEvents ----
   void on_open() override;

@@ -25,8 +25,8 @@ struct Countdown {
 }  // namespace
 
 std::shared_ptr<HomeCoherence> HomeCoherence::make(const boost::asio::any_io_executor& executor,
-                                                   std::chrono::milliseconds return_deadline) {
-  std::shared_ptr<HomeCoherence> coherence(new HomeCoherence(executor, return_deadline));
+                                                   const Deadlines& deadlines) {
+  std::shared_ptr<HomeCoherence> coherence(new HomeCoherence(executor, deadlines));
   coherence->self_ = coherence;
   return coherence;
 }
@@ -65,36 +65,81 @@ void HomeCoherence::do_join(MemberRef member, Joined done) {
   }
   joining_.push_back({std::move(member), std::move(done)});
   if (!is_first && !is_shared()) begin_switch();
-  if (answers_expected_ == 0) finish_joins();
+  if (asked_.empty()) finish_joins();
 }
 
 void HomeCoherence::begin_switch() {
   const std::vector<MemberRef> members = group_.lock()->members;
   const std::uint64_t number = ++switch_number_;
-  answers_expected_ = members.size();
+  asked_.clear();
+  for (const MemberRef& member : members) {
+    asked_.push_back({.member = member, .progress = member->progress()});
+  }
   // Before anybody is told: a change made from here on is told to those who are in.
   is_shared_.store(true, std::memory_order_release);
   for (const MemberRef& member : members) {
     member->set_shared(true);
-    member->send_mode(true, [self = self_, number, member] {
+    member->send_mode(true, [self = self_, number, member](bool is_obeyed) {
       if (const auto coherence = self.lock()) {
-        coherence->on_strand([number, member](HomeCoherence& on_strand_self) {
-          on_strand_self.on_switch_answer(number, member);
+        coherence->on_strand([number, member, is_obeyed](HomeCoherence& on_strand_self) {
+          on_strand_self.on_switch_answer(number, member, is_obeyed);
         });
       }
     });
   }
 }
 
-void HomeCoherence::on_switch_answer(std::uint64_t switch_number, const MemberRef& member) {
+void HomeCoherence::on_switch_answer(std::uint64_t switch_number, const MemberRef& member,
+                                     bool is_obeyed) {
   if (switch_number != switch_number_) return;  // the mode has changed again since
+  if (is_obeyed) return end_asking(member);
+  const auto asked = std::ranges::find(asked_, member, &Asked::member);
+  if (asked == asked_.end()) return;
+  asked->is_over = true;
+  look_for_progress();
+}
+
+void HomeCoherence::obeyed(std::shared_ptr<CoherenceMember> member, std::uint64_t mode) {
+  on_strand([member = std::move(member), mode](HomeCoherence& self) {
+    if (!member->obeys(mode)) return;
+    self.end_asking(member);
+    self.settle_mode();  // as long as it was late it was not told that it is alone
+  });
+}
+
+void HomeCoherence::end_asking(const MemberRef& member) {
+  if (std::erase_if(asked_, [&](const Asked& one) { return one.member == member; }) == 0) return;
   member->release_grant();
-  HOMEFS_CHECK(answers_expected_ > 0);
-  if (--answers_expected_ == 0) finish_joins();
+  if (asked_.empty()) finish_joins();
+}
+
+/// Of those whose time is over: who has sent something since the last look is waited for once more.
+void HomeCoherence::look_for_progress() {
+  std::vector<MemberRef> late;
+  bool waits = false;
+  for (Asked& one : asked_) {
+    if (!one.is_over) continue;
+    const std::uint64_t progress = one.member->progress();
+    if (std::exchange(one.progress, progress) == progress || ++one.waits > kProgressWaitsMax) {
+      late.push_back(one.member);
+    } else {
+      waits = true;
+    }
+  }
+  for (const MemberRef& member : late) {
+    member->begin_late();
+    end_asking(member);
+  }
+  if (!waits) return;
+  progress_timer_.expires_after(deadlines_.progress);
+  progress_timer_.async_wait([self = self_](const boost::system::error_code& error) {
+    if (const auto coherence = self.lock(); coherence && !error) coherence->look_for_progress();
+  });
 }
 
 void HomeCoherence::finish_joins() {
   std::vector<Joining> joining = std::exchange(joining_, {});
+  bool is_alone = false;
   {
     const auto group = group_.lock();
     for (const Joining& one : joining) {
@@ -104,13 +149,26 @@ void HomeCoherence::finish_joins() {
       group->members.push_back(one.member);
       if (was_expected) group->returning.insert(one.member->id());
     }
-    is_shared_.store(group->members.size() + group->expected.size() > 1, std::memory_order_release);
+    is_alone = group->members.size() + group->expected.size() <= 1;
+    const bool is_late = std::ranges::any_of(
+        group->members, [](const MemberRef& member) { return member->is_late(); });
+    is_shared_.store(!is_alone || is_late, std::memory_order_release);
   }
   release_if_complete();
   for (Joining& one : joining) {
-    one.member->set_shared(is_shared());
+    tell_mode_of(*one.member, is_alone);
     one.done(is_shared());
   }
+}
+
+/// What `joined` has of before, of this session or of one that its client has lost, it has not said
+/// to be on the server; and one that is back alone is late if it was so before.
+void HomeCoherence::tell_mode_of(CoherenceMember& joined, bool is_alone) {
+  joined.set_shared(!is_alone);
+  if (!is_alone) return joined.begin_late();
+  if (!joined.is_late()) return;
+  is_shared_.store(true, std::memory_order_release);
+  joined.set_shared(true);
 }
 
 void HomeCoherence::do_leave(const MemberRef& member) {
@@ -121,6 +179,7 @@ void HomeCoherence::do_leave(const MemberRef& member) {
     group->expected.erase(member->id());
     group->returning.erase(member->id());
   }
+  end_asking(member);
   settle_mode();
 }
 
@@ -134,20 +193,22 @@ void HomeCoherence::settle_mode() {
       if (group->members.empty()) is_shared_.store(false, std::memory_order_release);
     }
   }
-  if (remaining) become_sole(remaining);
+  // One that is late has to obey first.
+  if (remaining && !remaining->is_late()) become_sole(remaining);
   release_if_complete();
 }
 
 void HomeCoherence::become_sole(const MemberRef& member) {
   ++switch_number_;
-  answers_expected_ = 0;
+  asked_.clear();
   is_shared_.store(false, std::memory_order_release);
   member->set_shared(false);
-  member->send_mode(false, [] {});
+  member->send_mode(false, [](bool) {});
 }
 
 void HomeCoherence::clear() {
   const std::vector<Joining> joining = std::exchange(joining_, {});
+  const std::vector<Asked> asked = std::exchange(asked_, {});
   const Group group = std::exchange(*group_.lock(), {});
 }
 
@@ -199,7 +260,7 @@ void HomeCoherence::release_if_complete() {
 /// From the first change that waits.
 void HomeCoherence::start_return_timer() {
   if (std::exchange(is_timer_running_, true)) return;
-  return_timer_.expires_after(return_deadline_);
+  return_timer_.expires_after(deadlines_.returning);
   return_timer_.async_wait([self = self_](const boost::system::error_code& error) {
     if (const auto coherence = self.lock(); coherence && !error) coherence->stop_waiting();
   });

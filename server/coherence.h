@@ -5,6 +5,10 @@
 // told to all others (ChangedEvent) and acknowledged by them before its reply leaves. Whoever does
 // not acknowledge in time is not waited for (EventOutbox).
 //
+// One that had the home alone is waited for as long as it goes on sending, up to a bound. Then it
+// is *late* until it has acknowledged, whoever is in the home meanwhile: what it sends of before is
+// refused where others have changed the file (ForeignChanges).
+//
 // After a restart of the server the sessions of before are *expected* until they are back or over.
 // They count: who is back before them shares the home, since their programs go on with what they
 // know. A change waits until they are back, so that nobody is shown what it has made untrue; but
@@ -44,24 +48,42 @@ class CoherenceMember {
   [[nodiscard]] virtual bool has_ended() = 0;
   /// The mode of the home from now on; false: its grant may be topped up.
   virtual void set_shared(bool is_shared) = 0;
-  /// Sends a ModeEvent. `done` when it was acknowledged, or will not be in time.
-  virtual void send_mode(bool is_shared, std::move_only_function<void()> done) = 0;
-  /// Sends a ChangedEvent; `done` as above.
+  /// Sends a ModeEvent. `done` when it was acknowledged (true), or will not be in time.
+  virtual void send_mode(bool is_shared, std::move_only_function<void(bool)> done) = 0;
+  /// Sends a ChangedEvent; `done` when it was acknowledged, or will not be in time.
   virtual void send_changes(const std::vector<std::byte>& fields,
                             std::move_only_function<void()> done) = 0;
   /// It has acknowledged that the home is shared, or is not waited for any longer.
   virtual void release_grant() = 0;
+  /// Others are in the home, and it is not waited for any longer. Harmless for one that has
+  /// acknowledged.
+  virtual void begin_late() = 0;
+  [[nodiscard]] virtual bool is_late() = 0;
+  /// It has acknowledged that the home is shared, and is late no more. False: it was told since
+  /// that it is alone, so that says nothing. `mode`: as it came to obeyed().
+  [[nodiscard]] virtual bool obeys(std::uint64_t mode) = 0;
+  /// Grows with what it sends.
+  [[nodiscard]] virtual std::uint64_t progress() = 0;
 };
+
+/// Who logs in waits so often for a session that goes on sending what it has of before, for
+/// kEventDeadline each: its client gives a step of the login ten seconds.
+inline constexpr int kProgressWaitsMax = 7;
 
 class HomeCoherence {
  public:
   /// Told whether the home is shared.
   using Joined = std::move_only_function<void(bool)>;
 
-  /// `return_deadline`: how long changes wait for those who are expected.
-  static std::shared_ptr<HomeCoherence> make(
-      const boost::asio::any_io_executor& executor,
-      std::chrono::milliseconds return_deadline = kEventDeadline);
+  struct Deadlines {
+    std::chrono::milliseconds returning = kEventDeadline;  ///< changes wait for those expected
+    std::chrono::milliseconds progress = kEventDeadline;   ///< between two looks at who is asked
+  };
+  static std::shared_ptr<HomeCoherence> make(const boost::asio::any_io_executor& executor,
+                                             const Deadlines& deadlines);
+  static std::shared_ptr<HomeCoherence> make(const boost::asio::any_io_executor& executor) {
+    return make(executor, {});
+  }
   HomeCoherence(const HomeCoherence&) = delete;
   HomeCoherence& operator=(const HomeCoherence&) = delete;
 
@@ -78,6 +100,10 @@ class HomeCoherence {
   void join(std::shared_ptr<CoherenceMember> member, Joined done);
   /// `member` is not told anything any more. Harmless for one that has left already.
   void leave(std::shared_ptr<CoherenceMember> member);
+
+  /// `member` has acknowledged that the home is shared, however late. `mode`: see
+  /// CoherenceMember::obeys().
+  void obeyed(std::shared_ptr<CoherenceMember> member, std::uint64_t mode);
 
   /// Forgets all sessions. Precondition: the strand does not run any more.
   void clear();
@@ -102,6 +128,14 @@ class HomeCoherence {
     Joined done;
   };
 
+  // Who has not acknowledged that the home is shared, and is waited for.
+  struct Asked {
+    MemberRef member;
+    std::uint64_t progress = 0;
+    int waits = 0;         // times that it had gone on when its time was over
+    bool is_over = false;  // its time
+  };
+
   using Done = std::move_only_function<void()>;
   struct Group {
     std::vector<MemberRef> members;  // those who are in
@@ -116,9 +150,11 @@ class HomeCoherence {
     }
   };
 
-  HomeCoherence(const boost::asio::any_io_executor& executor,
-                std::chrono::milliseconds return_deadline)
-      : return_deadline_(return_deadline), strand_(executor), return_timer_(strand_) {}
+  HomeCoherence(const boost::asio::any_io_executor& executor, const Deadlines& deadlines)
+      : deadlines_(deadlines),
+        strand_(executor),
+        return_timer_(strand_),
+        progress_timer_(strand_) {}
 
   template <class Function>
   void on_strand(Function function);
@@ -131,11 +167,14 @@ class HomeCoherence {
   void start_return_timer();
   void stop_waiting();
   void begin_switch();
-  void on_switch_answer(std::uint64_t switch_number, const MemberRef& member);
+  void on_switch_answer(std::uint64_t switch_number, const MemberRef& member, bool is_obeyed);
+  void end_asking(const MemberRef& member);
+  void look_for_progress();
   void finish_joins();
+  void tell_mode_of(CoherenceMember& joined, bool is_alone);
   void become_sole(const MemberRef& member);
 
-  const std::chrono::milliseconds return_deadline_;
+  const Deadlines deadlines_;
   boost::asio::strand<boost::asio::any_io_executor> strand_;
   std::weak_ptr<HomeCoherence> self_;
   std::atomic<bool> is_shared_{false};
@@ -144,9 +183,10 @@ class HomeCoherence {
   // On the strand.
   boost::asio::steady_timer return_timer_;
   bool is_timer_running_ = false;
+  boost::asio::steady_timer progress_timer_;
   std::vector<Joining> joining_;
-  std::uint64_t switch_number_ = 0;   // grows with every change of the mode
-  std::size_t answers_expected_ = 0;  // to the ModeEvents of the switch under way
+  std::uint64_t switch_number_ = 0;  // grows with every change of the mode
+  std::vector<Asked> asked_;         // of the switch under way
 };
 
 }  // namespace homefs

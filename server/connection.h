@@ -27,6 +27,8 @@ class Connection : public EventSink {
   [[nodiscard]] virtual bool is_congested() const = 0;
   [[nodiscard]] virtual bool is_gone() const = 0;
   [[nodiscard]] virtual std::string peer_address() const = 0;
+  /// See Channel.
+  [[nodiscard]] virtual std::uint64_t received_bytes() const = 0;
 };
 
 }  // namespace homefs

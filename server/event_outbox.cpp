@@ -24,12 +24,14 @@ std::shared_ptr<EventOutbox> EventOutbox::make(const boost::asio::any_io_executo
   return outbox;
 }
 
-void EventOutbox::send(Op op, std::vector<std::byte> fields, Done done) {
+void EventOutbox::send(Op op, std::vector<std::byte> fields, Done done, Acknowledged acknowledged) {
   HOMEFS_CHECK(done != nullptr);
-  send_frame(op, std::move(fields), std::move(done), /*is_essential=*/true);
+  send_frame(op, std::move(fields), std::move(done), std::move(acknowledged),
+             /*is_essential=*/true);
 }
 
-void EventOutbox::send_frame(Op op, std::vector<std::byte> fields, Done done, bool is_essential) {
+void EventOutbox::send_frame(Op op, std::vector<std::byte> fields, Done done,
+                             Acknowledged acknowledged, bool is_essential) {
   OutFrame frame = event_frame(op, std::move(fields));
   std::unique_lock lock(mutex_);
   const bool is_full = sink_ != nullptr && outstanding_.size() >= kEventsOutstandingMax;
@@ -43,6 +45,7 @@ void EventOutbox::send_frame(Op op, std::vector<std::byte> fields, Done done, bo
   Done done_now;
   if (lagging_ > 0) done_now = std::exchange(done, nullptr);
   push_event(std::move(frame), std::move(done), is_essential);
+  outstanding_.back().acknowledged = std::move(acknowledged);
   lock.unlock();
   if (done_now) done_now(false);
 }

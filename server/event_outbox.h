@@ -43,6 +43,9 @@ class EventOutbox {
  public:
   /// Told once whether the client has acknowledged in time.
   using Done = std::move_only_function<void(bool)>;
+  /// Called when the client has acknowledged, however late; not any more when its connection has
+  /// broken.
+  using Acknowledged = std::move_only_function<void()>;
 
   static std::shared_ptr<EventOutbox> make(const boost::asio::any_io_executor& executor,
                                            bool has_missed = false,
@@ -51,10 +54,10 @@ class EventOutbox {
   EventOutbox& operator=(const EventOutbox&) = delete;
 
   /// Sends an event. `done` is called at once when nobody is there or the client lags.
-  void send(Op op, std::vector<std::byte> fields, Done done);
+  void send(Op op, std::vector<std::byte> fields, Done done, Acknowledged acknowledged = nullptr);
   /// Sends an event that needs no acknowledgement, if somebody is there.
   void tell(Op op, std::vector<std::byte> fields) {
-    send_frame(op, std::move(fields), nullptr, /*is_essential=*/false);
+    send_frame(op, std::move(fields), nullptr, nullptr, /*is_essential=*/false);
   }
 
   /// The client's acknowledgement, which came over `from`. kProtocolError for a tag that no event
@@ -68,7 +71,7 @@ class EventOutbox {
   struct FirstEvent {
     Op op{};
     std::vector<std::byte> fields;
-    std::move_only_function<void()> acknowledged;  ///< called then, however late; or empty
+    Acknowledged acknowledged;
   };
   /// Events go to `sink` from now on, `first` before any other. Calls nothing but the sink, so it
   /// can be done under the session's lock.
@@ -88,14 +91,15 @@ class EventOutbox {
     Done done;  ///< empty: nobody waits any more
     bool is_essential;
     bool is_late = false;  ///< was given up at its deadline
-    std::move_only_function<void()> acknowledged;
+    Acknowledged acknowledged;
   };
 
   EventOutbox(const boost::asio::any_io_executor& executor, bool has_missed,
               std::chrono::milliseconds deadline)
       : deadline_(deadline), timer_(executor), has_missed_(has_missed) {}
 
-  void send_frame(Op op, std::vector<std::byte> fields, Done done, bool is_essential);
+  void send_frame(Op op, std::vector<std::byte> fields, Done done, Acknowledged acknowledged,
+                  bool is_essential);
   void push_event(OutFrame frame, Done done, bool is_essential);
   void give_up_outstanding(std::vector<Done>& dones);
   void arm_timer();

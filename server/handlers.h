@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <span>
 
+#include "protocol/buffered_write.h"
 #include "protocol/codec.h"
 #include "protocol/messages.h"
 #include "server/home.h"
@@ -30,8 +31,9 @@ struct HandlerContext {
   std::uint64_t locker;  ///< the session's number in HomeLocks
   Touched& touched;
   SyncDebt& sync_debt;
-  WriteLog* writes = nullptr;  ///< or fsyncs, of the session; null where `number` is 0
-  std::uint64_t number = 0;    ///< of a write or an fsync; 0: it is not sent again
+  WriteLog* writes = nullptr;               ///< or fsyncs, of the session; null where `number` is 0
+  std::uint64_t number = 0;                 ///< of a write or an fsync; 0: it is not sent again
+  const ForeignChanges* foreign = nullptr;  ///< see Actor
   /// Of a change in the sequence, where the session has one; else null.
   ChangeJournal* journal = nullptr;
   /// Whether nobody wants the answer any more; empty: somebody does.
@@ -44,15 +46,18 @@ struct HandlerContext {
             .touched = touched,
             .caller = caller,
             .from_grant = from_grant,
-            .journal = journal};
+            .journal = journal,
+            .foreign = foreign};
   }
-  [[nodiscard]] Actor actor(const WriteTurn* write, std::uint64_t from_grant) const {
+  [[nodiscard]] Actor writer(const WriteTurn* turn, const WriteRequest& request) const {
     return {.grant = grant,
             .nodes = nodes,
             .touched = touched,
             .caller = {},
-            .from_grant = from_grant,
-            .write = write};
+            .from_grant = request.from_grant,
+            .write = turn,
+            .foreign = foreign,
+            .is_buffered = request.page_order == kBufferedWrite};
   }
 };
 

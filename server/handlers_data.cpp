@@ -152,9 +152,9 @@ Reply write(HandlerContext& context, const WriteRequest& request, Payload data) 
   if (const auto earlier = turn ? turn->earlier() : std::nullopt) {
     return write_again(context, *turn, *inode, request, *earlier);
   }
-  const Actor actor = context.actor(turn ? &*turn : nullptr, request.from_grant);
+  const Actor actor = context.writer(turn ? &*turn : nullptr, request);
   auto attributes =
-      request.page_order == 0
+      request.page_order <= kBufferedWrite
           ? context.home.write(actor, *inode, request.offset, data)
           : context.home.write_back(actor, *inode, request.offset, data, request.page_order);
   if (attributes && !request.then.empty()) {

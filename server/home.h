@@ -38,6 +38,7 @@
 #include "server/change_facts.h"
 #include "server/descriptor_cache.h"
 #include "server/folder_watch.h"
+#include "server/foreign_changes.h"
 #include "server/inode.h"
 #include "server/posix_disk.h"
 #include "server/usage_scan.h"
@@ -93,6 +94,9 @@ struct Actor {
   ChangeJournal* journal = nullptr;
   /// Of a write with a number; else null.
   const WriteTurn* write = nullptr;
+  /// What others have changed while the session was late; null: it never is.
+  const ForeignChanges* foreign = nullptr;
+  bool is_buffered = false;  ///< of a write: its program was told that it is done, kBufferedWrite
 };
 
 /// What a create, mkdir, mknod, symlink, link or lookup found or made.
@@ -274,11 +278,12 @@ class Home final : public FolderListener, public std::enable_shared_from_this<Ho
   /// Up to `length` bytes. Precondition: length <= kPayloadBytesMax.
   Result<ReadResult> read(const InodeRef& inode, std::uint64_t offset, std::size_t length);
   /// All of `data` or nothing: what does not fit the quota changes no byte. Alone with the file
-  /// from the first byte until Actor::write knows of it.
+  /// from the first byte until Actor::write knows of it. kLeaseLost: the session is late with it,
+  /// and another has changed the file there.
   Result<Attributes> write(const Actor& actor, const InodeRef& inode, std::uint64_t offset,
                            std::span<const std::byte> data);
   /// Pages of a mapping, of a session that knows of changes up to `page_order`: see PROTOCOL.md.
-  /// What they would undo is left out; never kOverQuota.
+  /// What they would undo is left out; never kOverQuota. kLeaseLost: as of write().
   Result<Attributes> write_back(const Actor& actor, const InodeRef& inode, std::uint64_t offset,
                                 std::span<const std::byte> data, std::uint64_t page_order);
   Result<AppendResult> append(const Actor& actor, const InodeRef& inode,
@@ -326,6 +331,7 @@ class Home final : public FolderListener, public std::enable_shared_from_this<Ho
   [[nodiscard]] Quota& quota() { return *quota_; }
   [[nodiscard]] InodeTable& inodes() { return *inodes_; }
   [[nodiscard]] HomeLocks& locks() { return *locks_; }
+  [[nodiscard]] LateSessions& late_sessions() { return late_sessions_; }
   [[nodiscard]] const std::shared_ptr<BufferPool>& buffers() const { return options_.buffers; }
 
  private:
@@ -337,6 +343,9 @@ class Home final : public FolderListener, public std::enable_shared_from_this<Ho
   void watch(const InodeRef& folder, int fd);
   void touch_entry(const Actor& actor, const InodeRef& folder, const Name& name,
                    InodeNumber target = {});
+  void touch_data(const Actor& actor, const InodeRef& inode, std::uint64_t size,
+                  std::uint64_t from);
+  static void note_data_order(const Inode& inode, const Attributes& after);
   void note_told(const Attributes& attributes);
   bool find_foreign_name(const InodeRef& folder, int folder_fd, const Name& name,
                          std::vector<Change>& changes);
@@ -405,6 +414,7 @@ class Home final : public FolderListener, public std::enable_shared_from_this<Ho
   std::atomic<bool> is_stopping_{false};
   std::atomic<bool> preserves_owners_;
   AbsentSessions absent_;
+  LateSessions late_sessions_;
 };
 
 }  // namespace homefs

@@ -85,16 +85,16 @@ Result<Attributes> Home::setattr(const Actor& actor, const InodeRef& inode,
       return std::unexpected(reserved.error());
     }
   }
+  if ((request.which & kSetSize) != 0) {
+    touch_data(actor, inode, growth->size(), request.size);
+  } else {
+    actor.touched.attributes(inode);
+  }
   ChangeStep step(actor.journal, [&] {
     ChangeFacts facts = facts_of(ChangeKind::kSetattr, inode);
     facts.numbers.setattr = request;
     return facts;
   });
-  if ((request.which & kSetSize) != 0) {
-    actor.touched.data(inode, growth->size());
-  } else {
-    actor.touched.attributes(inode);
-  }
   const auto attributes =
       end_growth(*growth, change_attributes(growth->fd(), growth->before, request));
   if (attributes) {

@@ -80,7 +80,9 @@ Result<Attributes> Home::end_growth(Growth& growth, const Result<void>& done) {
   }
   if (!done) return std::unexpected(done.error());
   if (auto made = make_true(growth.fd(), *after); !made) return std::unexpected(made.error());
-  return told(growth.inode, *after, /*is_change=*/true);
+  const Attributes attributes = told(growth.inode, *after, /*is_change=*/true);
+  note_data_order(*growth.inode, attributes);
+  return attributes;
 }
 
 }  // namespace homefs

@@ -65,7 +65,41 @@ bool may_grow(FallocateMode mode) {
   return mode == FallocateMode::kAllocate || mode == FallocateMode::kZero;
 }
 
+bool is_late(const Actor& actor) { return actor.foreign != nullptr && actor.foreign->is_late(); }
+
+// What a session had answered early, or its kernel had stored, before another was let in.
+Result<void> check_not_late(const Actor& actor, const InodeRef& inode, std::uint64_t end) {
+  if (!is_late(actor) || !actor.foreign->concerns(inode->number(), end)) return {};
+  return fail(Status::kLeaseLost, "another session has changed the file since it was written");
+}
+
+// Whether pages may have been stored to before the newest change by others. A kernel that was told
+// of that has written back before what it had of the file.
+bool are_old(const Actor& actor, const Inode& inode, std::uint64_t page_order) {
+  const std::uint64_t changed = inode.newest_changes().data_order;
+  return is_late(actor) &&
+         (actor.foreign->is_from_before(page_order) || changed == 0 || page_order < changed);
+}
+
+// Of a change that is under way, or has failed.
+constexpr std::uint64_t kUnknownOrder = std::numeric_limits<std::uint64_t>::max();
+
 }  // namespace
+
+/// Notes that the data of a file of `size` bytes is going to be changed, at `from` or behind it:
+/// for the other sessions, and for those that are late. Under the size lock, and before a kill can
+/// leave the change to the next run of the server.
+void Home::touch_data(const Actor& actor, const InodeRef& inode, std::uint64_t size,
+                      std::uint64_t from) {
+  actor.touched.data(inode, size);
+  if (!is_late(actor)) inode->newest_changes().data_order = kUnknownOrder;
+  late_sessions_.note(inode->number(), std::min(from, size), actor.foreign);
+}
+
+void Home::note_data_order(const Inode& inode, const Attributes& after) {
+  std::uint64_t& order = inode.newest_changes().data_order;
+  if (order == kUnknownOrder) order = after.order;
+}
 
 Result<Attributes> Home::write(const Actor& actor, const InodeRef& inode, std::uint64_t offset,
                                std::span<const std::byte> data) {
@@ -80,20 +114,29 @@ Result<Attributes> Home::write(const Actor& actor, const InodeRef& inode, std::u
     const auto stat = disk::stat_fd(fd);
     if (!stat) return std::unexpected(stat.error());
     if (end <= stat->attributes.size) {
-      actor.touched.data(inode, stat->attributes.size);
+      if (auto done = actor.is_buffered ? check_not_late(actor, inode, end) : Result<void>();
+          !done) {
+        return std::unexpected(done.error());
+      }
+      touch_data(actor, inode, stat->attributes.size, offset);
       if (auto done = write_and_note(actor, fd, data, offset); !done) {
         return std::unexpected(done.error());
       }
-      return told_changed(inode, fd);
+      auto after = told_changed(inode, fd);
+      if (after) note_data_order(*inode, *after);
+      return after;
     }
   }
   quota_->wait_until_decidable();
   auto growth = begin_growth(actor, inode, *file);
   if (!growth) return std::unexpected(growth.error());
+  if (auto done = actor.is_buffered ? check_not_late(actor, inode, end) : Result<void>(); !done) {
+    return std::unexpected(done.error());
+  }
   if (auto reserved = reserve_to(*growth, end); !reserved) {
     return std::unexpected(reserved.error());
   }
-  actor.touched.data(inode, growth->size());
+  touch_data(actor, inode, growth->size(), offset);
   return end_growth(*growth, write_and_note(actor, fd, data, offset));
 }
 
@@ -115,7 +158,11 @@ Result<Attributes> Home::write_back(const Actor& actor, const InodeRef& inode, s
   }
   if (offset >= end) return told_fd(inode, fd, /*is_change=*/false);
   const auto there = data.first(std::min<std::uint64_t>(data.size(), end - offset));
-  actor.touched.data(inode, before.size);
+  if (are_old(actor, *inode, page_order)) {
+    auto done = check_not_late(actor, inode, offset + there.size());
+    if (!done) return std::unexpected(done.error());
+  }
+  touch_data(actor, inode, before.size, offset);
   auto done = write_and_note(actor, fd, there, offset);
   if (done && newest.mtime_order > page_order && newest.mtime_by != &actor.nodes) {
     done = disk::change_times(
@@ -123,7 +170,9 @@ Result<Attributes> Home::write_back(const Actor& actor, const InodeRef& inode, s
         {.tv_sec = before.mtime.seconds, .tv_nsec = static_cast<long>(before.mtime.nanoseconds)});
   }
   if (!done) return std::unexpected(done.error());
-  return told_changed(inode, fd);
+  auto after = told_changed(inode, fd);
+  if (after) note_data_order(*inode, *after);
+  return after;
 }
 
 Result<AppendResult> Home::append(const Actor& actor, const InodeRef& inode,
@@ -138,13 +187,13 @@ Result<AppendResult> Home::append(const Actor& actor, const InodeRef& inode,
   if (auto reserved = reserve_to(*growth, offset + data.size()); !reserved) {
     return std::unexpected(reserved.error());
   }
+  touch_data(actor, inode, offset, offset);
   ChangeStep step(actor.journal, [&] {
     ChangeFacts facts = facts_of(ChangeKind::kAppend, inode);
     facts.numbers.size = offset;
     facts.numbers.length = data.size();
     return facts;
   });
-  actor.touched.data(inode, offset);
   const Result<void> done = append_at(growth->fd(), data, offset);
   const auto attributes = end_growth(*growth, done);
   if (!attributes) return std::unexpected(attributes.error());
@@ -176,6 +225,7 @@ Result<CopyResult> Home::copy(const Actor& actor, const InodeRef& source, const 
       return std::unexpected(reserved.error());
     }
   }
+  touch_data(actor, target, growth->size(), range.target_offset);
   ChangeStep step(actor.journal, [&] {
     ChangeFacts facts = facts_of(ChangeKind::kCopy, target);
     ChangeFacts origin = facts_of(ChangeKind::kCopy, source);
@@ -189,7 +239,6 @@ Result<CopyResult> Home::copy(const Actor& actor, const InodeRef& source, const 
   });
   Result<void> done{};
   crash_point(CrashPoint::kMidChange);
-  actor.touched.data(target, growth->size());
   CopyResult result;
   const auto copied = disk::copy_range((*from)->get(), range.source_offset, growth->fd(),
                                        range.target_offset, length);
@@ -221,6 +270,7 @@ Result<Attributes> Home::fallocate(const Actor& actor, const InodeRef& inode,
     // disk with it. It is only a hint; there it is not taken.
     end = std::min(end, std::max(growth->size(), request.offset));
   }
+  touch_data(actor, inode, growth->size(), request.offset);
   ChangeStep step(actor.journal, [&] {
     ChangeFacts facts = facts_of(ChangeKind::kFallocate, inode);
     facts.numbers.size = growth->size();
@@ -231,7 +281,6 @@ Result<Attributes> Home::fallocate(const Actor& actor, const InodeRef& inode,
   });
   Result<void> done{};
   crash_point(CrashPoint::kMidChange);
-  actor.touched.data(inode, growth->size());
   if (end > request.offset) {
     done =
         disk::allocate(growth->fd(), flags_of(request.mode), request.offset, end - request.offset);

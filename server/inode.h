@@ -61,6 +61,8 @@ class Inode {
     const void* cut_by = nullptr;
     std::uint64_t mtime_order = 0;  ///< likewise when its mtime was set
     const void* mtime_by = nullptr;
+    /// When the data was changed, but not by a session that was late; 0: not that we know.
+    std::uint64_t data_order = 0;
   };
   [[nodiscard]] NewestChanges& newest_changes() const { return newest_changes_; }
 

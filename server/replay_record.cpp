@@ -41,6 +41,11 @@ std::uint64_t fingerprint_of(Op op, std::span<const std::byte> body) {
   return mixed(hash ^ rest);
 }
 
+ForeignChanges& MemoryReplayRecord::foreign_changes() {
+  if (!foreign_) foreign_ = std::make_unique<Foreign>();
+  return foreign_->changes;
+}
+
 void MemoryReplayRecord::begin(std::uint64_t seq, std::uint64_t fingerprint, Op) {
   HOMEFS_CHECK(!is_begun_);
   HOMEFS_CHECK(seq == last_applied() + 1);

@@ -15,6 +15,7 @@
 #include "protocol/frame.h"
 #include "protocol/limits.h"
 #include "protocol/result.h"
+#include "server/foreign_changes.h"
 #include "server/request.h"
 #include "server/write_log.h"
 
@@ -67,6 +68,8 @@ class ReplayRecord {
   [[nodiscard]] virtual WriteLog& writes() = 0;
   /// The same of its fsyncs.
   [[nodiscard]] virtual WriteLog& syncs() = 0;
+  /// What others have changed while the session was late. Outlives every thread that works for it.
+  [[nodiscard]] virtual ForeignChanges& foreign_changes() = 0;
   /// The session is over: nothing is left for a later run of the server.
   virtual void remove() {}
 };
@@ -88,6 +91,7 @@ class MemoryReplayRecord final : public ReplayRecord {
   void drop_through(std::uint64_t seq) override;
   [[nodiscard]] WriteLog& writes() override { return writes_; }
   [[nodiscard]] WriteLog& syncs() override { return syncs_; }
+  [[nodiscard]] ForeignChanges& foreign_changes() override;
 
  private:
   ReplayState state_;
@@ -95,6 +99,12 @@ class MemoryReplayRecord final : public ReplayRecord {
   std::unique_ptr<WriteSlots> sync_slots_ = std::make_unique<WriteSlots>();
   WriteLog writes_{*write_slots_};
   WriteLog syncs_{*sync_slots_};
+  struct Foreign {
+    std::uint64_t state = 0;
+    ForeignNotes notes{};
+    ForeignChanges changes{state, notes};
+  };
+  std::unique_ptr<Foreign> foreign_;  // from when it is asked for
   std::uint64_t begun_fingerprint_ = 0;
   bool is_begun_ = false;
 };

@@ -49,6 +49,7 @@ class Sequencer {
   [[nodiscard]] ChangeJournal* journal() { return record_->journal(); }
   [[nodiscard]] WriteLog& writes() { return record_->writes(); }
   [[nodiscard]] WriteLog& syncs() { return record_->syncs(); }
+  [[nodiscard]] ForeignChanges& foreign_changes() { return record_->foreign_changes(); }
   void remove_record() { record_->remove(); }
   /// Changes that wait, are begun or spread.
   [[nodiscard]] std::size_t unsettled() const { return waiting_.size() + spreading_.size(); }

@@ -46,6 +46,7 @@ Session::Session(boost::asio::any_io_executor executor, SessionOwner& owner, Ses
       journal_(state_.lock()->sequencer.journal()),
       writes_(state_.lock()->sequencer.writes()),
       syncs_(state_.lock()->sequencer.syncs()) {
+  setup_.files->keep_foreign_changes(state_.lock()->sequencer.foreign_changes());
   state_.lock()->bulk.resize(setup_.limits.bulk_connections_max);
   if (!setup_.digest_executor) setup_.digest_executor = executor_;
 }
@@ -68,15 +69,19 @@ bool Session::State::has_connection() const {
 
 Result<Session::Attached> Session::attach_control(std::shared_ptr<Connection> connection,
                                                   bool is_shared) {
+  // One that is late has to send what is from before, whoever is in the home now.
+  is_shared = is_shared || is_late();
   std::vector<ConnectionRef> replaced;
   Attached attached;
   EventOutbox::Connected connected;
   EventOutbox::FirstEvent mode{
       .op = Op::kMode, .fields = encode_fields(ModeEvent{is_shared}), .acknowledged = nullptr};
+  if (is_shared) mode.acknowledged = when_shared_is_obeyed();
   if (setup_.has_missed_events) {
     // With it a client that is back after a restart has introduced what it has open.
-    mode.acknowledged = [weak = self_] {
+    mode.acknowledged = [weak = self_, next = std::move(mode.acknowledged)]() mutable {
       if (const auto session = weak.lock()) session->files().end_introduction();
+      if (next) next();
     };
   }
   {
@@ -204,11 +209,37 @@ bool Session::has_unanswered() {
       connections, [](const ConnectionRef& connection) { return connection->has_unanswered(); });
 }
 
-void Session::send_mode(bool is_shared, std::move_only_function<void()> done) {
+void Session::set_shared(bool is_shared) {
+  if (!is_shared) ++soles_;
+  setup_.files->set_shared(is_shared);
+}
+
+void Session::send_mode(bool is_shared, std::move_only_function<void(bool)> done) {
   // What it was told last may be of a grant that was taken back meanwhile.
   if (!is_shared) tell_quota();
-  outbox_->send(Op::kMode, encode_fields(ModeEvent{is_shared}),
-                [done = std::move(done)](bool) mutable { done(); });
+  outbox_->send(Op::kMode, encode_fields(ModeEvent{is_shared}), std::move(done),
+                is_shared ? when_shared_is_obeyed() : nullptr);
+}
+
+/// Nothing is on its way any more that the client has answered early.
+EventOutbox::Acknowledged Session::when_shared_is_obeyed() {
+  return [weak = self_, mode = soles_] {
+    if (const auto session = weak.lock()) session->coherence().obeyed(session, mode);
+  };
+}
+
+bool Session::obeys(std::uint64_t mode) {
+  if (mode != soles_) return false;
+  setup_.files->end_late();
+  return true;
+}
+
+std::uint64_t Session::progress() {
+  std::uint64_t bytes = 0;
+  for (const ConnectionRef& connection : connections_of(*state_.lock())) {
+    bytes += connection->received_bytes();
+  }
+  return bytes;
 }
 
 void Session::send_changes(const std::vector<std::byte>& fields,

@@ -138,11 +138,15 @@ class Session final : public CoherenceMember {
 
   // ---- CoherenceMember ----
   [[nodiscard]] bool has_ended() override { return state_.lock()->has_ended; }
-  void set_shared(bool is_shared) override { setup_.files->set_shared(is_shared); }
-  void send_mode(bool is_shared, std::move_only_function<void()> done) override;
+  void set_shared(bool is_shared) override;
+  void send_mode(bool is_shared, std::move_only_function<void(bool)> done) override;
   void send_changes(const std::vector<std::byte>& fields,
                     std::move_only_function<void()> done) override;
   void release_grant() override { setup_.files->release_grant(); }
+  void begin_late() override { setup_.files->begin_late(); }
+  [[nodiscard]] bool is_late() override { return setup_.files->is_late(); }
+  [[nodiscard]] bool obeys(std::uint64_t mode) override;
+  [[nodiscard]] std::uint64_t progress() override;
 
  private:
   struct Bulk {
@@ -169,6 +173,7 @@ class Session final : public CoherenceMember {
   Session(boost::asio::any_io_executor executor, SessionOwner& owner, SessionSetup setup);
 
   [[nodiscard]] static std::vector<ConnectionRef> connections_of(const State& state);
+  [[nodiscard]] EventOutbox::Acknowledged when_shared_is_obeyed();
 
   // session_requests.cpp
   void on_request(const ConnectionRef& connection, InFrame frame);
@@ -195,6 +200,7 @@ class Session final : public CoherenceMember {
   std::weak_ptr<Session> self_;
   SessionSetup setup_;
   std::shared_ptr<EventOutbox> outbox_;
+  std::uint64_t soles_ = 0;  // times that it was sole; on the strand of its home's coherence
   std::atomic<Clock::rep> idle_since_;  // kNotIdle while there is a connection
   std::atomic<bool> is_kept_{false};
   std::atomic<bool> is_superseded_{false};

@@ -30,6 +30,7 @@ struct SessionHome::State {
   NodeTable nodes;
   ListingSnapshots listings;
   SyncDebt sync_debt;
+  ForeignChanges* foreign = nullptr;  // constant from the first request on
   /// Its number in HomeLocks.
   const std::uint64_t locker;
 };
@@ -52,6 +53,7 @@ SessionHome::~SessionHome() { close(); }
 
 void SessionHome::close() {
   drop_locks();
+  if (state_->foreign != nullptr) home_->late_sessions().remove(*state_->foreign);
   state_->nodes.clear();
   end_introduction();
   state_->sync_debt.clear();
@@ -81,6 +83,7 @@ Reply SessionHome::handle(const InFrame& request, ChangeJournal* journal,
                          .sync_debt = state_->sync_debt,
                          .writes = writes,
                          .number = writes != nullptr ? request.header.seq : 0,
+                         .foreign = state_->foreign,
                          .journal = journal,
                          .is_cancelled = std::move(is_cancelled)};
   Reply reply = row->run(context, in.rest());
@@ -142,7 +145,33 @@ void SessionHome::begin_introduction() { home_->begin_introduction(state_->nodes
 
 void SessionHome::end_introduction() { home_->end_introduction(state_->nodes); }
 
-void SessionHome::set_shared(bool is_shared) { state_->grant.set_shared(is_shared); }
+void SessionHome::set_shared(bool is_shared) {
+  state_->grant.set_shared(is_shared);
+  if (is_shared || state_->foreign == nullptr) return;
+  state_->foreign->be_sole();
+  if (!is_late()) home_->late_sessions().remove(*state_->foreign);
+}
+
+void SessionHome::keep_foreign_changes(ForeignChanges& changes) {
+  state_->foreign = &changes;
+  home_->late_sessions().add({std::shared_ptr<void>(), &changes});
+}
+
+void SessionHome::begin_late() {
+  if (state_->foreign == nullptr) return;
+  state_->foreign->begin(disk::next_order());
+  home_->late_sessions().add({std::shared_ptr<void>(), state_->foreign});
+}
+
+void SessionHome::end_late() {
+  if (state_->foreign == nullptr) return;
+  state_->foreign->obey();
+  home_->late_sessions().remove(*state_->foreign);
+}
+
+bool SessionHome::is_late() const {
+  return state_->foreign != nullptr && state_->foreign->is_late();
+}
 
 void SessionHome::release_grant() { state_->grant.release(); }
 

@@ -23,6 +23,7 @@
 
 namespace homefs {
 
+class ForeignChanges;
 class WriteLog;
 
 class SessionHome {
@@ -51,10 +52,22 @@ class SessionHome {
   void owe_all_syncs();
 
   /// Sole: the grant is topped up with every reply. Shared: it is not; what was granted stays
-  /// reserved until release_grant(), because the client may have promised it to programs.
+  /// reserved until release_grant(), because the client may have promised it to programs. Sole is
+  /// no more late, if others have changed nothing.
   void set_shared(bool is_shared);
   /// Takes the grant back: the client acknowledged ModeEvent{is_shared}, or did not in time.
   void release_grant();
+  /// Where it is noted what others change while the session is late, of its record; it may be late
+  /// already. Without it the session never is. To be called before the first request.
+  void keep_foreign_changes(ForeignChanges& changes);
+  /// The client is late: others are in the home, and it has not said that all is on the server that
+  /// it has answered writes for. Until it has, such a write is refused where others have changed
+  /// the file since (kLeaseLost). Nothing happens when it has said so since it was sole. This,
+  /// set_shared() and end_late() are called one at a time.
+  void begin_late();
+  /// It has said so.
+  void end_late();
+  [[nodiscard]] bool is_late() const;
   /// For QuotaEvent and the login's answer: tops up as a reply does, with a stamp of its own.
   GrantState grant_state();
 

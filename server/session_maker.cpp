@@ -111,8 +111,16 @@ void SessionMaker::expect_saved(const std::string& account, LiveHome& home) {
   for (const SavedSessionRef& saved : sessions) {
     home.files->locks().reserve(saved->identity.id, saved->locks);
     home.coherence->expect(saved->identity.id);
+    begin_late(saved, home);
   }
   home.files->expect_sessions(!sessions.empty());
+}
+
+/// Whoever gets in changes files that it may have unsent writes for.
+void SessionMaker::begin_late(const SavedSessionRef& saved, LiveHome& home) {
+  ForeignChanges& changes = saved->record->foreign_changes();
+  changes.begin(disk::next_order());
+  home.files->late_sessions().add({saved, &changes});
 }
 
 /// They are over.
@@ -122,6 +130,7 @@ void SessionMaker::drop(const std::vector<SavedSessionRef>& sessions) {
     if (home) {
       home->files->locks().drop_reserved(session->identity.id);
       home->coherence->expect_no_longer(session->identity.id);
+      home->files->late_sessions().remove(session->record->foreign_changes());
       home->files->expect_sessions(parts_.saved.has_of_account(session->identity.account));
     }
     session->record->remove();

@@ -102,6 +102,7 @@ class SessionMaker {
   Result<std::shared_ptr<Session>> take_up(const SavedSessionRef& saved,
                                            std::shared_ptr<LiveHome> home);
   void expect_saved(const std::string& account, LiveHome& home);
+  static void begin_late(const SavedSessionRef& saved, LiveHome& home);
   void drop(const std::vector<SavedSessionRef>& sessions);
 
   Parts parts_;

@@ -16,7 +16,7 @@ namespace homefs {
 namespace {
 
 constexpr std::uint64_t kMagic = 0x3173657366656d68;  // "hmefses1"
-constexpr std::uint32_t kFormat = 2;
+constexpr std::uint32_t kFormat = 3;
 constexpr std::size_t kPageBytes = 4096;
 constexpr std::size_t kIdentityBytesMax = 2048;
 constexpr std::size_t kReplyBytesMax = 480;
@@ -86,6 +86,7 @@ struct SessionRecord::Header {
   std::uint64_t last_dropped;
   WriteSlots writes;
   WriteSlots syncs;
+  std::uint64_t foreign_state;  // see ForeignChanges
   std::uint64_t identity_sum;
   std::uint64_t identity_bytes;
   std::array<std::byte, kIdentityBytesMax> identity;
@@ -132,7 +133,9 @@ constexpr std::uint32_t kLayout =
 
 // An intent that is short, as most are, is in the first page.
 constexpr std::size_t kIntentAt = 2816;
-constexpr std::size_t kSlotsAt = rounded(kIntentAt + sizeof(ChangeOutcome) + kFactsBytesMax + 128);
+constexpr std::size_t kForeignAt =
+    rounded(kIntentAt + sizeof(ChangeOutcome) + kFactsBytesMax + 128);
+constexpr std::size_t kSlotsAt = kForeignAt + rounded(sizeof(ForeignNotes));
 
 }  // namespace
 
@@ -140,7 +143,8 @@ SessionRecord::SessionRecord(MappedFile file, SessionIdentity identity)
     : file_(std::move(file)),
       identity_(std::move(identity)),
       writes_(header().writes),
-      syncs_(header().syncs) {}
+      syncs_(header().syncs),
+      foreign_changes_(header().foreign_state, foreign_notes()) {}
 
 SessionRecord::Header& SessionRecord::header() const {
   static_assert(sizeof(Header) <= kIntentAt && kIntentAt % alignof(Intent) == 0);
@@ -148,8 +152,13 @@ SessionRecord::Header& SessionRecord::header() const {
 }
 
 SessionRecord::Intent& SessionRecord::intent() const {
-  static_assert(kIntentAt + sizeof(Intent) <= kSlotsAt);
+  static_assert(kIntentAt + sizeof(Intent) <= kForeignAt);
   return *reinterpret_cast<Intent*>(file_.bytes().data() + kIntentAt);
+}
+
+ForeignNotes& SessionRecord::foreign_notes() const {
+  static_assert(kForeignAt % alignof(ForeignNotes) == 0);
+  return *reinterpret_cast<ForeignNotes*>(file_.bytes().data() + kForeignAt);
 }
 
 SessionRecord::Slot& SessionRecord::slot(std::size_t index) const {

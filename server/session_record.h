@@ -4,6 +4,7 @@
 //
 //   header   who; the boot that wrote it (after a loss of power it is worth nothing); which writes
 //            were done
+//   foreign  what others have changed while the session was late; used when it was
 //   intent   the change that is being applied: its seq, what it will do, what came of it
 //   slots    replies that the client may ask for again, each with its seq
 //
@@ -84,6 +85,7 @@ class SessionRecord final : public ReplayRecord, public ChangeJournal {
   [[nodiscard]] ChangeJournal* journal() override { return this; }
   [[nodiscard]] WriteLog& writes() override { return writes_; }
   [[nodiscard]] WriteLog& syncs() override { return syncs_; }
+  [[nodiscard]] ForeignChanges& foreign_changes() override { return foreign_changes_; }
   void remove() override { file_.remove(); }
 
   // ---- ChangeJournal ----
@@ -100,6 +102,7 @@ class SessionRecord final : public ReplayRecord, public ChangeJournal {
   SessionRecord(MappedFile file, SessionIdentity identity);
   [[nodiscard]] Header& header() const;
   [[nodiscard]] Intent& intent() const;
+  [[nodiscard]] ForeignNotes& foreign_notes() const;
   [[nodiscard]] Slot& slot(std::size_t index) const;
   [[nodiscard]] std::size_t slots_there() const;
   Result<void> check_header(std::string_view boot);
@@ -113,6 +116,7 @@ class SessionRecord final : public ReplayRecord, public ChangeJournal {
   SessionIdentity identity_;
   WriteLog writes_;  // in the header
   WriteLog syncs_;   // likewise
+  ForeignChanges foreign_changes_;
   MemoryReplayRecord memory_;
   std::optional<Doubt> doubt_;
   std::bitset<kSlots> used_;  // slots with a seq over last_dropped()

@@ -29,6 +29,7 @@ class KeptRecord final : public ReplayRecord {
   void drop_through(std::uint64_t seq) override { kept_->drop_through(seq); }
   [[nodiscard]] WriteLog& writes() override { return kept_->writes(); }
   [[nodiscard]] WriteLog& syncs() override { return kept_->syncs(); }
+  [[nodiscard]] ForeignChanges& foreign_changes() override { return kept_->foreign_changes(); }
 
  private:
   std::shared_ptr<MemoryReplayRecord> kept_;

@@ -33,6 +33,7 @@ class SimConnection final : public Connection {
   [[nodiscard]] bool is_congested() const override { return false; }
   [[nodiscard]] bool is_gone() const override { return is_gone_; }
   [[nodiscard]] std::string peer_address() const override { return "simulated"; }
+  [[nodiscard]] std::uint64_t received_bytes() const override { return 0; }
 
   [[nodiscard]] bool is_closed() const { return is_closed_; }  ///< by the server
   void gone() { is_gone_ = true; }                             ///< the server has noticed

@@ -15,22 +15,40 @@ class FakeMember : public CoherenceMember {
   const SessionId& id() const override { return id_; }
   bool has_ended() override { return is_over; }
   void set_shared(bool is_shared) override { log += is_shared ? "S" : "s"; }
-  void send_mode(bool is_shared, std::move_only_function<void()> done) override {
+  void send_mode(bool is_shared, std::move_only_function<void(bool)> done) override {
     log += is_shared ? "M" : "m";
-    acknowledgements.push_back(std::move(done));
+    modes.push_back(std::move(done));
   }
   void send_changes(const std::vector<std::byte>&, std::move_only_function<void()> done) override {
     log += "c";
     acknowledgements.push_back(std::move(done));
   }
   void release_grant() override { log += "r"; }
+  void begin_late() override {
+    if (has_obeyed) return;
+    log += "L";
+    late = true;
+  }
+  bool is_late() override { return late; }
+  bool obeys(std::uint64_t number) override {
+    if (number != mode) return false;
+    late = false;
+    return true;
+  }
+  std::uint64_t progress() override { return sent; }
 
-  void acknowledge_all() {
+  void acknowledge_all(bool is_in_time = true) {
+    for (auto& done : std::exchange(modes, {})) done(is_in_time);
     for (auto& done : std::exchange(acknowledgements, {})) done();
   }
 
   std::string log;
   bool is_over = false;
+  bool has_obeyed = true;  // nothing that it has answered early is on its way
+  bool late = false;
+  std::uint64_t mode = 0;
+  std::uint64_t sent = 0;
+  std::vector<std::move_only_function<void(bool)>> modes;
   std::vector<std::move_only_function<void()>> acknowledgements;
 
  private:
@@ -51,6 +69,17 @@ class CoherenceTest : public testing::Test {
     auto member = std::make_shared<FakeMember>(number);
     join_again(member, result);
     return member;
+  }
+  // One that has answered writes early.
+  Member join_with_writes(std::uint8_t number = 0) {
+    auto member = std::make_shared<FakeMember>(number);
+    member->has_obeyed = false;
+    join_again(member, nullptr);
+    return member;
+  }
+  void obey(const Member& member, std::uint64_t mode = 0) {
+    coherence_->obeyed(member, mode);
+    run();
   }
   void join_again(const Member& member, std::string* result) {
     coherence_->join(member, [result](bool is_shared) {
@@ -74,7 +103,7 @@ class CoherenceTest : public testing::Test {
 
   boost::asio::io_context io_;
   std::shared_ptr<HomeCoherence> coherence_ =
-      HomeCoherence::make(io_.get_executor(), std::chrono::hours(1));
+      HomeCoherence::make(io_.get_executor(), {.returning = std::chrono::hours(1)});
 };
 
 TEST_F(CoherenceTest, LetsTheFirstSessionInAsSole) {
@@ -147,6 +176,118 @@ TEST_F(CoherenceTest, LetsTheSecondInAsSoleWhenTheFirstLeavesMeanwhile) {
   EXPECT_EQ(result, "sole");
   EXPECT_EQ(second->log, "s");
 }
+
+// ---- Those who do not obey in time -------------------------------------------------------------
+
+TEST_F(CoherenceTest, DoesNotWaitForOneWhoDoesNotObeyAndCallsItLate) {
+  const Member first = join_with_writes();
+  std::string result;
+  const Member second = join(&result);
+  first->acknowledge_all(/*is_in_time=*/false);
+  run();
+  EXPECT_EQ(result, "shared");
+  EXPECT_EQ(first->log, "sSMLr");
+  // Alone again it still has to send what is from before.
+  leave(second);
+  EXPECT_EQ(first->log, "sSMLr");
+  EXPECT_TRUE(coherence_->is_shared());
+  obey(first);
+  EXPECT_EQ(first->log, "sSMLrsm");
+  EXPECT_FALSE(coherence_->is_shared());
+}
+
+TEST_F(CoherenceTest, WaitsForOneWhoSendsWhatItHasOfBefore) {
+  const Member first = join_with_writes();
+  std::string result;
+  join(&result);
+  first->sent = 5;
+  first->acknowledge_all(/*is_in_time=*/false);
+  run();
+  EXPECT_EQ(result, "") << "it has gone on";
+  first->has_obeyed = true;
+  obey(first);
+  EXPECT_EQ(result, "shared");
+  EXPECT_EQ(first->log, "sSMr") << "it is not late";
+}
+
+TEST_F(CoherenceTest, StopsWaitingWhenItDoesNotGoOn) {
+  coherence_ = HomeCoherence::make(io_.get_executor(), {.progress = std::chrono::milliseconds(1)});
+  const Member first = join_with_writes();
+  std::string result;
+  join(&result);
+  first->sent = 5;
+  first->acknowledge_all(/*is_in_time=*/false);
+  io_.restart();
+  io_.run();
+  EXPECT_EQ(result, "shared");
+  EXPECT_EQ(first->log, "sSMLr");
+}
+
+TEST_F(CoherenceTest, StopsWaitingForOneThatGoesOnForTooLong) {
+  coherence_ = HomeCoherence::make(io_.get_executor(), {.progress = std::chrono::milliseconds(1)});
+  const Member first = join_with_writes();
+  std::string result;
+  join(&result);
+  int looks = 0;
+  first->sent = 1;
+  first->acknowledge_all(/*is_in_time=*/false);
+  io_.restart();
+  while (result.empty() && io_.run_one() > 0) {
+    ++first->sent;
+    ++looks;
+  }
+  EXPECT_EQ(first->log, "sSMLr");
+  EXPECT_GE(looks, kProgressWaitsMax);
+}
+
+TEST_F(CoherenceTest, LetsTheSecondInWhenTheOneThatItWaitsForLeaves) {
+  const Member first = join_with_writes();
+  std::string result;
+  const Member second = join(&result);
+  first->sent = 5;
+  first->acknowledge_all(/*is_in_time=*/false);
+  run();
+  leave(first);
+  EXPECT_EQ(result, "sole");
+  EXPECT_EQ(second->log, "s");
+}
+
+TEST_F(CoherenceTest, TakesNoNoticeOfAModeThatIsObeyedWhenItIsAloneAgain) {
+  const Member first = join_with_writes();
+  const Member second = join();
+  leave(second);
+  EXPECT_EQ(first->log, "sSMsm");
+  first->mode = 1;
+  first->late = true;
+  obey(first, 0);
+  EXPECT_TRUE(first->late);
+}
+
+TEST_F(CoherenceTest, IsLateWhenItComesIntoASharedHomeUntilItObeys) {
+  const Member first = join();
+  const Member second = join_with_writes(2);
+  first->acknowledge_all();
+  run();
+  EXPECT_EQ(second->log, "SL");
+  leave(first);
+  EXPECT_EQ(second->log, "SL");
+  obey(second);
+  EXPECT_EQ(second->log, "SLsm");
+}
+
+TEST_F(CoherenceTest, IsNotSoleWhenItIsBackAloneAndLate) {
+  expect(1);
+  const auto first = std::make_shared<FakeMember>(1);
+  first->late = true;
+  std::string result;
+  join_again(first, &result);
+  EXPECT_EQ(result, "shared");
+  EXPECT_EQ(first->log, "sS");
+  obey(first);
+  EXPECT_EQ(first->log, "sSsm");
+}
+
+// ---- Changes ----------------------------------------------------------------------------------
 
 TEST_F(CoherenceTest, SpreadsAChangeToAllOthersAndWaitsForEach) {
   const Member first = join();
@@ -310,7 +451,7 @@ TEST_F(CoherenceTest, AChangeDoesNotWaitForOneThatIsOver) {
 }
 
 TEST_F(CoherenceTest, ChangesWaitOnceForThoseThatDoNotComeBack) {
-  coherence_ = HomeCoherence::make(io_.get_executor(), std::chrono::milliseconds(1));
+  coherence_ = HomeCoherence::make(io_.get_executor(), {.returning = std::chrono::milliseconds(1)});
   expect(1);
   expect(2);
   const Member first = join_as(1);

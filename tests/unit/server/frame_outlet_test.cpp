@@ -25,6 +25,7 @@ class NotingChannel final : public Channel {
   void pause_reading() override {}
   void resume_reading() override {}
   [[nodiscard]] std::size_t queued_bytes() const override { return 0; }
+  [[nodiscard]] std::uint64_t received_bytes() const override { return 0; }
   void close(Error) override {}
   void close_after_flush(Error why) override {
     EXPECT_FALSE(ended);

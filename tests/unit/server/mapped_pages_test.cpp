@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "server/foreign_changes.h"
 #include "tests/support/server/test_home.h"
 
 namespace homefs {
@@ -54,6 +55,30 @@ TEST_F(MappedPages, AreNotCutByWhatTheirOwnSessionHasCut) {
   ASSERT_EQ(session_.truncate(file_, 8192).status, Status::kOk);
   ASSERT_EQ(session_.write_back(file_, 4096, "page", known).status, Status::kOk);
   EXPECT_EQ(all_of(file_).substr(4096, 4), "page");
+}
+
+TEST_F(MappedPages, OfALateSessionAreRefusedWhereOthersHaveChangedTheFile) {
+  std::uint64_t state = 0;
+  ForeignNotes notes{};
+  ForeignChanges foreign(state, notes);
+  session_->keep_foreign_changes(foreign);
+  const std::uint64_t known = order_now();
+  session_->begin_late();
+  const std::uint64_t of_another_file = order_now();
+  ASSERT_EQ(other_.write(theirs_, 5000, "theirs").status, Status::kOk);
+  EXPECT_EQ(session_.write_back(file_, 0, std::string(4096, 'p'), known).status, Status::kOk)
+      << "nobody has changed that page";
+  EXPECT_EQ(session_.write_back(file_, 4096, std::string(4096, 'p'), known).status,
+            Status::kLeaseLost);
+  EXPECT_EQ(session_.write_back(file_, 4096, std::string(4096, 'p'), UINT64_MAX).status,
+            Status::kLeaseLost);
+  EXPECT_EQ(session_.write_back(file_, 4096, std::string(4096, 'p'), of_another_file).status,
+            Status::kLeaseLost);
+  EXPECT_EQ(all_of(file_).substr(5000, 6), "theirs");
+  EXPECT_EQ(session_.write_back(file_, 4096, "known", order_now()).status, Status::kOk)
+      << "its kernel has been told of what came since";
+  session_->end_late();
+  EXPECT_EQ(session_.write_back(file_, 4096, "older", known).status, Status::kOk);
 }
 
 TEST_F(MappedPages, LeaveATimeThatAnotherSessionHasSetSince) {

@@ -1,0 +1,142 @@
+// Writes that were answered while the mount was alone, and reach the server when others have
+// changed the file.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include "protocol/buffered_write.h"
+#include "tests/support/client/core_rig.h"
+
+namespace homefs {
+namespace {
+
+using test::AttributesOf;
+using test::CoreRig;
+using test::FakeLink;
+
+class LateWrites : public ::testing::Test {
+ protected:
+  LateWrites() {
+    file_ = rig_.look_up(kRootNode, "file", AttributesOf{.inode = 7, .size = 3, .order = 10});
+    handle_ = rig_.open(file_, O_WRONLY);
+  }
+  void write(std::string_view text, bool is_append) {
+    const auto done = rig_.start(rig_.files().write(
+        {.node = file_, .handle = handle_, .is_append = is_append}, CoreRig::slice(text)));
+    ASSERT_TRUE(done->is_done()) << "it is buffered";
+    EXPECT_TRUE(done->value->has_value());
+    rig_.files().send_held_writes();
+  }
+  void answer_append(const FakeLink::Request& request, std::uint64_t offset, std::uint64_t size) {
+    rig_.link().answer(
+        request,
+        AppendReply{.offset = offset,
+                    .attributes = AttributesOf{.inode = 7, .size = size, .order = 30, .version = 3},
+                    .grant = rig_.grant()});
+  }
+
+  CoreRig rig_;
+  NodeId file_{};
+  std::uint64_t handle_ = 0;
+};
+
+TEST_F(LateWrites, ThatAreRefusedAreToldByFsync) {
+  write("old", false);
+  const auto request = rig_.link().find(Op::kWrite);
+  EXPECT_EQ(FakeLink::message<WriteRequest>(request).page_order, kBufferedWrite);
+  rig_.link().refuse(request, Status::kLeaseLost);
+  const auto synced = rig_.start(rig_.files().fsync(file_, handle_, false));
+  ASSERT_TRUE(synced->is_done());
+  ASSERT_FALSE(synced->value->has_value());
+  EXPECT_EQ(synced->value->error().status, Status::kIoError);
+}
+
+TEST_F(LateWrites, ThatWereAppendedGoToTheEndInTheirOrder) {
+  write("one", true);
+  write("two", true);
+  const auto first = rig_.link().find(Op::kWrite);
+  const auto second = rig_.link().find(Op::kWrite, 1);
+  rig_.link().refuse(second, Status::kLeaseLost);
+  EXPECT_FALSE(rig_.link().has(Op::kAppend)) << "the one before is under way";
+  rig_.link().refuse(first, Status::kLeaseLost);
+  const auto third = rig_.start(rig_.files().write(
+      {.node = file_, .handle = handle_, .is_append = true}, CoreRig::slice("three")));
+  EXPECT_FALSE(third->is_done()) << "nobody knows the end";
+  for (const char* text : {"one", "two", "three"}) {
+    const auto append = rig_.link().find(Op::kAppend);
+    EXPECT_EQ(append.data(), text);
+    EXPECT_FALSE(rig_.link().has(Op::kWrite));
+    answer_append(append, 100, 110);
+  }
+  ASSERT_TRUE(third->is_done());
+  EXPECT_TRUE(third->value->has_value());
+  const auto synced = rig_.start(rig_.files().fsync(file_, handle_, false));
+  rig_.link().answer(rig_.link().find(Op::kFsync), EmptyMessage{});
+  ASSERT_TRUE(synced->is_done());
+  EXPECT_TRUE(synced->value->has_value());
+}
+
+TEST_F(LateWrites, ThatWereAppendedAreMovedWhereTheServerSaysAndNoFurther) {
+  write("one", true);
+  write("two", true);
+  const auto first = rig_.link().find(Op::kWrite);
+  const auto second = rig_.link().find(Op::kWrite, 1);
+  rig_.link().refuse(second, Status::kLeaseLost);
+  rig_.answer_change(first, AttributesOf{.inode = 7, .size = 106, .order = 20, .version = 2});
+  const auto append = rig_.link().find(Op::kAppend);
+  EXPECT_EQ(append.data(), "two");
+}
+
+TEST_F(LateWrites, ThatAreRefusedAgainAtTheEndAreTold) {
+  write("one", true);
+  rig_.link().refuse(rig_.link().find(Op::kWrite), Status::kLeaseLost);
+  rig_.link().refuse(rig_.link().find(Op::kAppend), Status::kOverQuota);
+  const auto synced = rig_.start(rig_.files().fsync(file_, handle_, false));
+  ASSERT_TRUE(synced->is_done());
+  ASSERT_FALSE(synced->value->has_value());
+  EXPECT_EQ(synced->value->error().status, Status::kOverQuota);
+}
+
+TEST_F(LateWrites, ThatWereAppendedTakeTheirChangeOfModeAlong) {
+  const auto done = rig_.start(rig_.files().write(
+      {.node = file_, .handle = handle_, .is_append = true}, CoreRig::slice("one")));
+  ASSERT_TRUE(done->is_done());
+  const auto changed =
+      rig_.start(rig_.files().setattr({.node = file_, .which = kSetMode, .mode = 0600}));
+  ASSERT_TRUE(changed->is_done()) << "it travels with the data";
+  const auto synced = rig_.start(rig_.files().fsync(file_, handle_, false));
+  const auto sent = rig_.link().find(Op::kWrite);
+  EXPECT_EQ(FakeLink::message<WriteRequest>(sent).then.size(), 1u);
+  rig_.link().refuse(sent, Status::kLeaseLost);
+  answer_append(rig_.link().find(Op::kAppend), 100, 103);
+  const auto mode = rig_.link().find(Op::kSetattr);
+  EXPECT_EQ(FakeLink::message<SetattrRequest>(mode).mode, 0600u);
+  rig_.answer_change(mode, AttributesOf{.inode = 7, .size = 103, .order = 40, .version = 4});
+  rig_.link().answer(rig_.link().find(Op::kFsync), EmptyMessage{});
+  ASSERT_TRUE(synced->is_done());
+  EXPECT_TRUE(synced->value->has_value());
+}
+
+TEST_F(LateWrites, OfAMappingAreToldByFsync) {
+  const auto page = rig_.start(
+      rig_.files().write({.node = file_, .offset = 0, .is_page = true}, CoreRig::slice("old")));
+  ASSERT_TRUE(page->is_done());
+  rig_.files().send_held_writes();
+  const auto request = rig_.link().find(Op::kWrite);
+  EXPECT_GT(FakeLink::message<WriteRequest>(request).page_order, kBufferedWrite);
+  rig_.link().refuse(request, Status::kLeaseLost);
+  const auto synced = rig_.start(rig_.files().fsync(file_, handle_, false));
+  ASSERT_TRUE(synced->is_done());
+  ASSERT_FALSE(synced->value->has_value());
+  EXPECT_EQ(synced->value->error().status, Status::kIoError);
+}
+
+TEST_F(LateWrites, ThatWaitForTheServerAreNone) {
+  rig_.link().mode(/*is_shared=*/true);
+  const auto done = rig_.start(
+      rig_.files().write({.node = file_, .handle = handle_, .offset = 0}, CoreRig::slice("new")));
+  EXPECT_FALSE(done->is_done());
+  EXPECT_EQ(FakeLink::message<WriteRequest>(rig_.link().find(Op::kWrite)).page_order, 0u);
+}
+
+}  // namespace
+}  // namespace homefs
