@@ -337,11 +337,13 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
     bool is_open = false;
   };
   Result<Removing> begin_removal(NodeId parent, const std::string& name, NodeId looked_up);
-  static void unlinked(ClientState& state, Node& node, const Attributes& attributes, bool is_kept);
+  /// `not_kept`: the file that the server need not keep, in case that `node` is it.
+  static void unlinked(ClientState& state, Node& node, const Attributes& attributes,
+                       NodeId not_kept);
   static void replace_names(ClientState& state, const RenameRequest& request,
                             const RenameReply& reply, bool is_from_newest, bool is_to_newest);
   static void removed(ClientState& state, const AskedName& asked, const RemoveReply& reply,
-                      bool is_kept);
+                      NodeId not_kept);
   static WakeList end_removal(ClientState& state, NodeId node);
   Task<> removal_end(NodeId node);
   void changed(NodeId node, const ChangeReply& reply);

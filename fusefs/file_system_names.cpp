@@ -109,7 +109,7 @@ Task<Result<EntryOut>> FileSystem::link(NodeId id, NodeId parent_id, std::string
 }
 
 void FileSystem::unlinked(ClientState& state, Node& node, const Attributes& attributes,
-                          bool is_kept) {
+                          NodeId not_kept) {
   // Where inodes have no generation, it may be the next one of the number that was seen since.
   if (attributes.generation == 0 && attributes.order < node.attributes.order) {
     node.has_attributes = false;
@@ -117,7 +117,7 @@ void FileSystem::unlinked(ClientState& state, Node& node, const Attributes& attr
   }
   NodeCache::update(node, attributes);
   if (attributes.links > 0 && !node.is_folder()) return;
-  if (is_kept) {
+  if (node.id != not_kept && node.is_bound) {
     NodeCache::make_orphan(node, attributes.order);  // the server has it as one
   } else {
     state.nodes.forget_inode(node);  // its number may be used again from now on
@@ -170,9 +170,9 @@ Task<Result<>> FileSystem::remove(NodeId parent_id, std::string name, bool is_fo
     co_return std::unexpected(removing.error());
   }
   const auto [asked, id, is_open] = *removing;
-  Call call =
-      is_folder ? make_call(Op::kRmdir, {parent_id}, RmdirRequest{parent_id, name})
-                : make_call(Op::kUnlink, {parent_id, id}, UnlinkRequest{parent_id, name, is_open});
+  Call call = is_folder ? make_call(Op::kRmdir, {parent_id}, RmdirRequest{parent_id, name})
+                        : make_call(Op::kUnlink, {parent_id, id},
+                                    UnlinkRequest{parent_id, name, is_open || id == kNoNode, id});
   // The server must know the number of a file that goes on to be used without a name.
   if (!is_open) call.nodes.resize(1);
   Result<RemoveReply> reply = co_await ask<RemoveReply>(std::move(call));
@@ -180,7 +180,7 @@ Task<Result<>> FileSystem::remove(NodeId parent_id, std::string name, bool is_fo
   {
     auto state = state_.lock();
     if (reply) {
-      removed(*state, asked, *reply, is_open);
+      removed(*state, asked, *reply, is_open ? kNoNode : id);
     } else {
       (void)end_asking(*state, asked, 0);
     }
@@ -196,7 +196,7 @@ Task<Result<>> FileSystem::remove(NodeId parent_id, std::string name, bool is_fo
 }
 
 void FileSystem::removed(ClientState& state, const AskedName& asked, const RemoveReply& reply,
-                         bool is_kept) {
+                         NodeId not_kept) {
   const std::uint64_t order = reply.parent.order;
   state.grant.update(reply.grant);
   update_parent(state, asked.folder, reply.parent);
@@ -208,7 +208,7 @@ void FileSystem::removed(ClientState& state, const AskedName& asked, const Remov
   if (node == nullptr) return;
   --node->names;
   NodeCache::displace(*node, asked.folder, asked.name, order);
-  unlinked(state, *node, reply.attributes, is_kept);
+  unlinked(state, *node, reply.attributes, not_kept);
 }
 
 WakeList FileSystem::end_removal(ClientState& state, NodeId id) {
@@ -273,7 +273,7 @@ void FileSystem::replace_names(ClientState& state, const RenameRequest& request,
     state.nodes.remove_if_unused(other->id);
   } else {
     NodeCache::displace(*other, request.new_parent, request.new_name, reply.new_parent.order);
-    unlinked(state, *other, *reply.other, request.keep);
+    unlinked(state, *other, *reply.other, request.keep ? kNoNode : request.node);
   }
 }
 
@@ -310,13 +310,15 @@ Task<Result<>> FileSystem::rename_known(RenameRequest request, NodeId old_looked
     if (replaced == kNoNode) replaced = new_looked_up;
     const Node* other = state->nodes.find(replaced);
     // A program may be about to open it, and must get the old file or the new one.
-    request.keep = other != nullptr && other->is_regular() &&
-                   (other->lookups > 0 || other->opens > 0 || other->is_dirty());
+    request.keep =
+        other == nullptr ||
+        (other->is_regular() && (other->lookups > 0 || other->opens > 0 || other->is_dirty()));
+    request.node = replaced;
   }
   // A name never shows a file without the data that was written before the rename.
   if (moved != kNoNode) co_await drained(moved);
   std::vector<NodeId> nodes{request.parent, request.new_parent};
-  if (request.keep) nodes.push_back(replaced);
+  if (request.keep && replaced != kNoNode) nodes.push_back(replaced);
   Call call = make_call(Op::kRename, std::move(nodes), request);
   const AskedName from = ask_about(request.parent, request.name);
   const AskedName to = ask_about(request.new_parent, request.new_name);

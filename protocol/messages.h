@@ -133,10 +133,14 @@ struct EntryReply {
 struct UnlinkRequest {
   NodeId parent{};
   std::string name;
-  bool keep =
-      false;  ///< this session has the file open: if this was its last name, keep it as an orphan
+  /// This session may have the file open: if this was its last name, it is kept as an orphan.
+  bool keep = false;
+  /// What this session takes the file for; 0: it does not say. `keep` speaks of this one: if the
+  /// name means another by now, that one is kept where this session knows it.
+  NodeId node{};
   bool operator==(const UnlinkRequest&) const = default;
-  HOMEFS_FIELDS(&UnlinkRequest::parent, &UnlinkRequest::name, &UnlinkRequest::keep)
+  HOMEFS_FIELDS(&UnlinkRequest::parent, &UnlinkRequest::name, &UnlinkRequest::keep,
+                &UnlinkRequest::node)
 };
 
 struct RmdirRequest {
@@ -164,9 +168,11 @@ struct RenameRequest {
   std::string new_name;
   RenameMode mode = RenameMode::kReplace;
   bool keep = false;  ///< as in unlink, for the file that is replaced
+  NodeId node{};      ///< likewise
   bool operator==(const RenameRequest&) const = default;
   HOMEFS_FIELDS(&RenameRequest::parent, &RenameRequest::name, &RenameRequest::new_parent,
-                &RenameRequest::new_name, &RenameRequest::mode, &RenameRequest::keep)
+                &RenameRequest::new_name, &RenameRequest::mode, &RenameRequest::keep,
+                &RenameRequest::node)
 };
 
 struct RenameReply {

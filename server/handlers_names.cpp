@@ -78,7 +78,8 @@ Reply link(HandlerContext& context, const LinkRequest& request) {
 
 Reply unlink(HandlerContext& context, const UnlinkRequest& request) {
   return remove_entry(context, request, [&](const InodeRef& parent, const Name& name) {
-    return context.home.unlink(context.actor(), parent, name, request.keep);
+    return context.home.unlink(context.actor(), parent, name,
+                               {.keep = request.keep, .meant = request.node});
   });
 }
 
@@ -97,9 +98,10 @@ Reply rename(HandlerContext& context, const RenameRequest& request) {
   if (!name) return error_reply(name.error());
   const auto new_name = Name::make(request.new_name);
   if (!new_name) return error_reply(new_name.error());
-  const auto move = context.home.rename(context.actor(), {.parent = *parent, .name = *name},
-                                        {.parent = *new_parent, .name = *new_name},
-                                        {.mode = request.mode, .keep = request.keep});
+  const auto move = context.home.rename(
+      context.actor(), {.parent = *parent, .name = *name},
+      {.parent = *new_parent, .name = *new_name},
+      {.mode = request.mode, .rule = {.keep = request.keep, .meant = request.node}});
   if (!move) return error_reply(move.error());
   return reply_with(RenameReply{.attributes = move->attributes,
                                 .parent = move->parent,

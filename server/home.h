@@ -132,9 +132,16 @@ struct Place {
   const Name& name;
 };
 
+/// Whether a file whose last name goes is kept for the session that asked for it. What other
+/// sessions know is kept in any case.
+struct KeepRule {
+  bool keep = false;       ///< the session may have it open
+  NodeId meant = kNoNode;  ///< what the session takes it for; another file is kept if it knows it
+};
+
 struct RenameOptions {
   RenameMode mode = RenameMode::kReplace;
-  bool keep = false;  ///< as in unlink, for the file that is replaced
+  KeepRule rule{};  ///< for the file that is replaced
 };
 
 /// What a read brought. `data` is empty at and behind the end of the file.
@@ -242,7 +249,8 @@ class Home final : public FolderListener, public std::enable_shared_from_this<Ho
                      const Name& name);
   /// The last name of a file that `keep` says is open, or that another session knows, goes to the
   /// orphanage instead.
-  Result<Removal> unlink(const Actor& actor, const InodeRef& parent, const Name& name, bool keep);
+  Result<Removal> unlink(const Actor& actor, const InodeRef& parent, const Name& name,
+                         const KeepRule& rule);
   Result<Removal> rmdir(const Actor& actor, const InodeRef& parent, const Name& name);
   Result<Move> rename(const Actor& actor, const Place& from, const Place& to,
                       const RenameOptions& options);
@@ -382,7 +390,7 @@ class Home final : public FolderListener, public std::enable_shared_from_this<Ho
   void decide_orphans(std::chrono::steady_clock::time_point now);
   [[nodiscard]] std::chrono::steady_clock::time_point date_of_adopted() const;
   Result<Farewell> prepare_farewell(const Actor& actor, const InodeRef& parent, int folder,
-                                    const Name& name, bool keep);
+                                    const Name& name, const KeepRule& rule);
   [[nodiscard]] ChangeFacts facts_of_removal(const Farewell& farewell, const InodeRef& parent,
                                              const Name& name) const;
   void cancel_farewell(Farewell& farewell);

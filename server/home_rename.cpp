@@ -94,7 +94,7 @@ Result<Move> Home::move(const Rename& rename) {
   if (target && !is_same) {
     if (rename.options.mode == RenameMode::kNoReplace) return fail(Status::kRenameTargetExists);
     auto prepared =
-        prepare_farewell(rename.actor, to.parent, rename.to_folder, to.name, rename.options.keep);
+        prepare_farewell(rename.actor, to.parent, rename.to_folder, to.name, rename.options.rule);
     if (!prepared) return std::unexpected(prepared.error());
     farewell.emplace(*std::move(prepared));
   }

@@ -1,10 +1,10 @@
 // Home: names that go, and what becomes of their inodes.
 //
 // A regular file that is open somewhere when its last name goes gets a link in the orphanage first.
-// "Somewhere" is where `keep` says so, or where another session knows its node: the server is not
-// told of every open. And it may be with a session that is not back after a restart. The same is
-// done for what has other names left and is known to a session: the name that goes may be the only
-// one that the session, or the server, knows.
+// "Somewhere" is where the asking session says so, or where another session knows its node: the
+// server is not told of every open. And it may be with a session that is not back after a restart.
+// The same is done for what has other names left and is known to a session: the name that goes may
+// be the only one that the session, or the server, knows.
 
 #include <fcntl.h>
 
@@ -22,11 +22,20 @@
 #include "server/touched.h"
 
 namespace homefs {
+namespace {
+
+// Whether the session that asks may have open what it knows as `going`.
+bool may_be_open(const NodeTable& session, const KeepRule& rule, const Inode& going) {
+  if (rule.keep || rule.meant == kNoNode) return rule.keep;
+  return !session.is_node_of(rule.meant, going);
+}
+
+}  // namespace
 
 // Precondition: names_mutex is held. After this the name has to be removed, and then
 // finish_farewell() called; or cancel_farewell() when that failed.
 Result<Home::Farewell> Home::prepare_farewell(const Actor& actor, const InodeRef& parent,
-                                              int folder, const Name& name, bool keep) {
+                                              int folder, const Name& name, const KeepRule& rule) {
   Farewell farewell;
   auto stat = stat_true_at(folder, name.c_str());
   if (!stat) return std::unexpected(stat.error());
@@ -51,12 +60,13 @@ Result<Home::Farewell> Home::prepare_farewell(const Actor& actor, const InodeRef
   farewell.is_last = S_ISDIR(stat->attributes.mode) || names <= 1;
   farewell.is_kept = has_orphan_link;
   const std::uint32_t sessions = inodes_->sessions_of(*farewell.inode);
-  const std::uint32_t own = actor.nodes.knows(*farewell.inode) ? 1 : 0;
+  const bool is_known = actor.nodes.knows(*farewell.inode);
+  const std::uint32_t own = is_known && !may_be_open(actor.nodes, rule, *farewell.inode) ? 1 : 0;
   // Of a session that is not back nobody knows what it has open.
   const bool is_for_absent =
       is_file && absent_.are_there(Orphanage::Clock::now(), /*asking=*/&actor.nodes);
   farewell.is_needed =
-      is_for_absent || (farewell.is_last ? is_file && (keep || sessions > own) : sessions > 0);
+      is_for_absent || (farewell.is_last ? is_file && sessions > own : sessions > 0);
   const bool must_keep = farewell.is_needed && !has_orphan_link;
   if (!must_keep && farewell.is_last) return farewell;
 
@@ -141,13 +151,13 @@ ChangeFacts Home::facts_of_removal(const Farewell& farewell, const InodeRef& par
 }
 
 Result<Removal> Home::unlink(const Actor& actor, const InodeRef& parent, const Name& name,
-                             bool keep) {
+                             const KeepRule& rule) {
   const auto folder = inodes_->open(parent);
   if (!folder) return std::unexpected(folder.error());
   if (!parent->is_folder()) return fail(Status::kNotDirectory);
   const int folder_fd = (*folder)->get();
   const std::lock_guard lock(inodes_->names_mutex());
-  auto farewell = prepare_farewell(actor, parent, folder_fd, name, keep);
+  auto farewell = prepare_farewell(actor, parent, folder_fd, name, rule);
   if (!farewell) return std::unexpected(farewell.error());
   ChangeStep step(actor.journal, [&] { return facts_of_removal(*farewell, parent, name); });
   crash_point(CrashPoint::kMidChange);
@@ -171,7 +181,7 @@ Result<Removal> Home::rmdir(const Actor& actor, const InodeRef& parent, const Na
   if (!parent->is_folder()) return fail(Status::kNotDirectory);
   const int folder_fd = (*folder)->get();
   const std::lock_guard lock(inodes_->names_mutex());
-  auto farewell = prepare_farewell(actor, parent, folder_fd, name, /*keep=*/false);
+  auto farewell = prepare_farewell(actor, parent, folder_fd, name, KeepRule{});
   if (!farewell) return std::unexpected(farewell.error());
   ChangeStep step(actor.journal, [&] { return facts_of_removal(*farewell, parent, name); });
   crash_point(CrashPoint::kMidChange);

@@ -128,6 +128,12 @@ bool NodeTable::knows(const Inode& inode) const {
   return counts_.contains(&inode);
 }
 
+bool NodeTable::is_node_of(NodeId node, const Inode& inode) const {
+  const std::lock_guard lock(mutex_);
+  const auto entry = entries_.find(number_of(node));
+  return entry != entries_.end() && entry->second.inode.get() == &inode;
+}
+
 std::size_t NodeTable::size() const {
   const std::lock_guard lock(mutex_);
   return entries_.size();

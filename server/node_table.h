@@ -49,6 +49,8 @@ class NodeTable {
 
   /// Whether any number means `inode`.
   [[nodiscard]] bool knows(const Inode& inode) const;
+  /// Whether `node` means `inode`.
+  [[nodiscard]] bool is_node_of(NodeId node, const Inode& inode) const;
   [[nodiscard]] std::size_t size() const;
 
  private:

@@ -3,6 +3,7 @@
 //   HOMEFS_HISTORIES=1000000 model_test --gtest_filter='Interleavings.*'   so many of each kind
 //   HOMEFS_SEED=N HOMEFS_HISTORIES=1 model_test ...                          one again, with its
 //   story
+//   HOMEFS_YIELDS=0                     no change of threads before locks, as under a sanitizer
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -79,6 +80,8 @@ class Ground {
 void play(SimOptions options) {
   Ground ground;
   const unsigned first = test::test_seed();
+  const char* const yields = std::getenv("HOMEFS_YIELDS");
+  options.yields = yields == nullptr || std::string_view(yields) != "0";
   for (unsigned i = 0; i < histories(); ++i) {
     options.seed = first + i;
     if (!ground.play(options)) FAIL() << "seed " << options.seed << ", history " << i + 1;

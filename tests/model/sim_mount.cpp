@@ -48,7 +48,8 @@ void SimMount::adopt(const SimConnectionRef& connection) {
   if (bulk != nullptr) broken.push_back(std::exchange(bulk, nullptr));
   link->reconnect({.is_same_session = attached.is_same_session,
                    .are_caches_valid = !attached.has_missed_events,
-                   .is_new_incarnation = attached.is_new_incarnation});
+                   .is_new_incarnation = attached.is_new_incarnation,
+                   .order = attached.order});
 }
 
 void SimMount::cut_control() {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "server/frame_outlet.h"
+#include "server/posix_disk.h"
 
 namespace homefs::test {
 namespace {
@@ -86,7 +87,8 @@ void SimServer::attach(SimClient& client, const SimConnectionRef& connection,
         const auto attached = session->attach_control(connection, is_shared);
         if (!attached) return connection->close(attached.error());
         connection->attached = {.is_same_session = is_same_session,
-                                .has_missed_events = attached->has_missed_events};
+                                .has_missed_events = attached->has_missed_events,
+                                .order = is_same_session ? disk::next_order() : 0};
         session->tell_quota();
       });
 }

@@ -323,6 +323,16 @@ Task<Result<>> FakeKernel::rename(std::string from, std::string to, RenameMode m
   if (*other != nullptr && mode == RenameMode::kNoReplace) co_return fail(Status::kExists);
   if (*other == nullptr && mode == RenameMode::kExchange) co_return fail(Status::kNoSuchFile);
   if (*other == *moved) co_return Result<>();
+  // As lock_two_nondirectories(): in the order of their addresses.
+  std::vector<InodeRef> both{*moved};
+  if (*other != nullptr) both.push_back(*other);
+  std::ranges::sort(both, {}, [](const InodeRef& one) { return number_of(one->node); });
+  std::vector<Held> held;
+  for (const InodeRef& one : both) {
+    if (S_ISDIR(one->attributes.mode)) continue;
+    Held next = co_await acquire(one, /*is_exclusive=*/true);
+    held.push_back(std::move(next));
+  }
   RenameRequest request{.parent = a->folder->node,
                         .name = a->name,
                         .new_parent = b->folder->node,
@@ -364,6 +374,7 @@ Task<Result<>> FakeKernel::link(std::string from, std::string to) {
   Result<InodeRef> found = co_await find_name(place->folder, place->name, true, false);
   if (!found) co_return std::unexpected(found.error());
   if (*found != nullptr) co_return fail(Status::kExists);
+  Held source = co_await acquire(*inode, /*is_exclusive=*/true);
   const std::uint64_t epoch = epoch_;
   Result<EntryOut> made =
       co_await ask(files_.link((*inode)->node, place->folder->node, place->name));
