@@ -224,27 +224,14 @@ void FileSystem::on_reconnected(const Reconnected& caches) {
     state->nodes.begin_anew(order);
     state->is_open_known = state->is_open_known && caches.is_same_run;
     // What comes of these may be from before, and what was known of them is.
-    state->names.heard_of_all(order, [&](NodeId folder, const std::string& name) {
+    state->names.heard_of_all(order, [&](NodeId folder, const std::string&) {
       Node* node = state->nodes.find(folder);
-      if (node == nullptr || node->folder == nullptr) return;
-      node->folder->has_gaps = true;
-      drop_entry(*state, *node, name);
+      if (node != nullptr && node->folder != nullptr) node->folder->has_gaps = true;
     });
     state->told_order = ClientState::kUnknownOrder;
     state->heard_order = 0;
     ++state->told_epoch;
-    state->nodes.for_each([&](Node& node) {
-      node.has_no_xattrs = false;
-      node.kernel_version = 0;
-      if (node.data != nullptr) {
-        std::ranges::move(node.data->reads.clear(), std::back_inserter(wake));
-      }
-      if (node.folder != nullptr) {
-        node.folder->is_complete = false;
-        node.folder->changed_at = ++state->folder_changes;
-      }
-      if (node.lookups > 0) known.push_back(node.id);
-    });
+    void_everything(*state, order, wake, known);
   }
   wake_all(std::move(wake));
   notifier_->invalidate_all_entries();

@@ -308,6 +308,8 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   static void void_entries(ClientState& state, Node& folder, std::uint64_t order, WakeList& wake,
                            std::vector<std::pair<NodeId, std::string>>& names,
                            std::vector<NodeId>& nodes);
+  static void void_everything(ClientState& state, std::uint64_t order, WakeList& wake,
+                              std::vector<NodeId>& known);
   void void_all(std::uint64_t order);
   void change_failed(NodeId id);
   void doubt_name(Status status, NodeId parent, const std::string& name);
@@ -346,7 +348,8 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
                       NodeId not_kept);
   static WakeList end_removal(ClientState& state, NodeId node);
   Task<> removal_end(NodeId node);
-  void changed(NodeId node, const ChangeReply& reply);
+  /// `is_in_pages`: those pages of the kernel that were current are so afterwards.
+  void changed(NodeId node, const ChangeReply& reply, bool is_in_pages = true);
   void sets_xattr(NodeId node);
   Task<Result<SharedBuffer>> own_xattr(NodeId node, std::string name);
   Task<Result<SharedBuffer>> md5_xattr(NodeId node);
@@ -365,7 +368,9 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   bool has_deferred_change(NodeId node);
   Task<> drop_and_release(std::uint64_t handle, std::vector<FileLocker> lockers);
   bool has_few_unsent_bytes(NodeId node);
+  static bool is_unbound(const ClientState& state, const Node& node);
   bool must_be_bound(NodeId node);
+  static constexpr int kBindsMax = 3;  ///< then it is gone, and shows that when it is used
   Task<> bind(std::vector<NodeId> nodes);
   static std::vector<NodeId> open_nodes(ClientState& state);
   Task<> make_open_known(std::move_only_function<void()> acknowledge);
@@ -379,6 +384,9 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   /// what holds pages in the kernel or keeps it from writing them: reads, writes, changes of size.
   Task<> take_pages(NodeId node);
   Task<> kernel_told();
+  /// Drops the pages that programs read through other openings, which a write past the pages has
+  /// left as they were. Only for what holds none itself.
+  Task<> drop_read_pages(NodeId node);
   Task<> take_pages_and_drain(NodeId node, std::move_only_function<void()> done);
   static bool is_mappable(const ClientState& state, NodeId node) {
     return state.mappable.contains(node);
@@ -406,6 +414,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   Task<Result<SizedFile>> file_to_read(std::uint64_t handle);
   struct ReadPlan {
     bool is_dirty = false;                   // nothing is planned: what was written has to go first
+    bool is_beside_writes = false;           // likewise, but it may be before or behind them
     std::optional<std::vector<Slice>> here;  // all of it
     std::vector<ReadCache::Fetch> fetches;   // to be made: what is missing, and ahead
     std::string started_path;                // of a file of which large parts begin to be read
@@ -415,6 +424,8 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   // Until the first missing piece is here, or has failed.
   Task<Result<>> fetch_planned(NodeId node, std::uint64_t offset, std::uint64_t count,
                                std::vector<ReadCache::Fetch> fetches);
+  Task<Result<std::vector<Slice>>> read_beside_writes(NodeId node, std::uint64_t offset,
+                                                      std::uint64_t count);
   void fetch(NodeId node, ReadCache::Fetch fetch, int attempt);
   void fetched(NodeId node, ReadCache::Fetch fetch, int attempt, Result<InFrame> reply);
   struct SmallFile {
@@ -445,10 +456,11 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
       kRefused,
     };
     Kind kind = Kind::kBuffered;
-    Result<> refusal;          ///< of kRefused
-    bool is_moved = false;     ///< it is not where the kernel believes
-    bool must_sync = false;    ///< and nobody but us does so
-    std::string started_path;  ///< of a file that begins to be written
+    Result<> refusal;           ///< of kRefused
+    bool is_moved = false;      ///< it is not where the kernel believes
+    bool must_sync = false;     ///< and nobody but us does so
+    bool passes_pages = false;  ///< which others have read: see drop_read_pages()
+    std::string started_path;   ///< of a file that begins to be written
     std::uint64_t started_bytes = 0;
     WakeList wake;
   };

@@ -53,20 +53,34 @@ void FileSystem::void_entries(ClientState& state, Node& folder, std::uint64_t or
   }
 }
 
+// The names go too: one that is there no more would be shown again as soon as what it led to is
+// asked for its attributes.
+void FileSystem::void_everything(ClientState& state, std::uint64_t order, WakeList& wake,
+                                 std::vector<NodeId>& known) {
+  std::vector<NodeId> named;
+  state.nodes.for_each([&](Node& node) {
+    void_node(node, order, wake);
+    if (node.lookups > 0) known.push_back(node.id);
+    if (node.folder == nullptr) return;
+    Folder& folder = *node.folder;
+    folder.is_complete = false;
+    folder.changed_at = ++state.folder_changes;
+    folder.has_gaps = folder.has_gaps || !folder.entries.empty();
+    for (const auto& [name, id] : std::exchange(folder.entries, {})) named.push_back(id);
+    named.push_back(node.id);
+  });
+  for (const NodeId id : named) {
+    Node* const node = state.nodes.find(id);
+    if (node != nullptr && node->folder != nullptr) state.nodes.no_entries(*node);
+  }
+  state.nodes.for_each([](Node& node) { node.names = 0; });
+  for (const NodeId id : named) state.nodes.remove_if_unused(id);
+}
+
 void FileSystem::void_all(std::uint64_t order) {
   std::vector<NodeId> known;
   WakeList wake;
-  {
-    auto state = state_.lock();
-    state->nodes.for_each([&](Node& node) {
-      void_node(node, order, wake);
-      if (node.folder != nullptr) {
-        node.folder->is_complete = false;
-        node.folder->changed_at = ++state->folder_changes;
-      }
-      if (node.lookups > 0) known.push_back(node.id);
-    });
-  }
+  void_everything(*state_.lock(), order, wake, known);
   wake_all(std::move(wake));
   notifier_->invalidate_all_entries();
   for (const NodeId id : known) notifier_->invalidate_data(id);

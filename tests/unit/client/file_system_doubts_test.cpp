@@ -101,6 +101,28 @@ TEST_F(Doubts, AHomeOfWhichAnythingMayHaveChanged) {
   EXPECT_FALSE(rig_.start(rig_.files().getattr(file))->is_done());
 }
 
+// Its attributes alone, which are asked for when it is opened, do not make a name true again.
+TEST_F(Doubts, NamesOfBeforeABreakInWhichEventsWereMissed) {
+  const NodeId file = rig_.look_up(kRootNode, "f", AttributesOf{.inode = 7, .size = 5, .order = 2});
+  rig_.link().break_control();
+  rig_.link().reconnect({.are_caches_valid = false, .order = 20});
+  const auto asked = rig_.start(rig_.files().getattr(file));
+  rig_.answer_attributes(rig_.link().find(Op::kGetattr),
+                         AttributesOf{.inode = 7, .size = 5, .order = 21});
+  ASSERT_TRUE(asked->is_done());
+  EXPECT_FALSE(is_answered_here("f"));
+}
+
+TEST_F(Doubts, NamesOfAHomeOfWhichAnythingMayHaveChanged) {
+  const NodeId file = rig_.look_up(kRootNode, "f", AttributesOf{.inode = 7, .size = 5, .order = 2});
+  (void)rig_.link().changed({{.inode = {}, .name = {}}}, 20);
+  const auto asked = rig_.start(rig_.files().getattr(file));
+  rig_.answer_attributes(rig_.link().find(Op::kGetattr),
+                         AttributesOf{.inode = 7, .size = 5, .order = 21});
+  ASSERT_TRUE(asked->is_done());
+  EXPECT_FALSE(is_answered_here("f"));
+}
+
 TEST(GrantAccountTest, OffersWhatNoProgramWasPromised) {
   GrantAccount account;
   account.update({.stamp = 1, .granted = 64});
