@@ -5,8 +5,9 @@
 
 namespace homefs {
 
-void FileSystem::changed(NodeId id, const ChangeReply& reply) {
+void FileSystem::changed(NodeId id, const ChangeReply& reply, bool is_in_pages) {
   bool has_lost_privileges = false;
+  WakeList wake;
   {
     auto state = state_.lock();
     state->grant.update(reply.grant);
@@ -15,8 +16,14 @@ void FileSystem::changed(NodeId id, const ChangeReply& reply) {
     if (node == nullptr) return;
     const std::uint32_t before = node->attributes.mode;
     NodeCache::update_own(*node, reply.attributes);
+    if (!is_in_pages) {
+      // With the new size, and not later: else a page would be made of what was read before.
+      node->kernel_version = 0;
+      if (node->data != nullptr) wake = node->data->reads.clear();
+    }
     has_lost_privileges = (before & ~node->attributes.mode & (S_ISUID | S_ISGID)) != 0;
   }
+  wake_all(std::move(wake));
   // Perhaps for a write, whose reply to the kernel does not say so.
   if (has_lost_privileges) notifier_->invalidate_attributes(id);
 }

@@ -43,6 +43,7 @@ OpenOut FileSystem::open_node(ClientState& state, Node& node, int open_flags) {
   state.files.emplace(out.handle, file);
   ++node.opens;
   node.may_have_pages = true;
+  node.has_read_pages |= has_pages;
   out.has_locks = locks_.has_record_locks(node.id) || locks_.had_record_locks();
   // With writes under way the kernel's pages are newer than any version that the server told.
   const bool is_newer = node.data != nullptr && node.data->has_unsent();
@@ -57,6 +58,7 @@ Task<Result<OpenOut>> FileSystem::open(NodeId id, int open_flags) {
     Result<AttributesOut> done = co_await setattr(truncate);
     if (!done) co_return std::unexpected(done.error());
   }
+  int binds = 0;
   if (must_be_bound(id)) co_await bind(std::vector<NodeId>(1, id));
   Result<AttributesOut> current =
       co_await attributes_now(id);  // local unless another session changed it
@@ -67,9 +69,13 @@ Task<Result<OpenOut>> FileSystem::open(NodeId id, int open_flags) {
   while (!is_open) {
     // The server was asked to remove the file, not to keep it for somebody who has it open.
     co_await removal_end(id);
+    if (binds < kBindsMax && must_be_bound(id)) co_await bind(std::vector<NodeId>(1, id));
     auto state = state_.lock();
     if (state->removals.contains(id)) continue;
     Node* node = state->nodes.find(id);
+    // The home has become shared meanwhile: what is open now the server must know.
+    const bool must_bind = node != nullptr && is_unbound(*state, *node);
+    if (must_bind && binds++ < kBindsMax) continue;
     // The kernel looks the name up once more then.
     if (node == nullptr || is_gone(*state, *node)) co_return fail(Status::kStale);
     if ((open_flags & O_ACCMODE) == O_RDONLY) {
@@ -84,10 +90,14 @@ Task<Result<OpenOut>> FileSystem::open(NodeId id, int open_flags) {
 
 // While others have the home too, the server must know what is open here: a file that they remove
 // lives on for us, and a folder is known to be gone.
+bool FileSystem::is_unbound(const ClientState& state, const Node& node) {
+  return state.is_shared && !node.is_known;
+}
+
 bool FileSystem::must_be_bound(NodeId id) {
   auto state = state_.lock();
   const Node* node = state->nodes.find(id);
-  return state->is_shared && node != nullptr && !node->is_known;
+  return node != nullptr && is_unbound(*state, *node);
 }
 
 Task<> FileSystem::bind(std::vector<NodeId> nodes) {

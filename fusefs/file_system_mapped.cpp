@@ -28,6 +28,16 @@ Task<> FileSystem::kernel_told() {
   (void)co_await told;
 }
 
+Task<> FileSystem::drop_read_pages(NodeId id) {
+  notifier_->invalidate_data(id);
+  {
+    auto state = state_.lock();
+    const Node* node = state->nodes.find(id);
+    if (node == nullptr || !node->has_read_pages) co_return;
+  }
+  co_await kernel_told();
+}
+
 Task<> FileSystem::take_pages(NodeId id) {
   if (!is_mappable(*state_.lock(), id)) co_return;
   notifier_->invalidate_data(id);

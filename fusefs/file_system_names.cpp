@@ -43,6 +43,7 @@ Task<Result<EntryOut>> FileSystem::make(MakeRequest request) {
   const NodeId made_id = made(*reply, asked, id);
   trim_names();
   auto state = state_.lock();
+  if (made_id != id) state->nodes.forget_number(id);
   Node* node = state->nodes.find(made_id);
   HOMEFS_CHECK(node != nullptr);  // the lookup that made() counted keeps it
   state->nodes.learn_target(*node, request.target);
@@ -68,12 +69,17 @@ Task<Result<CreateOut>> FileSystem::create(CreateRequest request, int open_flags
   }
   const NodeId id = made(*reply, asked, request.node);
   CreateOut out;
-  {
+  for (int binds = 0;; ++binds) {
+    // Until it knows this number, the server has the file open for us by the other one.
+    if (binds < kBindsMax && must_be_bound(id)) co_await bind(std::vector<NodeId>(1, id));
     auto state = state_.lock();
     Node* node = state->nodes.find(id);
     HOMEFS_CHECK(node != nullptr);
+    if (binds < kBindsMax && is_unbound(*state, *node)) continue;
+    if (id != request.node) state->nodes.forget_number(request.node);
     out.entry = entry_of(*state, *node, leads_to(state->nodes.find(asked.folder), asked.name, id));
     out.open = open_node(*state, *node, open_flags);
+    break;
   }
   trim_names();  // not before it is open: the names of open files stay
   co_return out;

@@ -51,6 +51,8 @@ Result<FileSystem::ReadPlan> FileSystem::plan_read(std::uint64_t handle, const S
   FileData& data = data_of(*state, *node);
   ReadPlan plan{.is_dirty = data.writes.is_dirty()};
   data.keeps_written = false;
+  plan.is_beside_writes =
+      plan.is_dirty && state->is_shared && found->second.has_pages && data.writes.is_awaited();
   if (plan.is_dirty) return plan;
   plan.fetches = data.reads.plan(found->second.stream, offset, count, sized.size, true);
   plan.here = data.reads.collect(
@@ -92,6 +94,10 @@ Task<Result<std::vector<Slice>>> FileSystem::read(std::uint64_t handle, std::uin
     const std::uint64_t count = std::min<std::uint64_t>(length, sized->size - offset);
     Result<ReadPlan> plan = plan_read(handle, *sized, offset, count);
     if (!plan) co_return std::unexpected(plan.error());
+    if (plan->is_beside_writes) {
+      Result<std::vector<Slice>> now = co_await read_beside_writes(id, offset, count);
+      co_return now;
+    }
     if (plan->is_dirty) {  // rare: the kernel's pages hold what was written
       co_await drained(id);
       continue;
@@ -108,6 +114,29 @@ Task<Result<std::vector<Slice>>> FileSystem::read(std::uint64_t handle, std::uin
     if (!fetched && fetched.error().status != Status::kWouldBlock) {
       co_return std::unexpected(fetched.error());
     }
+  }
+}
+
+// Of writes that no program has done yet it may show some and others not. It does not wait for
+// them, since it holds a page: the answers to the writes wait for other mounts, and these for our
+// pages where they have changed the file too. Nothing is kept: see drop_read_pages().
+Task<Result<std::vector<Slice>>> FileSystem::read_beside_writes(NodeId id, std::uint64_t offset,
+                                                                std::uint64_t count) {
+  for (int attempt = 1;; ++attempt) {
+    Call call =
+        make_call(Op::kRead, {id}, ReadRequest{id, offset, static_cast<std::uint32_t>(count)});
+    call.lane = count <= kSmallFetchBytes ? Lane::kControl : Lane::kBulk;
+    auto waiting = link_->call(std::move(call));
+    const Result<InFrame> reply = co_await waiting;
+    if (!reply) co_return std::unexpected(reply.error());
+    Result<Slice> data = verified(*reply, offset, count);
+    if (data) {
+      transfers_->on_verified(id, TransferDirection::kDown, data->bytes.size());
+      co_return std::vector<Slice>(1, *std::move(data));
+    }
+    if (data.error().status != Status::kBlockMismatch) co_return std::unexpected(data.error());
+    tell_damage(id, offset, attempt);
+    if (attempt > kBlockRetriesMax) co_return std::unexpected(data.error());
   }
 }
 

@@ -126,6 +126,7 @@ Task<Result<>> FileSystem::write(WriteTarget to, Slice data) {
       data = again;
       continue;
     }
+    if (result && taken.passes_pages) co_await drop_read_pages(to.node);
     if (!result || !taken.must_sync) co_return result;
     Result<> synced = co_await fsync(to.node, to.handle, !to.is_synced);
     co_return synced;
@@ -172,9 +173,12 @@ FileSystem::TakenWrite FileSystem::take_write(const WriteTarget& to, Slice& data
   std::uint64_t growth = to.is_page ? 0 : longer;
   const std::uint64_t page_order = to.is_page ? std::max<std::uint64_t>(state->told_order, 2) : 0;
   taken.kind = kind_of(*state, *node, to, growth);
-  if (to.is_synced || to.is_data_synced) {
+  const bool is_sync = to.is_synced || to.is_data_synced;
+  if (is_sync || node->has_read_pages) {
     const auto open = state->files.find(to.handle);
-    taken.must_sync = open != state->files.end() && open->second.is_direct;
+    const bool is_direct = !to.is_page && open != state->files.end() && open->second.is_direct;
+    taken.must_sync = is_sync && is_direct;
+    taken.passes_pages = is_direct && node->has_read_pages;
   }
   const bool waits = taken.kind == TakenWrite::Kind::kWaits;
   if (waits ? done == nullptr : taken.kind != TakenWrite::Kind::kBuffered) return taken;
@@ -207,7 +211,8 @@ FileSystem::TakenWrite FileSystem::take_write(const WriteTarget& to, Slice& data
                        may_join, to.is_append, page_order);
   segment.is_growing = is_growing;
   if (waits) segment.waiters.push_back(std::exchange(*done, {}));
-  if (file.writes.is_holding()) state->held.push_back(to.node);
+  // Also while somebody waits for older ones: it is held back as soon as these are answered.
+  if (may_join) state->held.push_back(to.node);
   return taken;
 }
 
@@ -229,11 +234,12 @@ Task<Result<>> FileSystem::append_at_server(NodeId id, Slice data) {
     co_return held;
   }
   Result<AppendReply> reply = co_await ask<AppendReply>(std::move(call));
-  if (reply) changed(id, ChangeReply{reply->attributes, reply->grant});
+  // It is not where the kernel believes.
+  if (reply) changed(id, ChangeReply{reply->attributes, reply->grant}, /*is_in_pages=*/false);
   if (!reply) change_failed(id);
   end_change_at_server(id, from_grant);
   if (!reply) co_return std::unexpected(reply.error());
-  notifier_->invalidate_data(id);  // it is not where the kernel believes
+  notifier_->invalidate_data(id);
   co_return Result<>();
 }
 

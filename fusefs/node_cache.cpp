@@ -86,10 +86,7 @@ Node& NodeCache::add_made(NodeId id, const Attributes& attributes, NodeId parent
   // Without generations it may be the file that had the number before.
   const bool is_it =
       known != nullptr && attributes.generation != 0 && !is_another_inode(*known, attributes);
-  if (is_it) {
-    forgotten_.push_back(id);
-    return see(attributes, parent, name);
-  }
+  if (is_it) return see(attributes, parent, name);
   const bool is_older = known != nullptr && is_another_inode(*known, attributes) &&
                         attributes.order < known->attributes.order;
   if (known != nullptr && !is_older) make_past(*known);
@@ -236,6 +233,8 @@ void NodeCache::touch(Node& folder) {
     place = use_.insert(use_.end(), folder.id);
   }
 }
+
+void NodeCache::forget_number(NodeId id) { forgotten_.push_back(id); }
 
 Node* NodeCache::least_used_folder() { return use_.empty() ? nullptr : find(use_.front()); }
 

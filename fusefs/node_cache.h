@@ -30,8 +30,9 @@ struct Node {
   Attributes attributes;            ///< as last heard from the server
   std::uint64_t lookups : 40 = 0;   ///< references of the kernel
   std::uint64_t opens : 24 = 0;     ///< open handles
-  std::uint32_t names : 25 = 0;     ///< cached folder entries that lead here
+  std::uint32_t names : 24 = 0;     ///< cached folder entries that lead here
   bool may_have_pages : 1 = false;  ///< it was open: the kernel may have read some of it
+  bool has_read_pages : 1 = false;  ///< likewise, through its pages
   bool has_attributes : 1 = false;  ///< false: another session changed it, ask before use
   bool has_no_xattrs : 1 = false;   ///< known to have none: made by us, or listed empty
   bool is_bound : 1 = false;        ///< some incarnation was told of it: to be forgotten there
@@ -76,7 +77,8 @@ class NodeCache {
   /// of which nothing is kept.
   Node& see(const Attributes& attributes, NodeId parent, std::string_view name);
   /// A node that was just made on the server under the number `id`; the server knows it. If another
-  /// answer has shown it first, it has that number.
+  /// answer has shown it first, it has that number, and the server is to forget_number(id) when it
+  /// need not know the node by it any more.
   Node& add_made(NodeId id, const Attributes& attributes, NodeId parent, std::string_view name);
 
   /// Takes over what the server said of the node, unless something newer was heard already:
@@ -121,6 +123,8 @@ class NodeCache {
   /// The folder's last entry is gone.
   void no_entries(Node& folder);
 
+  /// The server has bound a number that means nothing here.
+  void forget_number(NodeId id);
   /// Numbers to be forgotten by the server, at most `count`, taken from the list.
   std::vector<NodeId> take_forgotten(std::size_t count);
   [[nodiscard]] std::size_t forgotten_count() const { return forgotten_.size(); }

@@ -13,6 +13,10 @@ std::uint64_t WriteQueue::end() const {
   return end;
 }
 
+bool WriteQueue::is_awaited() const {
+  return std::ranges::none_of(segments_, [](const auto& one) { return one.waiters.empty(); });
+}
+
 bool WriteQueue::overlaps(std::uint64_t offset, std::uint64_t length) const {
   return std::any_of(segments_.begin(), segments_.end(), [&](const WriteSegment& segment) {
     return segment.offset < offset + length && offset < segment.end();

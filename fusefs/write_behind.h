@@ -48,6 +48,8 @@ class WriteQueue {
   static constexpr std::size_t kSentMax = 16;
 
   [[nodiscard]] bool is_dirty() const { return !segments_.empty(); }
+  /// Somebody waits for each of the writes: no program believes that it has done one.
+  [[nodiscard]] bool is_awaited() const;
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
   /// The end of the furthest write that is not acknowledged and may make the file longer, where its
   /// place is known; 0 when there is none.

@@ -3,6 +3,7 @@
 //   HOMEFS_HISTORIES=1000000 model_test --gtest_filter='Interleavings.*'   so many of each kind
 //   HOMEFS_SEED=N HOMEFS_HISTORIES=1 model_test ...                          one again, with its
 //   story
+//   HOMEFS_STORY=1                      the story has each request, answer and notice
 //   HOMEFS_YIELDS=0                     no change of threads before locks, as under a sanitizer
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -80,6 +81,7 @@ class Ground {
 void play(SimOptions options) {
   Ground ground;
   const unsigned first = test::test_seed();
+  options.tells_all = std::getenv("HOMEFS_STORY") != nullptr;
   const char* const yields = std::getenv("HOMEFS_YIELDS");
   options.yields = yields == nullptr || std::string_view(yields) != "0";
   for (unsigned i = 0; i < histories(); ++i) {

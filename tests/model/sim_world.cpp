@@ -80,6 +80,20 @@ void SimWorld::before_lock() {
 
 void SimWorld::note(std::string what) { history_.push_back(fmt::format("{:5} {}", now_, what)); }
 
+void SimWorld::note_frame(const SimMount& mount, std::string_view way, const FrameHeader& header) {
+  if (!options_.tells_all) return;
+  const bool is_failure = header.status != Status::kOk;
+  note(fmt::format("    mount {} {} {} {} {} {}", mount.number, way, name_of(header.op), header.tag,
+                   header.seq, is_failure ? text_of(header.status) : ""));
+}
+
+void SimWorld::note_notice(const SimMount& mount) {
+  const Notice* const told = mount.notifier.front();
+  if (told == nullptr || !options_.tells_all) return;
+  note(fmt::format("    mount {}: its kernel is told of node {}", mount.number,
+                   number_of(told->node)));
+}
+
 // ---- What may happen ----------------------------------------------------------------------------
 
 void SimWorld::collect(std::vector<Choice>& choices, bool is_healing) {
@@ -178,6 +192,7 @@ void SimWorld::take(const Choice& choice) {
     case What::kUp: {
       InFrame frame = std::move(choice.connection->up.front());
       choice.connection->up.pop_front();
+      note_frame(*mount, "asks", frame.header);
       return server_.receive(mount->client, choice.connection, std::move(frame));
     }
     case What::kDown:
@@ -189,6 +204,7 @@ void SimWorld::take(const Choice& choice) {
     case What::kFiber:
       return fibers_.resume(choice.place);
     case What::kNotice:
+      note_notice(*mount);
       return fibers_.start([mount] { mount->notifier.deliver_one(); });
     case What::kName:
       return fibers_.start([mount] { mount->notifier.deliver_name(); });
@@ -301,6 +317,7 @@ void SimWorld::deliver(SimMount& mount, const SimConnectionRef& connection) {
   OutFrame frame = std::move(connection->down.front());
   connection->down.pop_front();
   connection->is_busy = true;
+  note_frame(mount, is_event(frame) ? "hears" : "is answered", frame.header);
   if (is_event(frame)) {
     ++mount.busy_events;
     return fibers_.start([this, &mount, connection, frame = std::move(frame)] {
@@ -391,6 +408,19 @@ void SimWorld::heal() {
   checker_.violated("it never comes to its end");
 }
 
+// For people: what the mount has asked for, and what it cannot tell its kernel.
+std::string SimWorld::what_waits(const SimMount& mount) {
+  std::string all = fmt::format("mount {} has asked for:", mount.number);
+  for (const auto& request : mount.link->under_way()) {
+    all += fmt::format(" {}", name_of(request.op));
+  }
+  const Notice* const notice = mount.notifier.front();
+  if (notice != nullptr) {
+    all += fmt::format("; its kernel cannot be told of node {}", number_of(notice->node));
+  }
+  return all + "; " + mount.kernel->held_locks();
+}
+
 std::vector<std::string> SimWorld::run() {
   current = this;
 #ifdef HOMEFS_FAULTS
@@ -408,6 +438,7 @@ std::vector<std::string> SimWorld::run() {
   for (const auto& program : programs_) {
     if (program->is_busy && checker_.violations().empty()) {
       checker_.violated(fmt::format("program {} waits for ever", program->number));
+      for (const auto& mount : mounts_) note(what_waits(*mount));
     }
   }
   if (checker_.violations().empty()) check_all();

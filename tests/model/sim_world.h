@@ -37,7 +37,8 @@ struct SimOptions {
   bool has_comings = false;         ///< mounts come and go
   bool has_session_losses = false;  ///< the server forgets a session
   bool has_bulk = false;
-  bool yields = true;  ///< threads of the client get in between of its critical sections
+  bool tells_all = false;  ///< the story has each request, answer and notice
+  bool yields = true;      ///< threads of the client get in between of its critical sections
 };
 
 class SimWorld {
@@ -109,6 +110,9 @@ class SimWorld {
   void acknowledge(SimMount& mount, const SimConnectionRef& connection, const FrameHeader& event);
   void update_reachable(SimMount& mount);
   void note(std::string what);
+  void note_notice(const SimMount& mount);
+  void note_frame(const SimMount& mount, std::string_view way, const FrameHeader& header);
+  static std::string what_waits(const SimMount& mount);
   [[nodiscard]] std::string on_disk(const FileKey& file) const;
 
   // What programs do (sim_programs.cpp).

@@ -2,10 +2,10 @@
 // has been allowed to keep it answers itself, from dentries, attributes and pages; all else it asks
 // for, under the locks that Linux takes.
 //
-// It does as Linux 6.18 does where the client core relies on it: which request a call needs, when a
-// notification takes effect, that an older answer does not replace newer attributes, what happens
-// to pages at a write, a truncation, an opening. Not modelled: mmap(2), the kernel's own copy of
-// listings, permissions.
+// It does as Linux 6.1 to 6.18 do where the client core relies on it: which request a call needs,
+// when a notification takes effect, that an older answer does not replace newer attributes, what
+// happens to pages at a write, a truncation, an opening. Not modelled: mmap(2), the kernel's own
+// copy of listings, permissions.
 //
 // Every request, and every answer, waits for its turn: see `later`.
 //
@@ -80,6 +80,8 @@ class FakeKernel {
   /// Time passes.
   void pass(std::chrono::seconds time) { now_ += time; }
   [[nodiscard]] std::size_t open_count() const { return files_open_.size(); }
+  /// For people.
+  [[nodiscard]] std::string held_locks() const;
 
  private:
   using Seconds = std::chrono::seconds;

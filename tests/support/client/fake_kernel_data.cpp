@@ -156,19 +156,12 @@ void FakeKernel::wrote(Inode& inode, std::uint64_t end) {
   invalidate_attributes(inode);
 }
 
+// The pages stay as they are: Linux drops them before such a write since 6.6, and whoever reads
+// meanwhile brings them back.
 Task<Result<>> FakeKernel::write_direct(OpenRef file, std::uint64_t offset, std::string data) {
-  Inode& inode = *file->inode;
   const std::uint64_t end = offset + data.size();
-  const auto drop = [&] {
-    for (std::uint64_t index = offset / kPageBytes; index * kPageBytes < end; ++index) {
-      const auto found = inode.pages.find(index);
-      if (found != inode.pages.end()) inode.pages.erase(found);
-    }
-  };
-  drop();
   Result<> result = co_await send_write(file, offset, std::move(data));
-  if (result) wrote(inode, end);
-  drop();
+  if (result) wrote(*file->inode, end);
   co_return result;
 }
 

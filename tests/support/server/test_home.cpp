@@ -145,9 +145,10 @@ Answer<EntryReply> TestSession::link(NodeId node, NodeId parent, const std::stri
   return call<EntryReply>(Op::kLink, LinkRequest{.node = node, .parent = parent, .name = name});
 }
 
-Answer<RemoveReply> TestSession::unlink(NodeId parent, const std::string& name, bool keep) {
-  return call<RemoveReply>(Op::kUnlink,
-                           UnlinkRequest{.parent = parent, .name = name, .keep = keep});
+Answer<RemoveReply> TestSession::unlink(NodeId parent, const std::string& name, bool keep,
+                                        NodeId meant) {
+  return call<RemoveReply>(
+      Op::kUnlink, UnlinkRequest{.parent = parent, .name = name, .keep = keep, .node = meant});
 }
 
 Answer<RemoveReply> TestSession::rmdir(NodeId parent, const std::string& name) {
@@ -155,13 +156,15 @@ Answer<RemoveReply> TestSession::rmdir(NodeId parent, const std::string& name) {
 }
 
 Answer<RenameReply> TestSession::rename(NodeId parent, const std::string& name, NodeId new_parent,
-                                        const std::string& new_name, RenameMode mode, bool keep) {
+                                        const std::string& new_name, RenameMode mode, bool keep,
+                                        NodeId meant) {
   return call<RenameReply>(Op::kRename, RenameRequest{.parent = parent,
                                                       .name = name,
                                                       .new_parent = new_parent,
                                                       .new_name = new_name,
                                                       .mode = mode,
-                                                      .keep = keep});
+                                                      .keep = keep,
+                                                      .node = meant});
 }
 
 Answer<LookupReply> TestSession::lookup(NodeId parent, const std::string& name, NodeId node) {

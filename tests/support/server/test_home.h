@@ -122,11 +122,12 @@ class TestSession {
   Answer<EntryReply> symlink(NodeId parent, const std::string& name, NodeId node,
                              const std::string& target);
   Answer<EntryReply> link(NodeId node, NodeId parent, const std::string& name);
-  Answer<RemoveReply> unlink(NodeId parent, const std::string& name, bool keep = false);
+  Answer<RemoveReply> unlink(NodeId parent, const std::string& name, bool keep = false,
+                             NodeId meant = kNoNode);
   Answer<RemoveReply> rmdir(NodeId parent, const std::string& name);
   Answer<RenameReply> rename(NodeId parent, const std::string& name, NodeId new_parent,
                              const std::string& new_name, RenameMode mode = RenameMode::kReplace,
-                             bool keep = false);
+                             bool keep = false, NodeId meant = kNoNode);
   Answer<LookupReply> lookup(NodeId parent, const std::string& name, NodeId node);
   Answer<AttributesReply> getattr(NodeId node);
   Answer<ChangeReply> setattr(const SetattrRequest& request);

@@ -89,6 +89,78 @@ TEST(FileData, AReaderThatAWriteWakesFindsTheWrite) {
   EXPECT_EQ(CoreRig::text(***read), "new!");
 }
 
+// It holds a page, for which another mount's change may wait, and that for the write.
+TEST(FileData, AReaderOfPagesDoesNotWaitForWritesThatNoProgramHasDoneYet) {
+  DataRig rig(4, {.is_shared = true});
+  const std::uint64_t reader = rig.open(O_RDONLY);
+  const std::uint64_t writer = rig.open(O_RDWR);
+  const auto written = rig.write({.handle = writer}, "new!");
+  ASSERT_FALSE(written->is_done());
+  const auto read = rig.start(rig.files().read(reader, 0, 4));
+  rig.answer_read(rig.link().find(Op::kRead), "old!");
+  ASSERT_TRUE(read->is_done());
+  EXPECT_EQ(CoreRig::text(***read), "old!");
+}
+
+// The kernel drops the pages of a write that passes them before it, or not at all: what a program
+// reads meanwhile would stay.
+TEST(FileData, AWriteThatPassesPagesEndsWhenTheKernelHasDroppedThem) {
+  for (const bool is_shared : {true, false}) {
+    for (const bool is_append : {true, false}) {
+      DataRig rig(4, {.is_shared = is_shared});
+      (void)rig.open(O_RDONLY);
+      const std::uint64_t writer = rig.open(is_append || !is_shared ? O_RDWR | O_APPEND : O_RDWR);
+      rig.notifier().hold();
+      const auto written =
+          rig.write({.handle = writer, .offset = 4, .is_append = is_append}, "new!");
+      while (rig.link().has(Op::kWrite)) rig.wrote(8);
+      while (rig.link().has(Op::kAppend)) {
+        rig.link().answer(rig.link().find(Op::kAppend),
+                          AppendReply{.offset = 4, .attributes = rig.now(8)});
+      }
+      EXPECT_FALSE(written->is_done()) << is_shared << is_append;
+      rig.notifier().deliver_all();
+      rig.posted().run_all();
+      EXPECT_TRUE(rig.was_told_of_data());
+      EXPECT_EQ(status_of(written), Status::kOk);
+    }
+  }
+}
+
+// Its last page ends in zeros there, where the new line is to be.
+TEST(FileData, TheKernelHearsOfTheEndOfAnAppendWhenItHasDroppedThePagesOfBefore) {
+  DataRig rig(4, {.is_shared = true});
+  (void)rig.open(O_RDONLY);
+  const std::uint64_t writer = rig.open(O_WRONLY | O_APPEND);
+  rig.notifier().hold();
+  const auto written = rig.write({.handle = writer, .offset = 4, .is_append = true}, "new!");
+  rig.link().answer(rig.link().find(Op::kAppend),
+                    AppendReply{.offset = 4, .attributes = rig.now(8)});
+  const auto asked = rig.start(rig.files().getattr(rig.node));
+  EXPECT_FALSE(asked->is_done());
+  rig.notifier().deliver_all();
+  ASSERT_TRUE(asked->is_done() && asked->value->has_value());
+  EXPECT_EQ((**asked)->attributes.size, 8u);
+  rig.posted().run_all();
+  EXPECT_EQ(status_of(written), Status::kOk);
+}
+
+// A close waits for what was written before it; what comes meanwhile is held back behind that.
+TEST(FileData, WhatIsWrittenWhileSomebodyWaitsIsSentInTime) {
+  DataRig rig(0);
+  const std::uint64_t handle = rig.open(O_WRONLY);
+  (void)rig.write({.handle = handle}, "first");
+  const auto synced = rig.begin_fsync(handle);
+  (void)rig.write({.handle = handle, .offset = 100}, "second");
+  rig.wrote(5);
+  rig.link().answer(rig.link().find(Op::kFsync), EmptyMessage{});
+  EXPECT_EQ(status_of(synced), Status::kOk);
+  rig.files().send_held_writes();
+  rig.files().send_held_writes();
+  ASSERT_TRUE(rig.link().has(Op::kWrite));
+  rig.wrote(106);
+}
+
 TEST(FileData, AnAppendGoesToTheEndThatTheMountKnowsNotToTheKernels) {
   DataRig rig(100);
   const std::uint64_t handle = rig.open(O_WRONLY | O_APPEND);

@@ -191,6 +191,28 @@ TEST(FileSystemRaces, AnOpenFileWhoseNameIsNotCachedIsKeptWhenItIsRemoved) {
   EXPECT_TRUE(unlink.keep);
 }
 
+// A listing shows a file before the answer to its creation is here. Its number is another then, by
+// which the server does not know it.
+TEST(FileSystemRaces, AFileThatWasSeenBeforeItsCreationWasAnsweredIsKnownWhenItIsOpen) {
+  CoreRig rig({.is_shared = true});
+  const auto made = rig.start(
+      rig.files().create({.parent = kRootNode, .name = "f", .mode = S_IFREG | 0644}, O_RDWR));
+  const auto create = rig.link().find(Op::kCreate);
+  Attributes file = AttributesOf{.inode = 7, .order = 10};
+  file.generation = 1;
+  (void)rig.look_up(kRootNode, "f", file);
+  rig.answer_entry(create, file, root_of(10));
+  ASSERT_FALSE(made->is_done());
+  rig.files().send_waiting_forgets();
+  EXPECT_FALSE(rig.link().has(Op::kForget)) << "it would not know the file for a moment";
+  const auto bind = rig.link().find(Op::kGetattr);
+  EXPECT_FALSE(bind.introductions.empty());
+  rig.answer_attributes(bind, file);
+  ASSERT_TRUE(made->is_done() && made->value->has_value());
+  rig.files().send_waiting_forgets();
+  EXPECT_TRUE(rig.link().has(Op::kForget));
+}
+
 // As after a restart of the server, which then knows none of the open files.
 TEST(FileSystemRaces, AFileIsMadeKnownToANewServerWhenItIsOpenedInASharedHome) {
   CoreRig rig({.is_shared = true});

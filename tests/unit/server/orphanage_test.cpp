@@ -51,6 +51,31 @@ TEST_F(Orphans, WithoutNeedNothingIsKept) {
   EXPECT_EQ(session_.read(file, 0, 10).status, Status::kStale);
 }
 
+// Another mount has moved an open file to the name that the session removes.
+TEST_F(Orphans, WhatTheSessionDoesNotMeanIsKept) {
+  const NodeId meant = session_.make_file(kRootNode, "f", "meant");
+  const NodeId open = session_.make_file(kRootNode, "g", "open");
+  TestSession other(home_);
+  ASSERT_EQ(other.rename(kRootNode, "g", kRootNode, "f").status, Status::kRenamed);
+  ASSERT_EQ(session_.unlink(kRootNode, "f", /*keep=*/false, meant).status, Status::kOk);
+  EXPECT_EQ(session_.read(open, 0, 10).payload, "open");
+  const NodeId target = session_.make_file(kRootNode, "h", "target");
+  ASSERT_EQ(session_.make_file(kRootNode, "i", "") != kNoNode, true);
+  ASSERT_EQ(other.rename(kRootNode, "h", kRootNode, "j").status, Status::kRenamed);
+  ASSERT_EQ(session_
+                .rename(kRootNode, "i", kRootNode, "j", RenameMode::kReplace, /*keep=*/false,
+                        /*meant=*/open)
+                .status,
+            Status::kRenamed);
+  EXPECT_EQ(session_.read(target, 0, 10).payload, "target");
+}
+
+TEST_F(Orphans, WhatTheSessionMeansIsNotKept) {
+  const NodeId file = session_.make_file(kRootNode, "f", "data");
+  session_.unlink(kRootNode, "f", /*keep=*/false, file);
+  EXPECT_EQ(on_disk(), 0u);
+}
+
 TEST_F(Orphans, AnOrphanGetsNoNameAgain) {
   const NodeId file = session_.make_file(kRootNode, "f", "data");
   session_.unlink(kRootNode, "f", /*keep=*/true);
