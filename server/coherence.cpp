@@ -150,25 +150,26 @@ void HomeCoherence::finish_joins() {
       if (was_expected) group->returning.insert(one.member->id());
     }
     is_alone = group->members.size() + group->expected.size() <= 1;
-    const bool is_late = std::ranges::any_of(
-        group->members, [](const MemberRef& member) { return member->is_late(); });
-    is_shared_.store(!is_alone || is_late, std::memory_order_release);
+    is_shared_.store(!is_alone, std::memory_order_release);
   }
   release_if_complete();
-  for (Joining& one : joining) {
-    tell_mode_of(*one.member, is_alone);
-    one.done(is_shared());
+  for (const Joining& one : joining) tell_mode_of(*one.member, is_alone);
+  if (is_alone) {
+    const std::vector<MemberRef> members = group_.lock()->members;
+    const bool is_late =
+        std::ranges::any_of(members, [](const MemberRef& member) { return member->is_late(); });
+    is_shared_.store(is_late, std::memory_order_release);
   }
+  for (Joining& one : joining) one.done(is_shared());
 }
 
 /// What `joined` has of before, of this session or of one that its client has lost, it has not said
-/// to be on the server; and one that is back alone is late if it was so before.
+/// to be on the server. One that is back alone is late if it was so before and others have changed
+/// something.
 void HomeCoherence::tell_mode_of(CoherenceMember& joined, bool is_alone) {
   joined.set_shared(!is_alone);
-  if (!is_alone) return joined.begin_late();
-  if (!joined.is_late()) return;
-  is_shared_.store(true, std::memory_order_release);
-  joined.set_shared(true);
+  if (!is_alone) joined.begin_late();
+  if (is_alone && joined.is_late()) joined.set_shared(true);
 }
 
 void HomeCoherence::do_leave(const MemberRef& member) {

@@ -14,7 +14,10 @@ class FakeMember : public CoherenceMember {
   explicit FakeMember(std::uint8_t number = 0) { id_[0] = std::byte{number}; }
   const SessionId& id() const override { return id_; }
   bool has_ended() override { return is_over; }
-  void set_shared(bool is_shared) override { log += is_shared ? "S" : "s"; }
+  void set_shared(bool is_shared) override {
+    log += is_shared ? "S" : "s";
+    late = late && (is_shared || !is_forgiven);
+  }
   void send_mode(bool is_shared, std::move_only_function<void(bool)> done) override {
     log += is_shared ? "M" : "m";
     modes.push_back(std::move(done));
@@ -46,6 +49,7 @@ class FakeMember : public CoherenceMember {
   bool is_over = false;
   bool has_obeyed = true;  // nothing that it has answered early is on its way
   bool late = false;
+  bool is_forgiven = false;  // when it is alone
   std::uint64_t mode = 0;
   std::uint64_t sent = 0;
   std::vector<std::move_only_function<void(bool)>> modes;
@@ -273,6 +277,17 @@ TEST_F(CoherenceTest, IsLateWhenItComesIntoASharedHomeUntilItObeys) {
   EXPECT_EQ(second->log, "SL");
   obey(second);
   EXPECT_EQ(second->log, "SLsm");
+}
+
+TEST_F(CoherenceTest, IsSoleWhenItIsBackAloneAndNothingWasChanged) {
+  expect(1);
+  const auto first = std::make_shared<FakeMember>(1);
+  first->late = first->is_forgiven = true;
+  std::string result;
+  join_again(first, &result);
+  EXPECT_EQ(result, "sole");
+  EXPECT_EQ(first->log, "s");
+  EXPECT_FALSE(coherence_->is_shared());
 }
 
 TEST_F(CoherenceTest, IsNotSoleWhenItIsBackAloneAndLate) {
