@@ -51,7 +51,8 @@ Session::Session(boost::asio::any_io_executor executor, SessionOwner& owner, Ses
   if (!setup_.digest_executor) setup_.digest_executor = executor_;
 }
 
-Session::~Session() = default;
+// Its files leave the home before its record goes, in which others note what they change.
+Session::~Session() { setup_.files.reset(); }
 
 // Enough to find its lines in a log.
 std::string Session::short_id() const { return to_hex(id()).substr(0, 8); }
