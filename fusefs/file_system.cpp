@@ -153,6 +153,13 @@ void FileSystem::name_gone(ClientState& state, Node& parent, std::string_view na
   drop_entry(state, parent, name);
 }
 
+// The name by which the server finds the node need not be the one that is meant: of several names
+// it is one, perhaps in another folder.
+SharedName FileSystem::shared_name(const Node& node, const Node& parent, std::string_view name) {
+  const bool is_its_name = node.parent == parent.id && node.name == name;
+  return is_its_name ? node.name : SharedName(name);
+}
+
 // What a lookup has found was there before: a listing that is under way is still true, unless it
 // was something else that was known.
 void FileSystem::learn(ClientState& state, Node& parent, std::string_view name, Node& node) {
@@ -162,8 +169,7 @@ void FileSystem::learn(ClientState& state, Node& parent, std::string_view name, 
     if (found->second == node.id) return;
     drop_entry(state, parent, name);
   }
-  const bool is_its_name = node.parent == parent.id && node.name == name;
-  parent.folder->entries.emplace(is_its_name ? node.name : SharedName(name), node.id);
+  parent.folder->entries.emplace(shared_name(node, parent, name), node.id);
   ++node.names;
   state.nodes.touch(parent);
 }

@@ -211,7 +211,8 @@ void FileSystem::install(const ListedFolder& listed, NodeId id, const ListingSta
     if (!Name::make(entry.name)) continue;  // a server that lies: such a name cannot be asked for
     Node& child = state->nodes.see(entry.attributes, id, entry.name);
     state->nodes.learn_target(child, entry.target);
-    if (node->folder->entries.emplace(child.name, child.id).second) ++child.names;
+    SharedName name = shared_name(child, *node, entry.name);
+    if (node->folder->entries.emplace(std::move(name), child.id).second) ++child.names;
   }
   node->folder->is_complete = true;
   node->folder->has_gaps = false;

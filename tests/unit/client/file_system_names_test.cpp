@@ -188,6 +188,30 @@ TEST(FileSystemNames, AFileWhoseNameWasGivenUpIsLookedUpBeforeItIsRemovedOrRepla
   }
 }
 
+// It is found by the name that was heard of last.
+TEST(FileSystemNames, AListingShowsAllNamesOfAFileThatIsFoundByAnother) {
+  CoreRig rig({.is_shared = true});
+  const NodeId folder = rig.look_up(
+      kRootNode, "d", AttributesOf{.inode = 8, .mode = S_IFDIR | 0755, .order = 2, .links = 2});
+  const Attributes file = AttributesOf{.inode = 7, .order = 2, .links = 3};
+  const NodeId node = rig.look_up(folder, "elsewhere", file);
+  rig.link().changed({{.inode = InodeNumber{8}, .name = "elsewhere", .target = InodeNumber{7}}},
+                     20);
+  list_root(rig, 21,
+            {{.name = "a", .attributes = file, .target = ""},
+             {.name = "b", .attributes = file, .target = ""}});
+  const auto opened = rig.start(rig.files().open_folder(kRootNode));
+  ASSERT_TRUE(opened->is_done() && opened->value->has_value());
+  std::vector<std::string> names;
+  (void)rig.files().read_folder((**opened)->handle, 0, false,
+                                [&](const SnapshotEntry& entry, const EntryOut&, std::uint64_t) {
+                                  if (entry.node == node) names.push_back(entry.name);
+                                  return true;
+                                });
+  std::ranges::sort(names);
+  EXPECT_EQ(names, (std::vector<std::string>{"a", "b"}));
+}
+
 TEST(FileSystemNames, NothingIsLookedUpBeforeAChangeWhereNoNameWasGivenUp) {
   CoreRig rig;
   const NodeId file = rig.look_up(kRootNode, "f", AttributesOf{.inode = 7});
