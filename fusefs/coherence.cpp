@@ -99,6 +99,7 @@ void FileSystem::on_changed(ChangedEvent event, std::move_only_function<void()> 
   std::vector<NodeId> attributes_changed;
   std::vector<std::pair<NodeId, std::string>> names_gone;
   std::vector<NodeId> grown;
+  std::vector<std::pair<NodeId, std::uint32_t>> dropped;
   bool is_open = false;
   bool is_all = false;
   {
@@ -143,6 +144,9 @@ void FileSystem::on_changed(ChangedEvent event, std::move_only_function<void()> 
       } else if (!is_told_later(*node)) {
         data_changed.push_back(node->id);
       }
+      if (change.has_data && node->opens > 0 && node->is_regular()) {
+        dropped.emplace_back(node->id, node->data == nullptr ? 0 : node->data->page_uses);
+      }
       is_open = is_open || (node->opens > 0 && !node->is_folder() && !is_writing_pages(*node));
     }
   }
@@ -159,7 +163,11 @@ void FileSystem::on_changed(ChangedEvent event, std::move_only_function<void()> 
     // A program may read the pages without asking us. None is locked for longer than a read takes:
     // see open_node(). And attributes that are asked for while a notice comes the kernel does not
     // keep: a copy_file_range(2) after an fstat(2) would end at the size of before.
-    notifier_->when_told(std::move(acknowledge));
+    notifier_->when_told(
+        [this, dropped = std::move(dropped), acknowledge = std::move(acknowledge)]() mutable {
+          pages_dropped(dropped);
+          acknowledge();
+        });
   } else {
     acknowledge();
   }

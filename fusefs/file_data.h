@@ -45,9 +45,10 @@ struct FileData {
   bool was_closed = false;         ///< close(2), since the last write; not all need have closed it
   std::uint64_t grown_size = 0;  ///< what another mount has made of it, with a change of this order
   std::uint64_t grown_order = 0;
-  std::uint32_t resizing = 0;  ///< changes of size: meanwhile the kernel writes no page back
-  bool is_void_after = false;  ///< and this was kept from it: its pages are void
-  bool keeps_written = false;  ///< `reads` holds what was written, for after the close
+  std::uint32_t resizing = 0;   ///< changes of size: meanwhile the kernel writes no page back
+  bool is_void_after = false;   ///< and this was kept from it: its pages are void
+  bool keeps_written = false;   ///< `reads` holds what was written, for after the close
+  std::uint32_t page_uses = 0;  ///< grows when the kernel gets or gives what may be in its pages
   WriteQueue writes;
   DeferredChange change;
   ChangesAtServer at_server;

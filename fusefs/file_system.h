@@ -259,6 +259,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
                     std::uint64_t order);
   static void name_gone(ClientState& state, Node& parent, std::string_view name,
                         std::uint64_t order);
+  static SharedName shared_name(const Node& node, const Node& parent, std::string_view name);
   static void learn(ClientState& state, Node& parent, std::string_view name, Node& node);
   static void drop_entry(ClientState& state, Node& parent, std::string_view name);
   static void update_parent(ClientState& state, NodeId parent, const Attributes& attributes);
@@ -384,6 +385,10 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   /// what holds pages in the kernel or keeps it from writing them: reads, writes, changes of size.
   Task<> take_pages(NodeId node);
   Task<> kernel_told();
+  /// The kernel has pages of the node from now on. Precondition: it has data.
+  static void use_pages(Node& node);
+  /// The kernel has dropped those that it had at that number of uses.
+  void pages_dropped(const std::vector<std::pair<NodeId, std::uint32_t>>& nodes);
   /// Drops the pages that programs read through other openings, which a write past the pages has
   /// left as they were. Only for what holds none itself.
   Task<> drop_read_pages(NodeId node);

@@ -28,6 +28,21 @@ Task<> FileSystem::kernel_told() {
   (void)co_await told;
 }
 
+void FileSystem::use_pages(Node& node) {
+  node.may_have_pages = true;
+  ++node.data->page_uses;
+}
+
+void FileSystem::pages_dropped(const std::vector<std::pair<NodeId, std::uint32_t>>& nodes) {
+  auto state = state_.lock();
+  for (const auto& [id, uses] : nodes) {
+    Node* const node = state->nodes.find(id);
+    if (node == nullptr) continue;
+    const std::uint32_t now = node->data == nullptr ? 0 : node->data->page_uses;
+    if (now == uses) node->may_have_pages = false;
+  }
+}
+
 Task<> FileSystem::drop_read_pages(NodeId id) {
   notifier_->invalidate_data(id);
   {

@@ -51,6 +51,7 @@ Result<FileSystem::ReadPlan> FileSystem::plan_read(std::uint64_t handle, const S
   FileData& data = data_of(*state, *node);
   ReadPlan plan{.is_dirty = data.writes.is_dirty()};
   data.keeps_written = false;
+  use_pages(*node);
   plan.is_beside_writes =
       plan.is_dirty && state->is_shared && found->second.has_pages && data.writes.is_awaited();
   if (plan.is_dirty) return plan;

@@ -31,7 +31,7 @@ struct Node {
   std::uint64_t lookups : 40 = 0;   ///< references of the kernel
   std::uint64_t opens : 24 = 0;     ///< open handles
   std::uint32_t names : 24 = 0;     ///< cached folder entries that lead here
-  bool may_have_pages : 1 = false;  ///< it was open: the kernel may have read some of it
+  bool may_have_pages : 1 = false;  ///< it was open, and the kernel has not dropped them since
   bool has_read_pages : 1 = false;  ///< likewise, through its pages
   bool has_attributes : 1 = false;  ///< false: another session changed it, ask before use
   bool has_no_xattrs : 1 = false;   ///< known to have none: made by us, or listed empty

@@ -175,7 +175,9 @@ TEST_F(RestartedServerTest, AnOrphanOfOneThatDoesNotComeBackGoesThoughNobodyUses
     TestClient client(server.port());
     ASSERT_TRUE(client.log_in(alice("one")));
     std::ofstream(server.home_of("alice") / "f") << "data";
-    const UnlinkRequest unlink{.parent = kRootNode, .name = "f", .keep = true};
+    const LookupRequest lookup{.parent = kRootNode, .name = "f", .node = NodeId{2}};
+    ASSERT_TRUE(client.call(Op::kLookup, encode_request(Introductions{}, lookup)));
+    const UnlinkRequest unlink{.parent = kRootNode, .name = "f", .keep = true, .node = NodeId{2}};
     ASSERT_TRUE(client.call(Op::kUnlink, encode_request(Introductions{}, unlink), 1));
     ASSERT_FALSE(std::filesystem::is_empty(folder));
     server.stop();

@@ -3,6 +3,7 @@
 //   HOMEFS_HISTORIES=1000000 model_test --gtest_filter='Interleavings.*'   so many of each kind
 //   HOMEFS_SEED=N HOMEFS_HISTORIES=1 model_test ...                          one again, with its
 //   story
+//   HOMEFS_GROUND=/var/tmp              the home lies there: numbers of inodes come again on ext4
 //   HOMEFS_STORY=1                      the story has each request, answer and notice
 //   HOMEFS_YIELDS=0                     no change of threads before locks, as under a sanitizer
 #include <fmt/format.h>
@@ -33,8 +34,9 @@ class Ground {
  public:
   Ground() {
     const bool has_memory = std::filesystem::is_directory("/dev/shm");
-    std::string pattern =
-        (has_memory ? "/dev/shm" : std::string("/var/tmp")) + "/homefs-sim-XXXXXX";
+    const char* const chosen = std::getenv("HOMEFS_GROUND");
+    std::string pattern = chosen != nullptr ? chosen : has_memory ? "/dev/shm" : "/var/tmp";
+    pattern += "/homefs-sim-XXXXXX";
     HOMEFS_CHECK(mkdtemp(pattern.data()) != nullptr);
     path_ = pattern;
     std::filesystem::create_directories(path_ / "home");

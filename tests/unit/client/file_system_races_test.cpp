@@ -243,8 +243,15 @@ TEST(FileSystemRaces, TheKernelHearsOfANewEndWhenItsPagesAreVoid) {
   CoreRig rig({.is_shared = true});
   const NodeId file =
       rig.look_up(kRootNode, "file", AttributesOf{.inode = 7, .size = 3, .order = 10});
-  (void)rig.open(file, O_RDONLY);
+  const std::uint64_t handle = rig.open(file, O_RDONLY);
   rig.link().changed({{.inode = InodeNumber{7}, .has_data = true}}, 20);
+  const auto first = rig.start(rig.files().getattr(file));
+  rig.answer_attributes(rig.link().find(Op::kGetattr),
+                        AttributesOf{.inode = 7, .size = 3, .order = 20, .version = 2});
+  EXPECT_TRUE(first->is_done()) << "it has dropped all that it had";
+  const auto read = rig.start(rig.files().read(handle, 0, 100));
+  rig.answer_read(rig.link().find(Op::kRead), "new");
+  rig.link().changed({{.inode = InodeNumber{7}}}, 25);
   rig.notifier().clear();
   rig.notifier().hold();
   const auto asked = rig.start(rig.files().getattr(file));
