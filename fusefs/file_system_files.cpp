@@ -76,6 +76,7 @@ Task<Result<OpenOut>> FileSystem::open(NodeId id, int open_flags) {
     // The home has become shared meanwhile: what is open now the server must know.
     const bool must_bind = node != nullptr && is_unbound(*state, *node);
     if (must_bind && binds++ < kBindsMax) continue;
+    if (must_bind) co_return fail(Status::kStale);
     // The kernel looks the name up once more then.
     if (node == nullptr || is_gone(*state, *node)) co_return fail(Status::kStale);
     if ((open_flags & O_ACCMODE) == O_RDONLY) {

@@ -191,6 +191,28 @@ TEST(FileSystemRaces, AnOpenFileWhoseNameIsNotCachedIsKeptWhenItIsRemoved) {
   EXPECT_TRUE(unlink.keep);
 }
 
+// The kernel looks its name up once more then.
+TEST(FileSystemRaces, AFileThatTheServerDoesNotKnowAnyMoreIsNotOpened) {
+  CoreRig rig({.is_shared = true});
+  const NodeId file = rig.look_up(kRootNode, "f", AttributesOf{.inode = 7, .order = 10});
+  const auto removed = rig.start(rig.files().remove(kRootNode, "f", false));
+  const auto opened = rig.start(rig.files().open(file, O_RDONLY));
+  while (rig.link().has(Op::kGetattr)) {
+    rig.answer_attributes(rig.link().find(Op::kGetattr), AttributesOf{.inode = 7, .order = 10});
+  }
+  ASSERT_FALSE(opened->is_done()) << "it waits for the removal";
+  rig.link().break_control();
+  rig.link().reconnect({.are_caches_valid = false, .order = 20});
+  rig.link().refuse(rig.link().find(Op::kUnlink), Status::kNoSuchFile);
+  ASSERT_TRUE(removed->is_done());
+  while (rig.link().has(Op::kGetattr)) {
+    rig.link().refuse(rig.link().find(Op::kGetattr), Status::kStale);
+  }
+  ASSERT_TRUE(opened->is_done());
+  ASSERT_FALSE(opened->value->has_value());
+  EXPECT_EQ(opened->value->error().status, Status::kStale);
+}
+
 // A listing shows a file before the answer to its creation is here. Its number is another then, by
 // which the server does not know it.
 TEST(FileSystemRaces, AFileThatWasSeenBeforeItsCreationWasAnsweredIsKnownWhenItIsOpen) {
