@@ -93,14 +93,50 @@ Task<> FileSystem::begin_sharing(std::move_only_function<void()> acknowledge) {
   acknowledge();
 }
 
+void FileSystem::hear(ClientState& state, Node& node, const Change& change, std::uint64_t order,
+                      Heard& heard) {
+  if (has_more_pages(node, change)) {
+    data_of(state, node).grown_size = change.size;
+    data_of(state, node).grown_order = order;
+    heard.grown.push_back(node.id);
+  }
+  NodeCache::invalidate(node, order);
+  node.has_no_xattrs = false;
+  if (node.folder != nullptr && !change.name.empty()) {
+    node.folder->is_complete = false;
+    // While the home is ours alone the kernel keeps all names, also such as are not there.
+    if (!state.is_shared || is_held_file(state, *node.folder, change.name)) {
+      heard.names_gone.emplace_back(node.id, change.name);
+    }
+    name_gone(state, node, change.name, order);
+    if (change.target != InodeNumber{}) {
+      state.nodes.moved(change.target, node, change.name, order);
+    }
+  }
+  if (node.folder != nullptr && change.name.empty() && change.has_data) {
+    void_entries(state, node, order, heard.wake, heard.names_gone, heard.data_changed);
+  }
+  // A folder's data is the listing that the kernel has kept.
+  if (change.has_data || node.folder != nullptr) {
+    node.kernel_version = 0;
+    if (node.data != nullptr) {
+      std::ranges::move(node.data->reads.clear(), std::back_inserter(heard.wake));
+    }
+  }
+  // What was stored before a time was set is written back as of before.
+  if (!change.has_data && node.folder == nullptr && !is_mappable(state, node.id)) {
+    heard.attributes_changed.push_back(node.id);
+  } else if (!is_told_later(node)) {
+    heard.data_changed.push_back(node.id);
+    if (node.opens > 0 && node.is_regular()) {
+      heard.dropped.emplace_back(node.id, node.data == nullptr ? 0 : node.data->page_uses);
+    }
+  }
+  heard.is_open = heard.is_open || (node.opens > 0 && !node.is_folder() && !is_writing_pages(node));
+}
+
 void FileSystem::on_changed(ChangedEvent event, std::move_only_function<void()> acknowledge) {
-  WakeList wake;
-  std::vector<NodeId> data_changed;
-  std::vector<NodeId> attributes_changed;
-  std::vector<std::pair<NodeId, std::string>> names_gone;
-  std::vector<NodeId> grown;
-  std::vector<std::pair<NodeId, std::uint32_t>> dropped;
-  bool is_open = false;
+  Heard heard;
   bool is_all = false;
   {
     auto state = state_.lock();
@@ -109,62 +145,26 @@ void FileSystem::on_changed(ChangedEvent event, std::move_only_function<void()> 
     for (const Change& change : event.changes) {
       if (change.inode == InodeNumber{}) is_all = true;
       Node* node = state->nodes.find(change.inode);
-      if (node == nullptr) continue;
-      if (has_more_pages(*node, change)) {
-        data_of(*state, *node).grown_size = change.size;
-        data_of(*state, *node).grown_order = event.order;
-        grown.push_back(node->id);
-      }
-      NodeCache::invalidate(*node, event.order);
-      node->has_no_xattrs = false;
-      if (node->folder != nullptr && !change.name.empty()) {
-        node->folder->is_complete = false;
-        // While the home is ours alone the kernel keeps all names, also such as are not there.
-        if (!state->is_shared || is_held_file(*state, *node->folder, change.name)) {
-          names_gone.emplace_back(node->id, change.name);
-        }
-        name_gone(*state, *node, change.name, event.order);
-        if (change.target != InodeNumber{}) {
-          state->nodes.moved(change.target, *node, change.name, event.order);
-        }
-      }
-      if (node->folder != nullptr && change.name.empty() && change.has_data) {
-        void_entries(*state, *node, event.order, wake, names_gone, data_changed);
-      }
-      // A folder's data is the listing that the kernel has kept.
-      if (change.has_data || node->folder != nullptr) {
-        node->kernel_version = 0;
-        if (node->data != nullptr) {
-          std::ranges::move(node->data->reads.clear(), std::back_inserter(wake));
-        }
-      }
-      // What was stored before a time was set is written back as of before.
-      if (!change.has_data && node->folder == nullptr && !is_mappable(*state, node->id)) {
-        attributes_changed.push_back(node->id);
-      } else if (!is_told_later(*node)) {
-        data_changed.push_back(node->id);
-      }
-      if (change.has_data && node->opens > 0 && node->is_regular()) {
-        dropped.emplace_back(node->id, node->data == nullptr ? 0 : node->data->page_uses);
-      }
-      is_open = is_open || (node->opens > 0 && !node->is_folder() && !is_writing_pages(*node));
+      if (node != nullptr) hear(*state, *node, change, event.order, heard);
     }
   }
   if (is_all) void_all(event.order);
-  for (const NodeId id : data_changed) notifier_->invalidate_data(id);
-  for (const NodeId id : attributes_changed) notifier_->invalidate_attributes(id);
-  for (const NodeId id : grown) {
+  for (const NodeId id : heard.data_changed) notifier_->invalidate_data(id);
+  for (const NodeId id : heard.attributes_changed) notifier_->invalidate_attributes(id);
+  for (const NodeId id : heard.grown) {
     notifier_->extend(id, [this, id] { return place_behind_end(id); });
   }
   note_told(event.order);
-  for (auto& [folder, name] : names_gone) notifier_->invalidate_entry(folder, std::move(name));
-  wake_all(std::move(wake));
-  if (is_open) {
+  for (auto& [folder, name] : heard.names_gone) {
+    notifier_->invalidate_entry(folder, std::move(name));
+  }
+  wake_all(std::move(heard.wake));
+  if (heard.is_open) {
     // A program may read the pages without asking us. None is locked for longer than a read takes:
     // see open_node(). And attributes that are asked for while a notice comes the kernel does not
     // keep: a copy_file_range(2) after an fstat(2) would end at the size of before.
     notifier_->when_told(
-        [this, dropped = std::move(dropped), acknowledge = std::move(acknowledge)]() mutable {
+        [this, dropped = std::move(heard.dropped), acknowledge = std::move(acknowledge)]() mutable {
           pages_dropped(dropped);
           acknowledge();
         });

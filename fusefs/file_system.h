@@ -304,6 +304,19 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
                       std::vector<std::pair<NodeId, std::string>>& told);
   void trim_names();
 
+  /// What is to be done without the lock after an event.
+  struct Heard {
+    WakeList wake;
+    std::vector<NodeId> data_changed;
+    std::vector<NodeId> attributes_changed;
+    std::vector<std::pair<NodeId, std::string>> names_gone;
+    std::vector<NodeId> grown;
+    std::vector<std::pair<NodeId, std::uint32_t>> dropped;  ///< see pages_dropped()
+    bool is_open = false;
+  };
+  void hear(ClientState& state, Node& node, const Change& change, std::uint64_t order,
+            Heard& heard);
+
   // What may be wrong (file_system_doubts.cpp).
   static void void_node(Node& node, std::uint64_t order, WakeList& wake);
   static void void_entries(ClientState& state, Node& folder, std::uint64_t order, WakeList& wake,
