@@ -15,7 +15,7 @@ namespace {
 // Few, so that programs meet.
 constexpr std::array kFiles{"a", "b", "d/a"};
 constexpr std::array kLogs{"log", "d/log"};
-constexpr std::array kLinks{"d/l"};
+constexpr std::array kLinks{"d/l", "l"};
 // Around the ends of pages, and beyond what was written.
 constexpr std::array<std::uint64_t, 7> kSlots{0, 1, 2, 255, 256, 257, 300};
 constexpr std::size_t kOpenMax = 3;
@@ -26,7 +26,9 @@ std::string show(const Error& error) { return error.message(); }
 
 }  // namespace
 
-std::string SimWorld::random_name() { return kFiles[random(kFiles.size())]; }
+std::string SimWorld::random_name() {
+  return random(6) == 0 ? kLinks[random(kLinks.size())] : kFiles[random(kFiles.size())];
+}
 
 Moment SimWorld::begun(const Program& program, const std::string& what) {
   note(fmt::format("m{} p{} begins {}", program.mount->number, program.number, what));
@@ -79,6 +81,11 @@ std::string SimWorld::on_disk(const FileKey& file) const {
   return {};
 }
 
+bool SimWorld::is_same_on_disk(const std::string& a, const std::string& b) const {
+  std::error_code error;
+  return std::filesystem::equivalent(root_ / a, root_ / b, error) && !error;
+}
+
 void SimWorld::begin_call(Program& program) {
   --calls_left_;
   program.is_busy = true;
@@ -113,9 +120,9 @@ Task<> SimWorld::call(Program& program, std::uint64_t choice) {
     co_await call_remove(program);
   } else if (kind < 89) {
     co_await call_rename(program);
-  } else if (kind < 92) {
+  } else if (kind < 93) {
     co_await call_link(program);
-  } else if (kind < 94) {
+  } else if (kind < 95) {
     co_await call_mkdir(program);
   } else {
     co_await call_list(program);
@@ -388,7 +395,8 @@ Task<> SimWorld::call_rename(Program& program) {
   Result<> done = co_await program.mount->kernel->rename(from, to, RenameMode::kReplace);
   ended(program, what, done ? nullptr : &done.error());
   if (done) {
-    checker_.end_name(from, source, now_);
+    // Two names of one file: rename(2) succeeds, and both stay.
+    if (!is_same_on_disk(from, to)) checker_.end_name(from, source, now_);
     checker_.end_name(to, target, now_);
   }
   if (!done && done.error().status == Status::kNoSuchFile) {
@@ -400,7 +408,8 @@ Task<> SimWorld::call_rename(Program& program) {
 
 Task<> SimWorld::call_link(Program& program) {
   const std::string from = random_name();
-  const std::string to = kLinks[random(kLinks.size())];
+  const std::string to = random(3) == 0 ? random_name() : kLinks[random(kLinks.size())];
+  if (from == to) co_return;
   const std::string what = fmt::format("link {} {}", from, to);
   const Moment begin = begun(program, what);
   const std::size_t change = begins_name(program, to, true, begin);
