@@ -270,7 +270,8 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   struct Cached {
     bool is_known = false;  // the answer is `entry`
     Result<EntryOut> entry;
-    std::vector<NodeId> to_list;  // names in it are asked for often enough, and those beside it
+    bool has_older_pages = false;  // see getattr()
+    std::vector<NodeId> to_list;   // names in it are asked for often enough, and those beside it
     std::uint32_t bytes_below = 0;
   };
   Cached lookup_cached(NodeId parent, const std::string& name);
@@ -336,6 +337,9 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
     NamesUnderWay::Ticket ticket = 0;
   };
   AskedName ask_about(NodeId folder, std::string name);
+  /// `is_older`: the kernel may have pages of before what is answered.
+  Result<EntryOut> looked_up(ClientState& state, const AskedName& asked,
+                             const Result<LookupReply>& reply, bool& is_older);
   /// The answer is here, and is of `order`: whether it is the newest that was heard of the name.
   static bool end_asking(ClientState& state, const AskedName& asked, std::uint64_t order);
   /// There is none, or it says nothing of the name.

@@ -50,7 +50,9 @@ FileSystem::Cached FileSystem::lookup_cached(NodeId parent_id, const std::string
     if (node->is_misplaced) NodeCache::place(*node, parent_id, name, 0);
     if (node->has_attributes) {
       ++node->lookups;
-      return {.is_known = true, .entry = entry_of(*state, *node, /*is_cached=*/true)};
+      return {.is_known = true,
+              .entry = entry_of(*state, *node, /*is_cached=*/true),
+              .has_older_pages = state->is_shared && has_older_pages(*node)};
     }
   } else if (folder.is_complete) {
     const auto kept = state->is_shared ? std::chrono::seconds(0) : options_.sole_ttl;
@@ -79,7 +81,12 @@ Task<Result<EntryOut>> FileSystem::lookup(NodeId parent, std::string name) {
   // The kernel lets longer ones through, and one that cannot exist is not merely absent.
   if (name.size() > kNameBytesMax) co_return fail(Status::kNameTooLong);
   Cached cached = lookup_cached(parent, name);
-  if (cached.is_known) co_return std::move(cached.entry);
+  if (cached.is_known) {
+    if (cached.has_older_pages) {
+      co_await void_pages(cached.entry->node, cached.entry->attributes.version);
+    }
+    co_return std::move(cached.entry);
+  }
   for (const NodeId id : cached.to_list) background_.spawn(list_ahead(id, cached.bytes_below));
   Result<EntryOut> entry = co_await lookup_at_server(parent, std::move(name));
   trim_names();
@@ -90,33 +97,49 @@ Task<Result<EntryOut>> FileSystem::lookup_at_server(NodeId parent_id, std::strin
   Call call = make_call(Op::kLookup, {parent_id}, LookupRequest{parent_id, name, kNoNode});
   const AskedName asked = ask_about(parent_id, name);
   Result<LookupReply> reply = co_await ask<LookupReply>(std::move(call));
-  auto state = state_.lock();
+  EntryOut out;
+  bool is_older = false;
+  {
+    auto state = state_.lock();
+    Result<EntryOut> entry = looked_up(*state, asked, reply, is_older);
+    if (!entry) co_return entry;
+    out = *entry;
+  }
+  if (is_older) co_await void_pages(out.node, out.attributes.version);
+  co_return out;
+}
+
+Result<EntryOut> FileSystem::looked_up(ClientState& state, const AskedName& asked,
+                                       const Result<LookupReply>& reply, bool& is_older) {
+  const NodeId parent_id = asked.folder;
+  const std::string& name = asked.name;
   // That there is none is of no order: it is believed if nothing else was heard.
-  const bool is_newest = end_asking(*state, asked, reply ? reply->attributes.order : 0);
-  Node* parent = state->nodes.find(parent_id);
+  const bool is_newest = end_asking(state, asked, reply ? reply->attributes.order : 0);
+  Node* parent = state.nodes.find(parent_id);
   if (!reply) {
     const bool is_absent = reply.error().status == Status::kNoSuchFile;
-    if (!is_absent) co_return std::unexpected(reply.error());
+    if (!is_absent) return std::unexpected(reply.error());
     const bool is_known =
         parent != nullptr && parent->folder != nullptr && parent->folder->entries.contains(name);
-    if (is_known && is_newest) drop_entry(*state, *parent, name);
+    if (is_known && is_newest) drop_entry(state, *parent, name);
     // Not kept by the kernel: only a complete folder knows that a name is absent.
-    co_return EntryOut{};
+    return EntryOut{};
   }
-  Node& node = state->nodes.see(reply->attributes, parent_id, name);
-  state->nodes.learn_target(node, reply->target);
+  Node& node = state.nodes.see(reply->attributes, parent_id, name);
+  state.nodes.learn_target(node, reply->target);
   ++node.lookups;
   if (parent != nullptr && parent->folder != nullptr) {
     if (is_newest) {
-      learn(*state, *parent, name, node);
-      state->names.heard(parent_id, name, reply->attributes.order);
+      learn(state, *parent, name, node);
+      state.names.heard(parent_id, name, reply->attributes.order);
     } else {
       parent->folder->has_gaps = true;
     }
   }
-  EntryOut out = entry_of(*state, node, leads_to(parent, name, node.id));
+  EntryOut out = entry_of(state, node, leads_to(parent, name, node.id));
   if (!node.has_attributes) out.attributes = reply->attributes;  // true when it was asked
-  co_return out;
+  is_older = state.is_shared && has_older_pages(node);
+  return out;
 }
 
 void FileSystem::forget(NodeId id, std::uint64_t count) {
@@ -180,9 +203,10 @@ Task<Result<AttributesOut>> FileSystem::getattr(NodeId id) {
 }
 
 // Whether the kernel may have pages of before what the server has said last. Of a file that is
-// being written here they are the newer ones.
+// being written through them they are the newer ones.
 bool FileSystem::has_older_pages(const Node& node) {
-  const bool is_newer = node.data != nullptr && node.data->has_unsent();
+  const bool is_newer = node.data != nullptr && node.data->has_unsent() &&
+                        !(node.data->writes.is_dirty() && node.data->writes.is_awaited());
   const bool is_same = node.has_attributes && node.kernel_version == node.attributes.version;
   return node.is_regular() && node.may_have_pages && !is_newer && !is_same;
 }

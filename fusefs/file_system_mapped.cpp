@@ -43,13 +43,14 @@ void FileSystem::pages_dropped(const std::vector<std::pair<NodeId, std::uint32_t
   }
 }
 
+// Asked when the write is done: somebody may have opened the file since it began.
 Task<> FileSystem::drop_read_pages(NodeId id) {
-  notifier_->invalidate_data(id);
   {
     auto state = state_.lock();
     const Node* node = state->nodes.find(id);
     if (node == nullptr || !node->has_read_pages) co_return;
   }
+  notifier_->invalidate_data(id);
   co_await kernel_told();
 }
 

@@ -174,13 +174,9 @@ FileSystem::TakenWrite FileSystem::take_write(const WriteTarget& to, Slice& data
   std::uint64_t growth = to.is_page ? 0 : longer;
   const std::uint64_t page_order = to.is_page ? std::max<std::uint64_t>(state->told_order, 2) : 0;
   taken.kind = kind_of(*state, *node, to, growth);
-  const bool is_sync = to.is_synced || to.is_data_synced;
-  if (is_sync || node->has_read_pages) {
-    const auto open = state->files.find(to.handle);
-    const bool is_direct = !to.is_page && open != state->files.end() && open->second.is_direct;
-    taken.must_sync = is_sync && is_direct;
-    taken.passes_pages = is_direct && node->has_read_pages;
-  }
+  const auto open = state->files.find(to.handle);
+  taken.passes_pages = !to.is_page && open != state->files.end() && open->second.is_direct;
+  taken.must_sync = (to.is_synced || to.is_data_synced) && taken.passes_pages;
   const bool waits = taken.kind == TakenWrite::Kind::kWaits;
   if (waits ? done == nullptr : taken.kind != TakenWrite::Kind::kBuffered) return taken;
 

@@ -1,0 +1,123 @@
+// What the kernel has in its pages, and when it is told to drop them.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/client/core_rig.h"
+
+namespace homefs {
+namespace {
+
+using test::AttributesOf;
+using test::CoreRig;
+using test::FakeLink;
+using test::Notice;
+using test::RunningRef;
+
+Status status_of(const RunningRef<Result<>>& outcome) {
+  EXPECT_TRUE(outcome->is_done());
+  if (!outcome->is_done()) return Status::kInterrupted;
+  return outcome->value->has_value() ? Status::kOk : outcome->value->error().status;
+}
+
+// A program opens the file while a write past the pages begins, and reads it through pages: what it
+// got is of before, and the kernel keeps it for good.
+TEST(Pages, AReaderWhoOpensTheFileDuringAWriteKeepsNothingOfBefore) {
+  CoreRig rig({.is_shared = true});
+  const auto of = [](std::uint64_t order) {
+    return AttributesOf{.inode = 7, .size = 4, .order = order, .version = 10};
+  };
+  const NodeId file = rig.look_up(kRootNode, "f", of(10));
+  const std::uint64_t writer = rig.open(file, O_RDWR);
+  (void)rig.link().changed({{.inode = InodeNumber{7}}}, 11);  // another mount's utimes(2)
+  const auto opened = rig.start(rig.files().open(file, O_RDONLY));
+  const auto about = rig.link().find(Op::kGetattr);
+  const auto written = rig.start(
+      rig.files().write({.node = file, .handle = writer, .offset = 0}, CoreRig::slice("new!")));
+  rig.files().send_writes(file);
+  ASSERT_FALSE(written->is_done());
+  rig.answer_attributes(about, of(12));
+  ASSERT_TRUE(opened->is_done() && opened->value->has_value());
+  const auto read = rig.start(rig.files().read((**opened)->handle, 0, 4));
+  rig.answer_read(rig.link().find(Op::kRead), "old!");
+  ASSERT_TRUE(read->is_done()) << "the kernel has a page with what was before now";
+  rig.notifier().clear();
+  rig.answer_change(rig.link().find(Op::kWrite),
+                    AttributesOf{.inode = 7, .size = 4, .order = 13, .version = 13});
+  rig.posted().run_all();
+  EXPECT_EQ(status_of(written), Status::kOk);
+  EXPECT_TRUE(rig.notifier().was_told({.kind = Notice::Kind::kData, .node = file}));
+}
+
+// Likewise one who opens it, and reads, before an append that the server places.
+TEST(Pages, AReaderWhoOpensTheFileDuringAnAppendIsWaitedFor) {
+  CoreRig rig({.is_shared = true});
+  const NodeId file =
+      rig.look_up(kRootNode, "f", AttributesOf{.inode = 7, .size = 4, .order = 10, .version = 10});
+  const std::uint64_t writer = rig.open(file, O_WRONLY | O_APPEND);
+  const auto written = rig.start(rig.files().write(
+      {.node = file, .handle = writer, .offset = 4, .is_append = true}, CoreRig::slice("new!")));
+  const std::uint64_t reader = rig.open(file, O_RDONLY);
+  const auto read = rig.start(rig.files().read(reader, 0, 4));
+  rig.answer_read(rig.link().find(Op::kRead), "old!");
+  rig.notifier().clear();
+  rig.notifier().hold();
+  rig.link().answer(
+      rig.link().find(Op::kAppend),
+      AppendReply{.offset = 4,
+                  .attributes = AttributesOf{.inode = 7, .size = 8, .order = 11, .version = 11},
+                  .grant = rig.grant()});
+  EXPECT_FALSE(written->is_done()) << "its page has zeros where the line is";
+  rig.notifier().deliver_all();
+  rig.posted().run_all();
+  EXPECT_EQ(status_of(written), Status::kOk);
+}
+
+class PagesOfNewEnds : public ::testing::Test {
+ protected:
+  // A program reads the file through pages; another mount has appended, and its event is to come.
+  PagesOfNewEnds() : rig_({.is_shared = true}) {
+    file_ = rig_.look_up(kRootNode, "f", of(3, 10));
+    const std::uint64_t reader = rig_.open(file_, O_RDONLY);
+    const auto read = rig_.start(rig_.files().read(reader, 0, 100));
+    rig_.answer_read(rig_.link().find(Op::kRead), "old");
+    EXPECT_TRUE(read->is_done());
+    (void)rig_.link().changed({{.inode = InodeNumber{7}}}, 25);  // a chmod(2)
+    rig_.notifier().deliver_all();
+    rig_.notifier().clear();
+  }
+  static Attributes of(std::uint64_t size, std::uint64_t order) {
+    return AttributesOf{.inode = 7, .size = size, .order = order, .version = order};
+  }
+
+  CoreRig rig_;
+  NodeId file_{};
+};
+
+// Told of it, the kernel shows zeros behind the old end, in the page that it has.
+TEST_F(PagesOfNewEnds, AreNotToldByALookupBeforeThePagesAreVoid) {
+  rig_.notifier().hold();
+  const auto found = rig_.start(rig_.files().lookup(kRootNode, "f"));
+  rig_.link().answer(rig_.link().find(Op::kLookup), LookupReply{of(5, 30), ""});
+  const bool is_told = found->is_done() && (**found)->attributes.size == 5;
+  EXPECT_FALSE(is_told && !rig_.notifier().was_told({.kind = Notice::Kind::kData, .node = file_}));
+}
+
+// A write of this mount that is under way goes past the pages: they are none the newer for it.
+TEST_F(PagesOfNewEnds, AreNotToldBeforeThePagesAreVoidThoughTheFileIsBeingWritten) {
+  const std::uint64_t writer = rig_.open(file_, O_RDWR);
+  (void)rig_.link().changed({{.inode = InodeNumber{7}}}, 26);
+  rig_.notifier().deliver_all();
+  rig_.notifier().clear();
+  const auto asked = rig_.start(rig_.files().getattr(file_));
+  const auto request = rig_.link().find(Op::kGetattr);
+  const auto written = rig_.start(
+      rig_.files().write({.node = file_, .handle = writer, .offset = 0}, CoreRig::slice("x")));
+  rig_.files().send_writes(file_);
+  rig_.notifier().hold();
+  rig_.answer_attributes(request, of(5, 30));
+  const bool is_told = asked->is_done() && (**asked)->attributes.size == 5;
+  EXPECT_FALSE(is_told && !rig_.notifier().was_told({.kind = Notice::Kind::kData, .node = file_}));
+}
+
+}  // namespace
+}  // namespace homefs
