@@ -174,6 +174,8 @@ Node* Scan::next_folder(NodeCache& nodes, Node& folder) {
       return child->folder->is_complete ? child : nullptr;
     }
     // On with what comes after it in the folder above, if that is what was walked.
+    // What was heard of parents need not fit together: they may be a circle.
+    if (parent->is_misplaced || ++looked_at > kEntriesLookedAt) return nullptr;
     const InodeNumber inode = parent->attributes.inode;
     Node* above = parent->id == kRootNode ? nullptr : nodes.find(parent->parent);
     const bool is_walked = above != nullptr && above->folder != nullptr && above->folder->was_read;

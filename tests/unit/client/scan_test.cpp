@@ -222,5 +222,20 @@ TEST_F(ScanTest, ToleratesAFolderThatChangesMeanwhile) {
   EXPECT_EQ(missed_, 1);
 }
 
+// Another mount has moved a folder to where nobody here has looked, and the folder above into it.
+TEST_F(ScanTest, EndsInACircleOfFolders) {
+  const NodeId a = add_folder(kRootNode);
+  std::vector<NodeId> files;
+  for (int i = 0; i < 4; ++i) files.push_back(add_file(a));
+  const NodeId b = add_folder(a);
+  Folder& above = *nodes_.find(a)->folder;
+  above.entries.erase(above.entries.find(nodes_.find(b)->name));
+  ++above.changed_at;
+  nodes_.find(a)->parent = b;
+  for (const NodeId file : files) read(file);
+  nodes_.find(b)->is_misplaced = true;
+  for (const NodeId file : files) read(file);
+}
+
 }  // namespace
 }  // namespace homefs
