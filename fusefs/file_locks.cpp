@@ -278,6 +278,17 @@ std::vector<FileLocker> FileLocks::close_handle(std::uint64_t handle) {
   return last;
 }
 
+void FileLocks::forget_handle(std::uint64_t handle) {
+  const auto state = state_.lock();
+  state->lost.erase(handle);
+  for (auto& [id, pending] : state->pending) pending.handles.erase(handle);
+  for (auto& [locker, holding] : state->holdings) holding.handles.erase(handle);
+  std::erase_if(state->holdings, [](const auto& entry) {
+    return entry.second.handles.empty() && entry.second.asking == 0;
+  });
+  count(*state);
+}
+
 bool FileLocks::is_lost(std::uint64_t handle) {
   return lost_ != 0 && state_.lock()->lost.contains(handle);
 }

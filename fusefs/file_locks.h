@@ -81,6 +81,8 @@ class FileLocks {
   Task<Result<>> drop(FileLocker locker);
   /// The handle is gone: those that must be dropped now, since they locked through it alone.
   std::vector<FileLocker> close_handle(std::uint64_t handle);
+  /// Those have been dropped, or what they held is lost: nothing of the handle hinders anybody.
+  void forget_handle(std::uint64_t handle);
   /// Locks that were taken through the handle are lost.
   [[nodiscard]] bool is_lost(std::uint64_t handle);
   /// A change of the node's data is about to be sent: while somebody has it locked it may reach the

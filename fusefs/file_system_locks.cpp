@@ -69,6 +69,8 @@ Task<> FileSystem::drop_and_release(std::uint64_t handle, std::vector<FileLocker
     co_await drained(locker.node);
     (void)co_await locks_.drop(locker);  // nobody is there any more to hear of it
   }
+  // The session may have been lost meanwhile. What was written under the lock has been refused.
+  locks_.forget_handle(handle);
   release(handle);
 }
 
