@@ -346,6 +346,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   void end_asking(const AskedName& asked) { (void)end_asking(*state_.lock(), asked, 0); }
   static void enter_answered(ClientState& state, const AskedName& asked, Node& node,
                              std::uint64_t order);
+  static void drop_if_forgotten(ClientState& state, Node& node);
   NodeId made(const EntryReply& reply, const AskedName& asked, NodeId id);
   /// The nodes that were looked up for it, or kNoNode.
   Task<Result<>> rename_known(RenameRequest request, NodeId old_looked_up, NodeId new_looked_up);

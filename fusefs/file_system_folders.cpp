@@ -52,6 +52,7 @@ void FileSystem::end_listing(NodeId id) {
     node->folder->is_listing = false;
     for (auto& waiter : node->folder->waiters) wake.push_back(std::move(waiter));
     node->folder->waiters.clear();
+    drop_if_forgotten(*state, *node);
   }
   wake_all(std::move(wake));
 }

@@ -142,6 +142,20 @@ Result<EntryOut> FileSystem::looked_up(ClientState& state, const AskedName& aske
   return out;
 }
 
+// A folder that nothing leads to any more: neither do its entries.
+void FileSystem::drop_if_forgotten(ClientState& state, Node& node) {
+  if (node.id == kRootNode || node.lookups > 0) return;
+  if (node.names == 0 && node.folder != nullptr) {
+    const EntryMap entries = std::exchange(node.folder->entries, {});
+    for (const auto& [name, child] : entries) {
+      if (Node* entry = state.nodes.find(child)) --entry->names;
+      state.nodes.remove_if_unused(child);
+    }
+    node.folder->is_complete = false;
+  }
+  state.nodes.remove_if_unused(node.id);
+}
+
 void FileSystem::forget(NodeId id, std::uint64_t count) {
   {
     auto state = state_.lock();
@@ -150,16 +164,7 @@ void FileSystem::forget(NodeId id, std::uint64_t count) {
     HOMEFS_CHECK(node->lookups >= count);
     node->lookups -= count;
     if (node->lookups > 0) return;
-    // A folder that nothing leads to any more: neither do its entries.
-    if (node->names == 0 && node->folder != nullptr) {
-      const EntryMap entries = std::exchange(node->folder->entries, {});
-      for (const auto& [name, child] : entries) {
-        if (Node* entry = state->nodes.find(child)) --entry->names;
-        state->nodes.remove_if_unused(child);
-      }
-      node->folder->is_complete = false;
-    }
-    state->nodes.remove_if_unused(id);
+    drop_if_forgotten(*state, *node);
   }
   send_forgets(/*at_once=*/false);
 }

@@ -210,7 +210,8 @@ bool NodeCache::remove_if_unused(NodeId id) {
   Node& node = *found->second;
   const bool is_used = node.lookups > 0 || node.opens > 0 || node.names > 0 || node.is_dirty();
   const bool has_entries = node.folder != nullptr && !node.folder->entries.empty();
-  if (is_used || has_entries) return false;
+  const bool is_listing = node.folder != nullptr && node.folder->is_listing;
+  if (is_used || has_entries || is_listing) return false;
   if (node.folder != nullptr) {
     removed_folder_changed_at_ = std::max(removed_folder_changed_at_, node.folder->changed_at);
   }

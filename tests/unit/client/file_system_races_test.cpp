@@ -1,6 +1,7 @@
 // What overtakes what in the client core, step by step.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "tests/support/client/core_rig.h"
 
@@ -310,6 +311,26 @@ TEST(FileSystemRaces, AnAppendGoesToTheEndThatTheFileHas) {
   ASSERT_TRUE(next->is_done());
   rig.files().send_held_writes();
   EXPECT_EQ(FakeLink::message<WriteRequest>(rig.link().find(Op::kWrite)).offset, 15u);
+}
+
+// Two wait for one listing; both were interrupted, and the kernel has forgotten the folder.
+TEST(FileSystemRaces, WhoWaitsForTheListingOfAFolderThatIsGoneIsWoken) {
+  CoreRig rig({.is_shared = true});
+  const NodeId folder = rig.look_up(
+      kRootNode, "d", AttributesOf{.inode = 8, .mode = S_IFDIR | 0755, .order = 10, .links = 2});
+  const auto first = rig.start(rig.files().open_folder(folder));
+  const auto second = rig.start(rig.files().open_folder(folder));
+  const auto list = rig.link().find(Op::kList);
+  rig.files().forget(folder, 1);
+  (void)rig.link().changed(
+      {{.inode = InodeNumber{CoreRig::kRootInode}, .name = "d"}, {.inode = InodeNumber{8}}}, 20);
+  rig.link().refuse(list, Status::kStale);
+  for (int i = 0; i < 5; ++i) {
+    while (rig.link().has(Op::kList)) rig.link().refuse(rig.link().find(Op::kList), Status::kStale);
+    rig.posted().run_all();
+  }
+  EXPECT_TRUE(first->is_done());
+  EXPECT_TRUE(second->is_done()) << "unmounting waits for it for ever";
 }
 
 }  // namespace
