@@ -45,7 +45,9 @@ void FileSystem::add_prefetched(ClientState& state, NodeId node, std::size_t byt
     known->data->keeps_written = false;
     if (known->opens > 0 || known->is_dirty()) continue;
     std::ranges::move(known->data->reads.clear(), std::back_inserter(wake));
-    known->data.reset();
+    ++known->names;  // keeps it: a caller may be at it
+    end_use(state, *known);
+    --known->names;
   }
 }
 

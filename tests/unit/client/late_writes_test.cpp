@@ -138,5 +138,40 @@ TEST_F(LateWrites, ThatWaitForTheServerAreNone) {
   EXPECT_EQ(FakeLink::message<WriteRequest>(rig_.link().find(Op::kWrite)).page_order, 0u);
 }
 
+// What nobody was told of is not forgotten to make room for other files.
+TEST(LateErrors, AnErrorForWhoOpensTheFileNextOutlivesTheFilesThatAreKept) {
+  CoreRig rig({.files = {.prefetched_bytes_max = 8}});
+  std::uint64_t order = 10;
+  const auto now = [&](std::uint64_t inode, std::uint64_t size) {
+    ++order;
+    return Attributes(AttributesOf{.inode = inode, .size = size, .order = order, .version = order});
+  };
+  const auto write = [&](NodeId file, std::uint64_t handle) {
+    const auto written = rig.start(
+        rig.files().write({.node = file, .handle = handle, .offset = 0}, CoreRig::slice("text")));
+    EXPECT_TRUE(written->is_done());
+    rig.files().release(handle);
+  };
+  const NodeId file = rig.look_up(kRootNode, "f", now(7, 0));
+  write(file, rig.open(file, O_WRONLY));
+  rig.answer_change(rig.link().find(Op::kWrite), now(7, 4));  // kept, as it is small
+  write(file, rig.open(file, O_WRONLY));
+  rig.link().refuse(rig.link().find(Op::kWrite), Status::kNoSpace);
+  for (std::uint64_t inode = 20; inode < 23; ++inode) {
+    const NodeId other = rig.look_up(kRootNode, "g" + std::to_string(inode), now(inode, 0));
+    write(other, rig.open(other, O_WRONLY));
+    rig.answer_change(rig.link().find(Op::kWrite), now(inode, 4));
+  }
+  const auto opened = rig.start(rig.files().open(file, O_WRONLY));
+  if (rig.link().has(Op::kGetattr)) {
+    rig.answer_attributes(rig.link().find(Op::kGetattr), now(7, 4));
+  }
+  ASSERT_TRUE(opened->is_done() && opened->value->has_value());
+  const auto synced = rig.start(rig.files().fsync(file, (**opened)->handle, false));
+  if (rig.link().has(Op::kFsync)) rig.link().answer(rig.link().find(Op::kFsync), EmptyMessage{});
+  ASSERT_TRUE(synced->is_done() && !synced->value->has_value());
+  EXPECT_EQ(synced->value->error().status, Status::kNoSpace);
+}
+
 }  // namespace
 }  // namespace homefs
