@@ -10,6 +10,7 @@ namespace homefs {
 // Returns the number that it has.
 NodeId FileSystem::made(const EntryReply& reply, const AskedName& asked, NodeId id) {
   auto state = state_.lock();
+  state->unsynced.forget(reply.attributes.inode);
   Node& node = state->nodes.add_made(id, reply.attributes, asked.folder, asked.name);
   ++node.lookups;
   update_parent(*state, asked.folder, reply.parent);
@@ -123,6 +124,7 @@ void FileSystem::unlinked(ClientState& state, Node& node, const Attributes& attr
   }
   NodeCache::update(node, attributes);
   if (attributes.links > 0 && !node.is_folder()) return;
+  if (node.opens == 0) state.unsynced.forget(attributes.inode);
   if (node.id != not_kept && node.is_bound) {
     NodeCache::make_orphan(node, attributes.order);  // the server has it as one
   } else {

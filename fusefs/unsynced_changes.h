@@ -32,6 +32,8 @@ class UnsyncedChanges {
   /// Whatever is not synced is lost, perhaps. Returns how many inodes that are.
   std::size_t lose();
   [[nodiscard]] bool is_lost(InodeNumber inode) const { return lost_.contains(inode); }
+  /// The number is another file's from now on: what was lost was of the one before.
+  void forget(InodeNumber inode) { (void)lost_.erase(inode); }
   /// The same, and it is told now.
   bool take_lost(InodeNumber inode) { return lost_.erase(inode) != 0; }
 

@@ -318,5 +318,37 @@ TEST(FileSystemNames, AttributesThatReachTheKernelAfterTheHomeBecameSharedAreAsk
   EXPECT_TRUE(rig.notifier().was_told({test::Notice::Kind::kAttributes, file, ""}));
 }
 
+// The server's disk gives the number of a file that was lost to the next one that is made.
+TEST(PowerLoss, ANewFileIsNotTakenForTheOneThatWasLostWithItsNumber) {
+  CoreRig rig;
+  const auto create = [&](const char* name, std::uint32_t generation, std::uint64_t order) {
+    const auto made = rig.start(
+        rig.files().create({.parent = kRootNode, .name = name, .mode = S_IFREG | 0644}, O_RDWR));
+    Attributes file = AttributesOf{.inode = 7, .order = order};
+    file.generation = generation;
+    rig.answer_entry(rig.link().find(Op::kCreate), file, root_of(order));
+    EXPECT_TRUE(made->is_done() && made->value->has_value());
+    return std::pair((**made)->entry.node, (**made)->open.handle);
+  };
+  const auto [old, old_handle] = create("old", 1, 10);
+  (void)rig.start(rig.files().write({.node = old, .handle = old_handle}, CoreRig::slice("text")));
+  rig.files().send_held_writes();
+  Attributes written = AttributesOf{.inode = 7, .size = 4, .order = 11};
+  written.generation = 1;
+  rig.answer_change(rig.link().find(Op::kWrite), written);
+  rig.files().release(old_handle);
+  rig.link().break_control();
+  rig.link().reconnect({.is_same_session = false,
+                        .are_caches_valid = false,
+                        .has_lost_power = true,
+                        .is_new_incarnation = true,
+                        .order = 100});
+  const auto [node, handle] = create("new", 2, 110);
+  const auto synced = rig.start(rig.files().fsync(node, handle, false));
+  rig.link().answer(rig.link().find(Op::kFsync), EmptyMessage{});
+  ASSERT_TRUE(synced->is_done());
+  EXPECT_TRUE(synced->value->has_value());
+}
+
 }  // namespace
 }  // namespace homefs
