@@ -231,11 +231,6 @@ void FileSystem::on_reconnected(const Reconnected& caches) {
     state->grant.reset(/*stamps_go_on=*/caches.is_same_run);
     state->nodes.begin_anew(order);
     state->is_open_known = state->is_open_known && caches.is_same_run;
-    // What comes of these may be from before, and what was known of them is.
-    state->names.heard_of_all(order, [&](NodeId folder, const std::string&) {
-      Node* node = state->nodes.find(folder);
-      if (node != nullptr && node->folder != nullptr) node->folder->has_gaps = true;
-    });
     state->told_order = ClientState::kUnknownOrder;
     state->heard_order = 0;
     ++state->told_epoch;

@@ -37,7 +37,9 @@ void FileSystem::void_node(Node& node, std::uint64_t order, WakeList& wake) {
 void FileSystem::void_entries(ClientState& state, Node& folder, std::uint64_t order, WakeList& wake,
                               std::vector<std::pair<NodeId, std::string>>& names,
                               std::vector<NodeId>& nodes) {
+  const bool is_asked = state.names.heard_of_all_in(folder.id, order);
   folder.folder->is_complete = false;
+  folder.folder->has_gaps = folder.folder->has_gaps || is_asked || !folder.folder->entries.empty();
   folder.folder->changed_at = ++state.folder_changes;
   std::vector<std::string> known;
   for (const auto& [name, id] : folder.folder->entries) {
@@ -57,6 +59,11 @@ void FileSystem::void_entries(ClientState& state, Node& folder, std::uint64_t or
 // asked for its attributes.
 void FileSystem::void_everything(ClientState& state, std::uint64_t order, WakeList& wake,
                                  std::vector<NodeId>& known) {
+  // What comes of these may be from before, and what was known of them is.
+  state.names.heard_of_all(order, [&](NodeId folder, const std::string&) {
+    Node* node = state.nodes.find(folder);
+    if (node != nullptr && node->folder != nullptr) node->folder->has_gaps = true;
+  });
   std::vector<NodeId> named;
   state.nodes.for_each([&](Node& node) {
     void_node(node, order, wake);
@@ -124,6 +131,7 @@ void FileSystem::doubt_name(Status status, NodeId parent_id, const std::string& 
       return;
     } else {
       if (is_there) drop_entry(*state, *parent, name);
+      parent->folder->has_gaps = parent->folder->has_gaps || is_there;
       parent->folder->is_complete = false;
       parent->folder->changed_at = ++state->folder_changes;
       parent->has_attributes = false;

@@ -39,6 +39,17 @@ class NamesUnderWay {
     }
   }
 
+  /// The same, of what is in `folder`. Returns whether that is anything.
+  bool heard_of_all_in(NodeId folder, std::uint64_t order) {
+    bool is_any = false;
+    for (Asked& asked : asked_) {
+      if (asked.folder != folder) continue;
+      asked.heard = std::max(asked.heard, order);
+      is_any = true;
+    }
+    return is_any;
+  }
+
   [[nodiscard]] std::size_t size() const { return asked_.size(); }
 
  private:

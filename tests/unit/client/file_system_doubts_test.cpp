@@ -136,5 +136,47 @@ TEST(GrantAccountTest, OffersWhatNoProgramWasPromised) {
   EXPECT_EQ(account.offer(1), 0u) << "the quota was lowered";
 }
 
+// A lookup is answered from before "anything may have changed".
+void expect_that_the_answer_is_not_kept(CoreRig& rig, std::vector<Change> changes) {
+  const auto old = rig.start(rig.files().lookup(kRootNode, "old"));
+  const auto asked = rig.link().find(Op::kLookup);
+  (void)rig.link().changed(std::move(changes), 20);
+  rig.link().answer(asked, LookupReply{AttributesOf{.inode = 7, .order = 10}, ""});
+  ASSERT_TRUE(old->is_done());
+  // It was renamed by then: the new name is looked up.
+  (void)rig.look_up(kRootNode, "new", AttributesOf{.inode = 7, .order = 30});
+  const auto again = rig.start(rig.files().lookup(kRootNode, "old"));
+  EXPECT_FALSE(again->is_done()) << "the server has to be asked";
+}
+
+TEST(DoubtsOnTheWay, ALookupThatALossOfEventsHasOvertakenIsNotKept) {
+  CoreRig rig;
+  expect_that_the_answer_is_not_kept(rig, {{.inode = {}, .name = {}}});
+}
+
+TEST(DoubtsOnTheWay, ALookupThatADoubtAboutItsFolderHasOvertakenIsNotKept) {
+  CoreRig rig;
+  expect_that_the_answer_is_not_kept(rig, {{.inode = kRoot, .name = {}, .has_data = true}});
+}
+
+// It is open, and the server has not heard of its number yet. The unlink(2) has passed the kernel's
+// own lookup when anything in the folder may have changed.
+TEST(DoubtsOnTheWay, AnOpenFileIsKeptThoughItsFolderIsInDoubtWhenItIsRemoved) {
+  CoreRig rig;
+  const NodeId file = rig.look_up(kRootNode, "f", AttributesOf{.inode = 7, .size = 3, .order = 10});
+  (void)rig.open(file, O_RDONLY);
+  (void)rig.link().changed({{.inode = kRoot, .name = {}, .has_data = true}}, 20);
+  const auto removed = rig.start(rig.files().remove(kRootNode, "f", false));
+  if (rig.link().has(Op::kLookup)) {
+    rig.link().answer(rig.link().find(Op::kLookup),
+                      LookupReply{AttributesOf{.inode = 7, .size = 3, .order = 30}, ""});
+  }
+  const auto request = rig.link().find(Op::kUnlink);
+  const auto unlink = FakeLink::message<UnlinkRequest>(request);
+  EXPECT_TRUE(unlink.keep);
+  EXPECT_EQ(unlink.node, file);
+  EXPECT_FALSE(request.introductions.empty()) << "the server does not know it, and keeps nothing";
+}
+
 }  // namespace
 }  // namespace homefs
