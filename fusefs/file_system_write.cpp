@@ -142,10 +142,12 @@ FileSystem::TakenWrite::Kind FileSystem::kind_of(const ClientState& state, const
   // The kernel holds the page meanwhile, which others wait for to hear that we know of their
   // changes; and what a page is no part of any more the server leaves out.
   if (to.is_page) return Kind::kBuffered;
-  if (to.is_append && !is_known_end) return Kind::kAtServer;
+  const bool is_covered = is_known_end && state.grant.covers(growth);
+  // One that waits for the server may come there when another mount has moved the end.
+  if (to.is_append && !is_covered) return Kind::kAtServer;
   if (node.data->at_server.is_any()) return Kind::kBehind;
   // Of a size that another mount has changed nobody knows by how much it grows.
-  if (!is_known_end || !state.grant.covers(growth)) return Kind::kWaits;
+  if (!is_covered) return Kind::kWaits;
   return Kind::kBuffered;
 }
 

@@ -173,5 +173,26 @@ TEST(LateErrors, AnErrorForWhoOpensTheFileNextOutlivesTheFilesThatAreKept) {
   EXPECT_EQ(synced->value->error().status, Status::kNoSpace);
 }
 
+// It waits for the server, which may let another mount in meanwhile.
+TEST(LateAppends, AnAppendOverTheGrantIsPlacedByTheServer) {
+  CoreRig rig({.granted = 2, .limit = 1000});
+  const NodeId file =
+      rig.look_up(kRootNode, "log", AttributesOf{.inode = 7, .size = 4, .order = 10});
+  const std::uint64_t handle = rig.open(file, O_WRONLY | O_APPEND);
+  const auto appended = rig.start(rig.files().write(
+      {.node = file, .handle = handle, .offset = 4, .is_append = true}, CoreRig::slice("line\n")));
+  EXPECT_FALSE(appended->is_done());
+  EXPECT_FALSE(rig.link().has(Op::kWrite));
+  EXPECT_TRUE(rig.link().has(Op::kAppend));
+  rig.link().answer(
+      rig.link().find(Op::kAppend),
+      AppendReply{.offset = 9,
+                  .attributes = AttributesOf{.inode = 7, .size = 14, .order = 11, .version = 11},
+                  .grant = rig.grant()});
+  rig.posted().run_all();
+  ASSERT_TRUE(appended->is_done());
+  EXPECT_TRUE(appended->value->has_value());
+}
+
 }  // namespace
 }  // namespace homefs
