@@ -304,6 +304,7 @@ Task<Result<>> FileSystem::rename_known(RenameRequest request, NodeId old_looked
                                         NodeId new_looked_up) {
   NodeId moved = kNoNode;
   NodeId replaced = kNoNode;
+  NodeId guarded = kNoNode;  // nobody opens what the server does not keep
   {
     auto state = state_.lock();
     const auto cached = [&](NodeId parent_id, const std::string& name) {
@@ -322,6 +323,8 @@ Task<Result<>> FileSystem::rename_known(RenameRequest request, NodeId old_looked
         other == nullptr ||
         (other->is_regular() && (other->lookups > 0 || other->opens > 0 || other->is_dirty()));
     request.node = replaced;
+    guarded = request.keep ? kNoNode : replaced;
+    if (guarded != kNoNode) ++state->removals[guarded].count;
   }
   // A name never shows a file without the data that was written before the rename.
   if (moved != kNoNode) co_await drained(moved);
@@ -331,6 +334,7 @@ Task<Result<>> FileSystem::rename_known(RenameRequest request, NodeId old_looked
   const AskedName from = ask_about(request.parent, request.name);
   const AskedName to = ask_about(request.new_parent, request.new_name);
   Result<RenameReply> reply = co_await ask<RenameReply>(std::move(call));
+  WakeList wake;
   {
     auto state = state_.lock();
     const bool is_from_newest = end_asking(*state, from, reply ? reply->parent.order : 0);
@@ -341,7 +345,9 @@ Task<Result<>> FileSystem::rename_known(RenameRequest request, NodeId old_looked
       update_parent(*state, request.parent, reply->parent);
       update_parent(*state, request.new_parent, reply->new_parent);
     }
+    wake = end_removal(*state, guarded);
   }
+  wake_all(std::move(wake));
   if (!reply) {
     doubt_name(reply.error().status, request.parent, request.name);
     doubt_name(reply.error().status, request.new_parent, request.new_name);

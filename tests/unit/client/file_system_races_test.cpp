@@ -333,5 +333,26 @@ TEST(FileSystemRaces, WhoWaitsForTheListingOfAFolderThatIsGoneIsWoken) {
   EXPECT_TRUE(second->is_done()) << "unmounting waits for it for ever";
 }
 
+// The rename waits for the server; its program was killed, or a soft mount's time was over, so the
+// kernel lets others use the folder.
+TEST(FileSystemRaces, AFileThatIsBeingReplacedIsNotOpenedWhenTheServerDoesNotKeepIt) {
+  CoreRig rig;
+  const auto listed = rig.start(rig.files().open_folder(kRootNode));
+  rig.answer_list(
+      rig.link().find(Op::kList), root_of(1),
+      {{.name = "a", .attributes = AttributesOf{.inode = 7, .size = 3, .order = 1}, .target = ""},
+       {.name = "b", .attributes = AttributesOf{.inode = 8, .size = 3, .order = 1}, .target = ""}});
+  ASSERT_TRUE(listed->is_done());
+  rig.files().release_folder((**listed)->handle);
+  const auto renamed = rig.start(rig.files().rename(
+      {.parent = kRootNode, .name = "a", .new_parent = kRootNode, .new_name = "b"}));
+  const auto request = rig.link().find(Op::kRename);
+  const bool is_kept = FakeLink::message<RenameRequest>(request).keep;
+  const auto found = rig.start(rig.files().lookup(kRootNode, "b"));
+  ASSERT_TRUE(found->is_done() && found->value->has_value());
+  const auto opened = rig.start(rig.files().open((**found)->node, O_RDWR));
+  EXPECT_TRUE(is_kept || !opened->is_done()) << "its reads and writes will be stale";
+}
+
 }  // namespace
 }  // namespace homefs
