@@ -26,10 +26,12 @@ Result<void> WriteLog::admit(std::uint64_t number) {
     if (slots_->highest - number < kKept) return {};
     return fail(Status::kSequenceConflict, "a write whose answer was acknowledged");
   }
-  // A place is free before the number that uses it counts as come.
-  const std::uint64_t first = std::max(slots_->highest + 1, number - std::min(number, kKept - 1));
-  for (std::uint64_t each = first; each <= number; ++each) {
-    std::atomic_ref(slots_->codes[each % kKept]).store(kNothing, std::memory_order_relaxed);
+  // A place is free before the number that uses it counts as come. Any number may come: also the
+  // highest that there is.
+  const std::uint64_t passed = std::min(number - slots_->highest, kKept);
+  for (std::uint64_t back = 0; back < passed; ++back) {
+    std::atomic_ref(slots_->codes[(number - back) % kKept])
+        .store(kNothing, std::memory_order_relaxed);
   }
   std::atomic_ref(slots_->highest).store(number, std::memory_order_release);
   return {};

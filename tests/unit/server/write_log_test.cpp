@@ -1,6 +1,10 @@
 #include "server/write_log.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <limits>
 
 namespace homefs {
 namespace {
@@ -37,6 +41,21 @@ TEST(WriteLog, ForgetsANumberWhenItsPlaceIsUsedAgain) {
   ASSERT_TRUE(log.admit(1'000'000));
   EXPECT_FALSE(log.find(1'000'000 - 7)) << "of the numbers between nothing is known";
   EXPECT_EQ(log.admit(2).error().status, Status::kSequenceConflict);
+}
+
+// A hostile client may choose any number: the session's lock is held meanwhile.
+TEST(WriteLog, TakesTheHighestNumberThatThereIs) {
+  EXPECT_EXIT(
+      {
+        ::alarm(5);
+        WriteSlots slots;
+        WriteLog log(slots);
+        constexpr std::uint64_t kHighest = std::numeric_limits<std::uint64_t>::max();
+        const bool is_taken = log.admit(kHighest) && log.admit(kHighest - 1);
+        log.note(kHighest, {});
+        std::_Exit(is_taken && log.admit(kHighest) && log.find(kHighest) ? 0 : 1);
+      },
+      testing::ExitedWithCode(0), "");
 }
 
 }  // namespace
