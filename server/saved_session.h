@@ -22,6 +22,8 @@
 
 namespace homefs {
 
+struct LiveHome;
+
 struct SavedSession {
   SessionIdentity identity;
   std::vector<SavedLock> locks;
@@ -34,6 +36,9 @@ struct KeptSession : SavedSession {
   explicit KeptSession(SavedSession session) : SavedSession(std::move(session)) {}
 
   std::mutex mutex;  ///< held while `record` is used, or moved to who takes the session up
+  /// Where it is expected: not the account's any more when that has got another folder. Guarded by
+  /// the SessionMaker's mutex.
+  std::weak_ptr<LiveHome> expected_in;
 };
 
 /// Owners: SavedSessions, and whoever works with it.

@@ -78,7 +78,7 @@ Result<std::shared_ptr<Session>> SessionMaker::make(const SessionRequest& reques
   }
   {
     const std::lock_guard lock(saved_mutex_);
-    expect_saved(request.account.name, **home);
+    expect_saved(request.account.name, *home);
   }
   SessionSetup setup;
   SessionIdentity& identity = setup.identity;
@@ -106,14 +106,27 @@ void SessionMaker::add_files(SessionSetup& setup) const {
 }
 
 /// Whoever gets into the home finds it shared with those that are not back yet, and their locks.
-void SessionMaker::expect_saved(const std::string& account, LiveHome& home) {
+void SessionMaker::expect_saved(const std::string& account, const std::shared_ptr<LiveHome>& home) {
   const std::vector<SavedSessionRef> sessions = parts_.saved.of_account(account);
   for (const SavedSessionRef& saved : sessions) {
-    home.files->locks().reserve(saved->identity.id, saved->locks);
-    home.coherence->expect(saved->identity.id);
-    begin_late(saved, home);
+    // The account has got another folder: the session comes back to that one.
+    if (saved->expected_in.lock() != home) expect_no_longer(*saved);
+    saved->expected_in = home;
+    home->files->locks().reserve(saved->identity.id, saved->locks);
+    home->coherence->expect(saved->identity.id);
+    begin_late(saved, *home);
   }
-  home.files->expect_sessions(!sessions.empty());
+  home->files->expect_sessions(!sessions.empty());
+}
+
+/// Nothing of the home refers to it any more. Precondition: its record is still there.
+void SessionMaker::expect_no_longer(KeptSession& saved) {
+  const auto home = saved.expected_in.lock();
+  if (!home) return;
+  home->files->locks().drop_reserved(saved.identity.id);
+  home->coherence->expect_no_longer(saved.identity.id);
+  home->files->late_sessions().remove(saved.record->foreign_changes());
+  home->files->expect_sessions(false);  // who is still expected there is told by the caller
 }
 
 /// Whoever gets in changes files that it may have unsent writes for.
@@ -126,11 +139,9 @@ void SessionMaker::begin_late(const SavedSessionRef& saved, LiveHome& home) {
 /// They are over.
 void SessionMaker::drop(const std::vector<SavedSessionRef>& sessions) {
   for (const SavedSessionRef& session : sessions) {
-    const auto home = parts_.homes.find(session->identity.account);
-    if (home) {
-      home->files->locks().drop_reserved(session->identity.id);
-      home->coherence->expect_no_longer(session->identity.id);
-      home->files->late_sessions().remove(session->record->foreign_changes());
+    const auto home = session->expected_in.lock();
+    expect_no_longer(*session);
+    if (home && home == parts_.homes.find(session->identity.account)) {
       home->files->expect_sessions(parts_.saved.has_of_account(session->identity.account));
     }
     session->record->remove();
@@ -235,7 +246,7 @@ Result<std::shared_ptr<Session>> SessionMaker::restore(const SessionId& id) {
   if (auto session = parts_.sessions.find(id)) return session;
   const SavedSessionRef saved = parts_.saved.find(id);
   if (!saved || !home) return fail(Status::kSessionUnknown, "the session is over");
-  expect_saved(saved->identity.account, *home);
+  expect_saved(saved->identity.account, home);
   return take_up(saved, std::move(home));
 }
 

@@ -101,8 +101,9 @@ class SessionMaker {
   std::shared_ptr<Session> session_of(std::shared_ptr<LiveHome> home, SessionSetup setup);
   Result<std::shared_ptr<Session>> take_up(const SavedSessionRef& saved,
                                            std::shared_ptr<LiveHome> home);
-  void expect_saved(const std::string& account, LiveHome& home);
+  void expect_saved(const std::string& account, const std::shared_ptr<LiveHome>& home);
   static void begin_late(const SavedSessionRef& saved, LiveHome& home);
+  static void expect_no_longer(KeptSession& saved);
   void drop(const std::vector<SavedSessionRef>& sessions);
 
   Parts parts_;

@@ -192,6 +192,29 @@ TEST_F(RestartedServerTest, AnOrphanOfOneThatDoesNotComeBackGoesThoughNobodyUses
   EXPECT_TRUE(std::filesystem::is_empty(folder));
 }
 
+// The administrator puts another folder in the place of a home (a restore) while a session is away.
+TEST_F(RestartedServerTest, WhoStaysInAHomeThatWasReplacedOutlivesWhoComesBackToTheNewOne) {
+  const auto two = session_of("two");  // alone: it may have answered writes
+  restart();
+  TestClient one(server_.port());
+  ASSERT_TRUE(one.log_in(alice("one")));  // from here on "two" is late in this home
+  ASSERT_TRUE(one.ask<EntryReply>(Op::kCreate, create_of("f", 2), 1));
+  ASSERT_TRUE(one.call(write_of(2, 0, "before")));
+  std::filesystem::rename(server_.home_of("alice"), server_.folder() / "aside");
+  std::filesystem::create_directory(server_.home_of("alice"));
+  {
+    TestClient back(server_.port());
+    ASSERT_TRUE(back.resume(two, ConnectionKind::kControl));
+    ASSERT_TRUE(back.call(Op::kGoodbye, encode_json(Goodbye{})));
+    EXPECT_TRUE(back.wait_closed());
+  }
+  const auto deadline = Clock::now() + kTestDeadline;
+  while (server_.server().sessions().size() > 1 && Clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(one.call(write_of(2, 0, "after"))) << "served on";
+}
+
 TEST_F(RestartedServerTest, OfManyResumesAtOnceEachFindsTheSession) {
   const auto one = session_of("one");
   restart();
