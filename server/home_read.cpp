@@ -29,6 +29,14 @@ constexpr std::uint64_t kDigestBlocksMax = 32768;
 /// at some 600 MB/s.
 constexpr std::uint64_t kWorthKeepingBytes = 64ull * 1024 * 1024;
 
+bool is_gone(Status status) { return status == Status::kNoSuchFile || status == Status::kStale; }
+
+/// Whether another attempt to open a file may do.
+bool is_for_now(Status status) {
+  return status == Status::kTooManyOpen || status == Status::kNoMemory ||
+         status == Status::kIoError;
+}
+
 }  // namespace
 
 // The descriptor of a regular file; data of anything else is not the server's business.
@@ -79,10 +87,13 @@ Result<void> Home::settle(SyncDebt& debt) {
       {.sync_inode = [this](const InodeRef& inode) -> Result<void> {
          // The disk has no more of the others than their folder says.
          if (!inode->is_file() && !inode->is_folder()) return {};
-         auto done = fsync(inode, /*data_only=*/false);
-         // It is gone: its folder has been touched as well.
-         if (!done && done.error().status == Status::kStale) return {};
-         return done;
+         const auto file = inodes_->open(inode);
+         if (!file && is_gone(file.error().status)) return {};  // its folder was touched as well
+         if (!file && is_for_now(file.error().status)) return std::unexpected(file.error());
+         // The server may rename what it may not open: that is no error of the file that is synced.
+         if (!file) return disk::sync_file_system(orphanage_->folder()->get());
+         return inode->sync_failures().run(
+             [&] { return disk::sync((*file)->get(), /*data_only=*/false); });
        },
        .sync_all = [this] { return disk::sync_file_system(orphanage_->folder()->get()); }});
 }

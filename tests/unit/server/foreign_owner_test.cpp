@@ -59,5 +59,16 @@ TEST_F(ForeignOwner, OneEntryThatCannotBeAskedHidesNoOther) {
   EXPECT_EQ(session_.lookup(kRootNode, "marked", TestSession::next_node()).status, Status::kOk);
 }
 
+TEST_F(ForeignOwner, ARenameOfAFileThatCannotBeOpenedFailsNoOtherFsync) {
+  const NodeId own = session_.make_file(kRootNode, "own", "mine");
+  const FsyncRequest sync{.node = own};
+  ASSERT_EQ(session_.call<EmptyMessage>(Op::kFsync, sync).status, Status::kOk);
+  ASSERT_EQ(session_.rename(kRootNode, "secret", kRootNode, "renamed").status, Status::kRenamed);
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_EQ(session_.write(own, 0, "more").status, Status::kOk);
+    EXPECT_EQ(session_.call<EmptyMessage>(Op::kFsync, sync).status, Status::kOk);
+  }
+}
+
 }  // namespace
 }  // namespace homefs
