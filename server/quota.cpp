@@ -30,6 +30,9 @@ std::uint64_t Quota::bytes_overdrawn() const {
 
 Result<Reservation> Quota::reserve(Grant& grant, const Usage& wanted, std::uint64_t from_grant) {
   const std::lock_guard lock(mutex_);
+  if (is_given_up_ && limits_ != Usage{}) {
+    return fail(Status::kIoError, "the home was let go of before its use was known");
+  }
   if (limits_.files != 0 && wanted.files > 0 &&
       used_.files + reserved_.files + wanted.files > limits_.files) {
     return fail(Status::kOverQuota, "the limit on files is reached");
@@ -104,6 +107,7 @@ void Quota::set_known(const Usage& usage) {
   const std::lock_guard lock(mutex_);
   used_ = usage;
   is_known_ = true;
+  is_given_up_ = false;
   known_.notify_all();
 }
 
@@ -113,6 +117,13 @@ void Quota::begin_count(const Usage& estimate) {
   estimate_ = estimate;
   recounted_.reset();
   is_known_ = false;
+  is_given_up_ = false;
+}
+
+void Quota::give_up_count() {
+  const std::lock_guard lock(mutex_);
+  is_given_up_ = true;
+  known_.notify_all();
 }
 
 void Quota::begin_recount() {
@@ -139,12 +150,12 @@ bool Quota::is_known() const {
 
 void Quota::wait_until_decidable() const {
   std::unique_lock lock(mutex_);
-  known_.wait(lock, [this] { return is_known_ || limits_ == Usage{}; });
+  known_.wait(lock, [this] { return is_known_ || is_given_up_ || limits_ == Usage{}; });
 }
 
 void Quota::wait_until_known() const {
   std::unique_lock lock(mutex_);
-  known_.wait(lock, [this] { return is_known_; });
+  known_.wait(lock, [this] { return is_known_ || is_given_up_; });
 }
 
 Usage Quota::used() const {

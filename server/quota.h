@@ -91,6 +91,9 @@ class Quota {
   /// A count has found something.
   void count_found(const Usage& found);
   void finish_count();
+  /// The count of a use that is not known ends without a result: nobody waits for it any more, and
+  /// what depends on it is refused (kIoError).
+  void give_up_count();
   /// A recount ends without a result; the use stays what it is.
   void cancel_recount();
   [[nodiscard]] bool is_known() const;
@@ -122,6 +125,7 @@ class Quota {
   std::vector<Grant*> grants_;
   std::optional<Usage> recounted_;  // of a recount that runs
   bool is_known_ = false;
+  bool is_given_up_ = false;  // the count was stopped
 };
 
 /// One session's share. Owner: the session. Executor: thread-safe (guarded by the quota's mutex).

@@ -149,6 +149,8 @@ InodeRef UsageScan::next_folder(const std::stop_token& stop, const InodeRef& roo
     quota_.finish_count();
   } else if (is_recount_) {
     quota_.cancel_recount();
+  } else {
+    quota_.give_up_count();
   }
   if (std::exchange(is_wanted_again_, false) && !stop.stop_requested()) {
     is_recount_ = true;

@@ -44,7 +44,7 @@ class UsageScan {
   void start(const InodeRef& root, const Usage& estimate);
   /// Counts beside a use that is known. When a count runs already another follows it.
   void start_recount(const InodeRef& root);
-  /// Stops the walk, and waits for it.
+  /// Stops the walk, and waits for it. Whoever waits for the use waits no longer.
   void stop();
 
   /// How many folders and files the last complete count could not look at.

@@ -3,8 +3,10 @@
 #include "server/quota.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <fstream>
 #include <thread>
 
@@ -277,6 +279,23 @@ TEST(Quota, IsCountedAgainAfterAKill) {
   TestSession session(home);
   EXPECT_EQ(session.write(session.find(kRootNode, "f"), 0, pattern(9001)).status,
             Status::kOverQuota);
+}
+
+// Its folder was replaced meanwhile: sessions of before keep the home.
+TEST(Quota, ACountThatIsStoppedLeavesNobodyWaiting) {
+  EXPECT_EXIT(
+      {
+        ::alarm(20);
+        TestHome home({.bytes_max = kMiB});
+        for (int i = 0; i < 3000; ++i) std::ofstream(home.root() / std::to_string(i)) << "x";
+        home.restart(/*is_clean=*/false);
+        TestSession session(home);
+        home->stop();  // as HomeRegistry::let_go() does
+        const bool is_known = home->is_usage_known();
+        const Status made = session.create(kRootNode, "f", TestSession::next_node()).status;
+        std::_Exit(made == (is_known ? Status::kOk : Status::kIoError) ? 0 : 1);
+      },
+      testing::ExitedWithCode(0), "");
 }
 
 TEST(Quota, ARecountIsExactWhileTheHomeIsUsed) {
