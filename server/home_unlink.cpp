@@ -30,6 +30,12 @@ bool may_be_open(const NodeTable& session, const KeepRule& rule, const Inode& go
   return !session.is_node_of(rule.meant, going);
 }
 
+// Whether the session names what it has open by a number that was dropped to make room. With an
+// introduction the request says which file it is.
+bool must_introduce(const NodeTable& session, const KeepRule& rule, const Inode& going) {
+  return rule.keep && rule.meant != kNoNode && !session.knows(going) && !session.has(rule.meant);
+}
+
 }  // namespace
 
 // Precondition: names_mutex is held. After this the name has to be removed, and then
@@ -46,6 +52,9 @@ Result<Home::Farewell> Home::prepare_farewell(const Actor& actor, const InodeRef
   if (known != nullptr && known->identity().birth_ns != stat->birth_ns) known = nullptr;
   farewell.inode = known != nullptr ? known : inodes_->found(*stat, parent, name);
   const bool is_file = S_ISREG(stat->attributes.mode);
+  if (is_file && must_introduce(actor.nodes, rule, *farewell.inode)) {
+    return fail(Status::kStale, "the file is to be introduced again");
+  }
   if (is_file) {
     farewell.size_lock = std::unique_lock(farewell.inode->size_lock());
     stat = stat_true_at(folder, name.c_str());  // its size was not settled before
@@ -61,10 +70,13 @@ Result<Home::Farewell> Home::prepare_farewell(const Actor& actor, const InodeRef
   farewell.is_kept = has_orphan_link;
   const std::uint32_t sessions = inodes_->sessions_of(*farewell.inode);
   const bool is_known = actor.nodes.knows(*farewell.inode);
-  const std::uint32_t own = is_known && !may_be_open(actor.nodes, rule, *farewell.inode) ? 1 : 0;
-  // Of a session that is not back nobody knows what it has open.
+  const bool is_open = may_be_open(actor.nodes, rule, *farewell.inode);
+  const std::uint32_t own = is_known && !is_open ? 1 : 0;
+  // Of a session that is not back nobody knows what it has open. Nor of the one that asks while it
+  // introduces: only of the file that it means it says so.
   const bool is_for_absent =
-      is_file && absent_.are_there(Orphanage::Clock::now(), /*asking=*/&actor.nodes);
+      is_file && absent_.are_there(Orphanage::Clock::now(),
+                                   /*asking=*/is_open ? nullptr : &actor.nodes);
   farewell.is_needed =
       is_for_absent || (farewell.is_last ? is_file && sessions > own : sessions > 0);
   const bool must_keep = farewell.is_needed && !has_orphan_link;

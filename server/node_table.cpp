@@ -123,6 +123,11 @@ void NodeTable::clear() {
   hand_over(released);
 }
 
+bool NodeTable::has(NodeId node) const {
+  const std::lock_guard lock(mutex_);
+  return entries_.contains(number_of(node));
+}
+
 bool NodeTable::knows(const Inode& inode) const {
   const std::lock_guard lock(mutex_);
   return counts_.contains(&inode);

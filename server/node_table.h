@@ -47,6 +47,8 @@ class NodeTable {
   /// Forgets all, also the root.
   void clear();
 
+  /// Whether `node` means anything.
+  [[nodiscard]] bool has(NodeId node) const;
   /// Whether any number means `inode`.
   [[nodiscard]] bool knows(const Inode& inode) const;
   /// Whether `node` means `inode`.

@@ -309,6 +309,64 @@ TEST_F(Orphans, OfTheOnlySessionThatIsBackOnlyItsOwnWordCounts) {
   EXPECT_EQ(on_disk(), 0u);
 }
 
+// Another mount has moved an open file to the name, and the server was killed before this one heard
+// of it; it sends its removal of the name again before it has introduced what it has open.
+TEST_F(Orphans, WhatASessionThatStillIntroducesDoesNotMeanIsKept) {
+  const NodeId meant = session_.make_file(kRootNode, "x", "meant");
+  const NodeId open = session_.make_file(kRootNode, "y", "open");
+  const Attributes known = session_.getattr(open)->attributes;
+  {
+    TestSession other(home_);
+    ASSERT_EQ(other.rename(kRootNode, "y", kRootNode, "x").status, Status::kRenamed);
+    other.kill(home_);
+  }
+  session_.kill(home_);
+  home_.restart(/*is_clean=*/false);
+  TestSession back(home_);
+  back->begin_introduction();
+  home_->expect_sessions(false);
+  ASSERT_EQ(back.unlink(kRootNode, "x", /*keep=*/false, meant).status, Status::kOk);
+  const auto read =
+      back.call<ReadReply>(Op::kRead, ReadRequest{.node = open, .offset = 0, .length = 10}, {},
+                           {.list = {{open, kRootNode, "y", known.inode, known.generation}}});
+  EXPECT_EQ(read.status, Status::kOk) << "the open file was deleted";
+  EXPECT_EQ(read.payload, "open");
+}
+
+// A session that has forgotten the number is as one whose number the server has dropped to make
+// room; it does not know that, and has the file open.
+TEST_F(Orphans, AFileThatIsKeptByANumberThatWasDroppedIsIntroducedFirst) {
+  const NodeId file = session_.make_file(kRootNode, "f", "data");
+  const Attributes known = session_.getattr(file)->attributes;
+  const NodeId moving = session_.make_file(kRootNode, "moving", "new");
+  ASSERT_NE(moving, kNoNode);
+  session_.forget({file});
+  EXPECT_EQ(session_.unlink(kRootNode, "f", /*keep=*/true, file).status, Status::kStale);
+  EXPECT_EQ(
+      session_
+          .rename(kRootNode, "moving", kRootNode, "f", RenameMode::kReplace, /*keep=*/true, file)
+          .status,
+      Status::kStale);
+  EXPECT_TRUE(std::filesystem::exists(home_.root() / "f")) << "nothing was done";
+  EXPECT_TRUE(std::filesystem::exists(home_.root() / "moving"));
+  EXPECT_EQ(session_.unlink(kRootNode, "none", /*keep=*/true, file).status, Status::kNoSuchFile);
+  const auto again = session_.call<RemoveReply>(
+      Op::kUnlink, UnlinkRequest{.parent = kRootNode, .name = "f", .keep = true, .node = file}, {},
+      {.list = {{file, kRootNode, "f", known.inode, known.generation}}});
+  EXPECT_EQ(again.status, Status::kOk);
+  EXPECT_EQ(session_.read(file, 0, 10).payload, "data");
+}
+
+// Number 0: the client does not know the file, but the session may, by another name.
+TEST_F(Orphans, AFileThatTheClientDoesNotNameIsKeptIfTheSessionKnowsIt) {
+  const NodeId file = session_.make_file(kRootNode, "f", "data");
+  ASSERT_EQ(session_.unlink(kRootNode, "f", /*keep=*/true).status, Status::kOk);
+  EXPECT_EQ(session_.read(file, 0, 10).payload, "data");
+  std::ofstream(home_.root() / "unknown") << "more";
+  ASSERT_EQ(session_.unlink(kRootNode, "unknown", /*keep=*/true).status, Status::kOk);
+  EXPECT_EQ(on_disk(), 1u) << "nobody has it open";
+}
+
 TEST_F(Orphans, WhatASessionThatIsBackHasOpenGoesWithIt) {
   const NodeId file = session_.make_file(kRootNode, "f", "data");
   const Attributes known = session_.getattr(file)->attributes;
