@@ -246,6 +246,7 @@ class Overwrite(Program):
         super().begin()
         self.pending = {}
         self.path = self.dir + "/file"
+        self.log.trying("whole:" + self.path, ANY)
         self.fd = self.open(self.path, os.O_RDWR | os.O_CREAT | self.flags)
         if os.fstat(self.fd).st_size < CELL * CELLS:
             os.ftruncate(self.fd, CELL * CELLS)
