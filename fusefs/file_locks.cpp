@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace homefs {
@@ -102,6 +103,11 @@ void FileLocks::send(const FileLock& lock, std::uint64_t id) {
                             .end = lock.end,
                             .id = id,
                             .pid = lock.pid};
+  {
+    const auto state = state_.lock();
+    const auto found = state->pending.find(id);
+    if (found != state->pending.end()) found->second.asked_after = state->breaks;
+  }
   (void)link_->send(make_call(Op::kLock, {request.node}, request),
                     [this, id](Result<InFrame> reply) {
                       on_answer(id, reply ? message_of<LockReply>(*reply)
@@ -116,10 +122,21 @@ void FileLocks::on_answer(std::uint64_t id, Result<LockReply> reply) {
   } else if (reply->is_granted) {
     notifier_->when_told([this, id] { finish(id, {}); });
   } else {
+    on_queued(id);
+  }
+}
+
+void FileLocks::on_queued(std::uint64_t id) {
+  std::optional<FileLock> missed;
+  {
     const auto state = state_.lock();
     const auto found = state->pending.find(id);
-    if (found != state->pending.end()) found->second.is_queued = true;
+    if (found == state->pending.end()) return;
+    found->second.is_queued = true;
+    // The answer is from before a break, and the event may have gone down with the connection.
+    if (found->second.asked_after != state->breaks) missed = found->second.lock;
   }
+  if (missed) send(*missed, id);
 }
 
 void FileLocks::on_granted(std::uint64_t id) {
@@ -314,6 +331,7 @@ void FileLocks::on_session(bool is_same_session) {
   std::size_t owners = 0;
   {
     const auto state = state_.lock();
+    ++state->breaks;
     if (!is_same_session) {
       for (auto& [locker, holding] : state->holdings) {
         if (!std::exchange(holding.has_lock, false)) continue;

@@ -107,12 +107,14 @@ class FileLocks {
     std::set<std::uint64_t> handles;  // of kNone: through which that was locked which it clears
     bool is_interrupted = false;
     bool is_queued = false;
+    std::uint64_t asked_after = 0;  // how many breaks
   };
   struct State {
     std::map<FileLocker, Holding> holdings;
     std::unordered_map<std::uint64_t, Pending> pending;
     std::map<std::uint64_t, NodeId> lost;  // by handle
     std::uint64_t last_id = 0;
+    std::uint64_t breaks = 0;
   };
 
   void ask(FileLock lock, std::uint64_t id, Done done);
@@ -120,6 +122,7 @@ class FileLocks {
   void cancel(std::uint64_t id);
   void interrupt_now(std::uint64_t id);
   void on_answer(std::uint64_t id, Result<LockReply> reply);
+  void on_queued(std::uint64_t id);
   void finish(std::uint64_t id, Result<> result);
   void begin_holding(State& state, Pending& pending);
   void end_asking(State& state, const Pending& pending, bool is_granted);

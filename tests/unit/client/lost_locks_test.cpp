@@ -1,4 +1,4 @@
-// Locks that the server has lost with the session.
+// Locks and breaks: what the server has lost with the session, and what a connection took with it.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
@@ -10,12 +10,7 @@ namespace {
 using test::AttributesOf;
 using test::CoreRig;
 using test::RunningRef;
-
-Status status_of(const RunningRef<Result<>>& outcome) {
-  EXPECT_TRUE(outcome->is_done());
-  if (!outcome->is_done()) return Status::kInterrupted;
-  return outcome->value->has_value() ? Status::kOk : outcome->value->error().status;
-}
+using test::status_of;
 
 class LostLocks : public ::testing::Test {
  protected:
@@ -89,6 +84,27 @@ TEST_F(LostLocks, OfAProgramThatIsGoneHinderNobody) {
   (void)open_and_write();
   EXPECT_EQ(open_and_write(), Status::kOk);
   EXPECT_EQ(open_and_write(), Status::kOk);
+}
+
+// The answer "queued" and the event "granted" go down with the connection. The request is sent
+// again, and the server has the old answer for it.
+TEST_F(LostLocks, AGrantThatWentDownWithTheConnectionIsAskedFor) {
+  const std::uint64_t handle = rig_.open(file_, O_RDWR);
+  const auto locked = rig_.start(rig_.files().set_lock({.locker = {file_, LockKind::kWhole, 1},
+                                                        .type = LockType::kExclusive,
+                                                        .waits = true,
+                                                        .handle = handle},
+                                                       rig_.files().locks().begin()));
+  ASSERT_TRUE(rig_.link().has(Op::kLock));
+  rig_.link().break_control();
+  rig_.link().reconnect({.is_same_session = true, .order = ++order_});
+  rig_.posted().run_all();
+  rig_.link().answer(rig_.link().find(Op::kLock), LockReply{.is_granted = false});
+  rig_.posted().run_all();
+  ASSERT_TRUE(rig_.link().has(Op::kLock)) << "it waits for an event that will not come";
+  rig_.link().answer(rig_.link().find(Op::kLock), LockReply{.is_granted = true});
+  rig_.posted().run_all();
+  EXPECT_EQ(status_of(locked), Status::kOk);
 }
 
 }  // namespace
