@@ -201,7 +201,7 @@ class Home final : public FolderListener, public std::enable_shared_from_this<Ho
   /// what they have open, files that lose a name are kept for them.
   void expect_sessions(bool are_expected);
   /// The session with these nodes is back, and is going to introduce what it has open; it has done
-  /// so, or is over.
+  /// so, or is over. At the end what was kept for it, and it does not know, is deleted.
   void begin_introduction(const NodeTable& session);
   void end_introduction(const NodeTable& session);
   /// Whether orphans are there that wait for their sessions.

@@ -228,7 +228,9 @@ void Home::begin_introduction(const NodeTable& session) {
 
 void Home::end_introduction(const NodeTable& session) {
   absent_.end_introduction(&session);
-  decide_orphans(Orphanage::Clock::now());
+  if (is_stopping_.load()) return;
+  // At once: until then a file that was removed meanwhile counts against the quota.
+  (void)sweep_orphans(Orphanage::Clock::now());
 }
 
 /// When all have told what they have open, what was kept for them goes as all orphans do.

@@ -1,6 +1,7 @@
 #include "server/session.h"
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <limits>
 #include <utility>
 
@@ -81,7 +82,7 @@ Result<Session::Attached> Session::attach_control(std::shared_ptr<Connection> co
   if (setup_.has_missed_events) {
     // With it a client that is back after a restart has introduced what it has open.
     mode.acknowledged = [weak = self_, next = std::move(mode.acknowledged)]() mutable {
-      if (const auto session = weak.lock()) session->files().end_introduction();
+      if (const auto session = weak.lock()) session->post_end_introduction();
       if (next) next();
     };
   }
@@ -99,6 +100,13 @@ Result<Session::Attached> Session::attach_control(std::shared_ptr<Connection> co
   for (EventOutbox::Done& done : connected.given_up) done(false);
   close_replaced(replaced);
   return attached;
+}
+
+/// It deletes files, so it does not run on the thread that received the acknowledgement.
+void Session::post_end_introduction() {
+  boost::asio::post(executor_, [weak = self_] {
+    if (const auto session = weak.lock()) session->files().end_introduction();
+  });
 }
 
 Result<void> Session::attach_bulk(std::shared_ptr<Connection> connection, std::uint32_t place) {

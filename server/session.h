@@ -174,6 +174,7 @@ class Session final : public CoherenceMember {
 
   [[nodiscard]] static std::vector<ConnectionRef> connections_of(const State& state);
   [[nodiscard]] EventOutbox::Acknowledged when_shared_is_obeyed();
+  void post_end_introduction();
 
   // session_requests.cpp
   void on_request(const ConnectionRef& connection, InFrame frame);
