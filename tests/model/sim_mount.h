@@ -48,6 +48,7 @@ struct SimMount {
   bool was_late = false;     ///< somebody did not wait for an acknowledgement
   bool is_adopting = false;  ///< a thread of the client takes over a connection
   int busy_events = 0;       ///< threads that handle an event
+  std::uint64_t renames_of_one_file = 0;  ///< that the server has answered
 
   [[nodiscard]] bool is_ready() const {
     return started != nullptr && started->is_done() && files != nullptr;

@@ -81,11 +81,6 @@ std::string SimWorld::on_disk(const FileKey& file) const {
   return {};
 }
 
-bool SimWorld::is_same_on_disk(const std::string& a, const std::string& b) const {
-  std::error_code error;
-  return std::filesystem::equivalent(root_ / a, root_ / b, error) && !error;
-}
-
 void SimWorld::begin_call(Program& program) {
   --calls_left_;
   program.is_busy = true;
@@ -389,16 +384,18 @@ Task<> SimWorld::call_rename(Program& program) {
   const std::string to = is_of_log ? kLogs[random(kLogs.size())] : random_name();
   if (from == to) co_return;
   const std::string what = fmt::format("rename {} {}", from, to);
+  const SimMount& mount = *program.mount;
+  const std::uint64_t idle_before = mount.kernel->renames_of_one_file();
+  const std::uint64_t same_before = mount.renames_of_one_file;
   const Moment begin = begun(program, what);
   const std::size_t source = begins_name(program, from, false, begin);
   const std::size_t target = begins_name(program, to, true, begin);
-  Result<> done = co_await program.mount->kernel->rename(from, to, RenameMode::kReplace);
+  Result<> done = co_await mount.kernel->rename(from, to, RenameMode::kReplace);
   ended(program, what, done ? nullptr : &done.error());
-  if (done) {
-    // Two names of one file: rename(2) succeeds, and both stay.
-    if (!is_same_on_disk(from, to)) checker_.end_name(from, source, now_);
-    checker_.end_name(to, target, now_);
-  }
+  // Two names of one file: rename(2) succeeds, and both stay. The kernel may not even ask.
+  const bool is_done = done && mount.kernel->renames_of_one_file() == idle_before;
+  if (is_done && mount.renames_of_one_file == same_before) checker_.end_name(from, source, now_);
+  if (is_done) checker_.end_name(to, target, now_);
   if (!done && done.error().status == Status::kNoSuchFile) {
     saw(program, from, {}, false, begin, "rename");
   } else if (!done) {

@@ -28,6 +28,13 @@ InFrame in_frame(const OutFrame& out) {
 
 bool is_event(const OutFrame& frame) { return frame.header.kind == FrameKind::kEvent; }
 
+// Whether it answers a rename between two names of one file, which both stay.
+bool is_rename_of_one_file(const OutFrame& answer) {
+  if (answer.header.op != Op::kRename || answer.header.status != Status::kRenamed) return false;
+  const auto reply = decode_all<RenameReply>(answer.fields);
+  return reply && reply->other && reply->other->inode == reply->attributes.inode;
+}
+
 }  // namespace
 
 SimWorld::SimWorld(const SimOptions& options, std::shared_ptr<Home> home,
@@ -326,6 +333,7 @@ void SimWorld::deliver(SimMount& mount, const SimConnectionRef& connection) {
       connection->is_busy = false;
     });
   }
+  if (is_rename_of_one_file(frame)) ++mount.renames_of_one_file;
   const bool is_control = connection == mount.control;
   const std::uint64_t id = is_control ? mount.link->control() : mount.link->bulk();
   fibers_.start([&mount, connection, id, frame = std::move(frame)] {

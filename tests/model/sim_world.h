@@ -114,7 +114,6 @@ class SimWorld {
   void note_frame(const SimMount& mount, std::string_view way, const FrameHeader& header);
   static std::string what_waits(const SimMount& mount);
   [[nodiscard]] std::string on_disk(const FileKey& file) const;
-  [[nodiscard]] bool is_same_on_disk(const std::string& a, const std::string& b) const;
 
   // What programs do (sim_programs.cpp).
   void begin_call(Program& program);

@@ -336,7 +336,10 @@ Task<Result<>> FakeKernel::rename(std::string from, std::string to, RenameMode m
   if (!other) co_return std::unexpected(other.error());
   if (*other != nullptr && mode == RenameMode::kNoReplace) co_return fail(Status::kExists);
   if (*other == nullptr && mode == RenameMode::kExchange) co_return fail(Status::kNoSuchFile);
-  if (*other == *moved) co_return Result<>();
+  if (*other == *moved) {
+    ++renames_of_one_file_;
+    co_return Result<>();
+  }
   // As lock_two_nondirectories(): in the order of their addresses.
   std::vector<InodeRef> both{*moved};
   if (*other != nullptr) both.push_back(*other);

@@ -80,6 +80,8 @@ class FakeKernel {
   /// Time passes.
   void pass(std::chrono::seconds time) { now_ += time; }
   [[nodiscard]] std::size_t open_count() const { return files_open_.size(); }
+  /// How many renames had nothing to do, since both names were one file's.
+  [[nodiscard]] std::uint64_t renames_of_one_file() const { return renames_of_one_file_; }
   /// For people.
   [[nodiscard]] std::string held_locks() const;
 
@@ -203,6 +205,7 @@ class FakeKernel {
   std::map<NodeId, InodeRef> inodes_;
   std::map<int, OpenRef> files_open_;
   int last_fd_ = 2;
+  std::uint64_t renames_of_one_file_ = 0;
 };
 
 template <class T>
