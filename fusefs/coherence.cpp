@@ -176,9 +176,17 @@ void FileSystem::on_changed(ChangedEvent event, std::move_only_function<void()> 
 std::vector<std::pair<NodeId, std::string>> FileSystem::kernel_names() {
   std::vector<std::pair<NodeId, std::string>> names;
   auto state = state_.lock();
+  // Where all is in doubt no entry is left; what the kernel knows still has its place.
   state->nodes.for_each([&](const Node& node) {
-    if (node.folder == nullptr || node.lookups == 0) return;
-    for (const auto& [name, child] : node.folder->entries) names.emplace_back(node.id, name.text());
+    if (node.lookups == 0) return;
+    if (node.parent != kNoNode) names.emplace_back(node.parent, node.name.text());
+    if (node.folder == nullptr) return;
+    for (const auto& [name, id] : node.folder->entries) {
+      const Node* child = state->nodes.find(id);
+      const bool is_its_place =
+          child != nullptr && child->parent == node.id && child->name == name.view();
+      if (!is_its_place) names.emplace_back(node.id, name.text());
+    }
   });
   return names;
 }
@@ -236,9 +244,7 @@ void FileSystem::on_reconnected(const Reconnected& caches) {
     ++state->told_epoch;
     void_everything(*state, order, wake, known);
   }
-  wake_all(std::move(wake));
-  notifier_->invalidate_all_entries();
-  for (const NodeId id : known) notifier_->invalidate_data(id);
+  tell_of_void(std::move(wake), known);
 }
 
 }  // namespace homefs

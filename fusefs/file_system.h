@@ -326,6 +326,8 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   static void void_everything(ClientState& state, std::uint64_t order, WakeList& wake,
                               std::vector<NodeId>& known);
   void void_all(std::uint64_t order);
+  /// What void_everything() leaves to be done without the lock.
+  void tell_of_void(WakeList wake, const std::vector<NodeId>& known);
   void change_failed(NodeId id);
   void doubt_name(Status status, NodeId parent, const std::string& name);
 

@@ -88,6 +88,10 @@ void FileSystem::void_all(std::uint64_t order) {
   std::vector<NodeId> known;
   WakeList wake;
   void_everything(*state_.lock(), order, wake, known);
+  tell_of_void(std::move(wake), known);
+}
+
+void FileSystem::tell_of_void(WakeList wake, const std::vector<NodeId>& known) {
   wake_all(std::move(wake));
   notifier_->invalidate_all_entries();
   for (const NodeId id : known) notifier_->invalidate_data(id);
