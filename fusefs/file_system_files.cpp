@@ -69,21 +69,21 @@ Task<Result<OpenOut>> FileSystem::open(NodeId id, int open_flags) {
   while (!is_open) {
     // The server was asked to remove the file, not to keep it for somebody who has it open.
     co_await removal_end(id);
-    if (binds < kBindsMax && must_be_bound(id)) co_await bind(std::vector<NodeId>(1, id));
-    auto state = state_.lock();
-    if (state->removals.contains(id)) continue;
-    Node* node = state->nodes.find(id);
-    // The home has become shared meanwhile: what is open now the server must know.
-    const bool must_bind = node != nullptr && is_unbound(*state, *node);
-    if (must_bind && binds++ < kBindsMax) continue;
-    if (must_bind) co_return fail(Status::kStale);
-    // The kernel looks the name up once more then.
-    if (node == nullptr || is_gone(*state, *node)) co_return fail(Status::kStale);
-    if ((open_flags & O_ACCMODE) == O_RDONLY) {
-      ahead = begin_fetches(*state, state->scan.opened(state->nodes, *node));
+    {
+      auto state = state_.lock();
+      if (state->removals.contains(id)) continue;
+      Node* node = state->nodes.find(id);
+      // The kernel looks the name up once more then.
+      if (node == nullptr || is_gone(*state, *node)) co_return fail(Status::kStale);
+      is_open = !is_unbound(*state, *node);
+      if (is_open && (open_flags & O_ACCMODE) == O_RDONLY) {
+        ahead = begin_fetches(*state, state->scan.opened(state->nodes, *node));
+      }
+      if (is_open) out = open_node(*state, *node, open_flags);
     }
-    out = open_node(*state, *node, open_flags);
-    is_open = true;
+    // The home has become shared meanwhile: what is open now the server must know.
+    if (!is_open && binds++ == kBindsMax) co_return fail(Status::kStale);
+    if (!is_open) co_await bind(std::vector<NodeId>(1, id));
   }
   if (!ahead.empty()) fetch_small_files(std::move(ahead));
   co_return out;

@@ -71,16 +71,20 @@ Task<Result<CreateOut>> FileSystem::create(CreateRequest request, int open_flags
   const NodeId id = made(*reply, asked, request.node);
   CreateOut out;
   for (int binds = 0;; ++binds) {
+    {
+      auto state = state_.lock();
+      Node* node = state->nodes.find(id);
+      HOMEFS_CHECK(node != nullptr);
+      if (binds == kBindsMax || !is_unbound(*state, *node)) {
+        if (id != request.node) state->nodes.forget_number(request.node);
+        const Node* const folder = state->nodes.find(asked.folder);
+        out.entry = entry_of(*state, *node, leads_to(folder, asked.name, id));
+        out.open = open_node(*state, *node, open_flags);
+        break;
+      }
+    }
     // Until it knows this number, the server has the file open for us by the other one.
-    if (binds < kBindsMax && must_be_bound(id)) co_await bind(std::vector<NodeId>(1, id));
-    auto state = state_.lock();
-    Node* node = state->nodes.find(id);
-    HOMEFS_CHECK(node != nullptr);
-    if (binds < kBindsMax && is_unbound(*state, *node)) continue;
-    if (id != request.node) state->nodes.forget_number(request.node);
-    out.entry = entry_of(*state, *node, leads_to(state->nodes.find(asked.folder), asked.name, id));
-    out.open = open_node(*state, *node, open_flags);
-    break;
+    co_await bind(std::vector<NodeId>(1, id));
   }
   trim_names();  // not before it is open: the names of open files stay
   co_return out;

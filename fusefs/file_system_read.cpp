@@ -10,6 +10,13 @@ namespace {
 
 constexpr std::uint64_t kSmallFetchBytes = 64 * 1024;  // takes the control lane
 
+Call read_of(NodeId id, std::uint64_t offset, std::uint64_t count) {
+  Call call =
+      make_call(Op::kRead, {id}, ReadRequest{id, offset, static_cast<std::uint32_t>(count)});
+  call.lane = count <= kSmallFetchBytes ? Lane::kControl : Lane::kBulk;
+  return call;
+}
+
 // The data of a READ reply, verified; kBlockMismatch when a block does not fit its digest.
 Result<Slice> verified(const InFrame& reply, std::uint64_t offset, std::size_t asked) {
   ByteReader in(reply.bytes());
@@ -124,10 +131,7 @@ Task<Result<std::vector<Slice>>> FileSystem::read(std::uint64_t handle, std::uin
 Task<Result<std::vector<Slice>>> FileSystem::read_beside_writes(NodeId id, std::uint64_t offset,
                                                                 std::uint64_t count) {
   for (int attempt = 1;; ++attempt) {
-    Call call =
-        make_call(Op::kRead, {id}, ReadRequest{id, offset, static_cast<std::uint32_t>(count)});
-    call.lane = count <= kSmallFetchBytes ? Lane::kControl : Lane::kBulk;
-    auto waiting = link_->call(std::move(call));
+    auto waiting = link_->call(read_of(id, offset, count));
     const Result<InFrame> reply = co_await waiting;
     if (!reply) co_return std::unexpected(reply.error());
     Result<Slice> data = verified(*reply, offset, count);
@@ -142,11 +146,10 @@ Task<Result<std::vector<Slice>>> FileSystem::read_beside_writes(NodeId id, std::
 }
 
 void FileSystem::fetch(NodeId id, ReadCache::Fetch wanted, int attempt) {
-  Call call = make_call(Op::kRead, {id}, ReadRequest{id, wanted.offset, wanted.length});
-  call.lane = wanted.length <= kSmallFetchBytes ? Lane::kControl : Lane::kBulk;
-  (void)link_->send(std::move(call), [this, id, wanted, attempt](Result<InFrame> reply) {
-    fetched(id, wanted, attempt, std::move(reply));
-  });
+  (void)link_->send(read_of(id, wanted.offset, wanted.length),
+                    [this, id, wanted, attempt](Result<InFrame> reply) {
+                      fetched(id, wanted, attempt, std::move(reply));
+                    });
 }
 
 void FileSystem::fetched(NodeId id, ReadCache::Fetch wanted, int attempt, Result<InFrame> reply) {

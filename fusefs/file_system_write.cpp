@@ -5,7 +5,6 @@
 #include "fusefs/file_system.h"
 #include "fusefs/wall_clock.h"
 #include "protocol/block_md5.h"
-#include "protocol/buffered_write.h"
 #include "protocol/limits.h"
 
 namespace homefs {

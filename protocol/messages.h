@@ -382,6 +382,8 @@ struct ReadManyReply {
   HOMEFS_FIELDS(&ReadManyReply::files)
 };
 
+inline constexpr std::uint64_t kBufferedWrite = 1;  ///< see WriteRequest::page_order
+
 /// The payload is the data, 1 to kPayloadBytesMax bytes. Answered with ChangeReply, or with
 /// kBlockMismatch when a piece does not fit its digest: nothing was written then.
 struct WriteRequest {
@@ -390,8 +392,9 @@ struct WriteRequest {
   std::vector<Md5Digest> digests;
   /// At most one change of the same node, not of its size; made when the data is written.
   std::vector<SetattrRequest> then;
-  /// Not 0: no write(2), but pages of a mapping that the kernel writes back at some time after the
-  /// stores. It had been told of other sessions' changes up to this order.
+  /// 0: the program waits for the answer. kBufferedWrite: it was told before that it is done. More:
+  /// no write(2), but pages of a mapping that the kernel writes back at some time after the stores.
+  /// It had been told of other sessions' changes up to this order.
   std::uint64_t page_order = 0;
   std::uint64_t from_grant = kWholeGrant;  ///< what of the grant a growth may use
   bool operator==(const WriteRequest&) const = default;

@@ -8,7 +8,6 @@
 #include <cstddef>
 #include <span>
 
-#include "protocol/buffered_write.h"
 #include "protocol/codec.h"
 #include "protocol/messages.h"
 #include "server/home.h"

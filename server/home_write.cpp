@@ -73,6 +73,11 @@ Result<void> check_not_late(const Actor& actor, const InodeRef& inode, std::uint
   return fail(Status::kLeaseLost, "another session has changed the file since it was written");
 }
 
+// Of a write(2); what its program waits for is never late.
+Result<void> check_not_late_write(const Actor& actor, const InodeRef& inode, std::uint64_t end) {
+  return actor.is_buffered ? check_not_late(actor, inode, end) : Result<void>();
+}
+
 // Whether pages may have been stored to before the newest change by others. A kernel that was told
 // of that has written back before what it had of the file.
 bool are_old(const Actor& actor, const Inode& inode, std::uint64_t page_order) {
@@ -114,8 +119,7 @@ Result<Attributes> Home::write(const Actor& actor, const InodeRef& inode, std::u
     const auto stat = disk::stat_fd(fd);
     if (!stat) return std::unexpected(stat.error());
     if (end <= stat->attributes.size) {
-      if (auto done = actor.is_buffered ? check_not_late(actor, inode, end) : Result<void>();
-          !done) {
+      if (auto done = check_not_late_write(actor, inode, end); !done) {
         return std::unexpected(done.error());
       }
       touch_data(actor, inode, stat->attributes.size, offset);
@@ -130,7 +134,7 @@ Result<Attributes> Home::write(const Actor& actor, const InodeRef& inode, std::u
   quota_->wait_until_decidable();
   auto growth = begin_growth(actor, inode, *file);
   if (!growth) return std::unexpected(growth.error());
-  if (auto done = actor.is_buffered ? check_not_late(actor, inode, end) : Result<void>(); !done) {
+  if (auto done = check_not_late_write(actor, inode, end); !done) {
     return std::unexpected(done.error());
   }
   if (auto reserved = reserve_to(*growth, end); !reserved) {

@@ -5,7 +5,6 @@
 #include <fstream>
 #include <thread>
 
-#include "protocol/buffered_write.h"
 #include "tests/fault/serve_fixture.h"
 
 namespace homefs::testing {
@@ -51,6 +50,14 @@ class LateSessionTest : public ServeTest {
   void change_f(TestClient& client) {
     know(client, "f", 2);
     ASSERT_EQ(status_of(client, write_of(2, 0, "newer")), Status::kOk);
+  }
+  /// Resumes, and returns the event that asks it to send what is from before.
+  static std::optional<InFrame> come_back_late(TestClient& client, const AuthFinishReply& session) {
+    client.set_acknowledges(false);
+    EXPECT_TRUE(client.resume(session, ConnectionKind::kControl));
+    auto asked = client.event(Op::kMode);
+    EXPECT_TRUE(asked && mode_of(asked));
+    return asked;
   }
   void leave(TestClient& client) { ASSERT_TRUE(client.call(Op::kGoodbye, encode_json(Goodbye{}))); }
   /// What was acknowledged before has taken effect then: comings and goings have an order.
@@ -114,11 +121,8 @@ TEST_F(LateSessionTest, IsStillLateWhenItComesBackAloneFromABreak) {
     leave(second);
   }
   TestClient again(server_.port());
-  again.set_acknowledges(false);
-  ASSERT_TRUE(again.resume(session, ConnectionKind::kControl));
-  const auto asked = again.event(Op::kMode);
+  const auto asked = come_back_late(again, session);
   ASSERT_TRUE(asked);
-  EXPECT_TRUE(mode_of(asked)) << "it has to send what is from before";
   EXPECT_EQ(status_of(again, buffered(2, 0, "older")), Status::kLeaseLost);
   EXPECT_EQ(status_of(again, buffered(3, 0, "mine")), Status::kOk);
   again.acknowledge(*asked);
@@ -166,11 +170,8 @@ TEST_F(LateSessionTest, IsStillLateAfterARestartOfTheServer) {
   }
   server_.start();
   TestClient again(server_.port());
-  again.set_acknowledges(false);
-  ASSERT_TRUE(again.resume(session, ConnectionKind::kControl));
-  const auto asked = again.event(Op::kMode);
+  const auto asked = come_back_late(again, session);
   ASSERT_TRUE(asked);
-  EXPECT_TRUE(mode_of(asked));
   know(again, "f", 2);
   know(again, "g", 3);
   EXPECT_EQ(status_of(again, buffered(2, 0, "older")), Status::kLeaseLost);
@@ -195,11 +196,8 @@ TEST_F(LateSessionTest, IsLateFromWhenAnotherIsBackBeforeItAfterARestart) {
   change_f(second);
   leave(second);
   TestClient again(server_.port());
-  again.set_acknowledges(false);
-  ASSERT_TRUE(again.resume(session, ConnectionKind::kControl));
-  const auto asked = again.event(Op::kMode);
+  const auto asked = come_back_late(again, session);
   ASSERT_TRUE(asked);
-  EXPECT_TRUE(mode_of(asked));
   know(again, "f", 2);
   EXPECT_EQ(status_of(again, buffered(2, 0, "older")), Status::kLeaseLost);
   EXPECT_EQ(contents_of(in_home("f")), "newer");

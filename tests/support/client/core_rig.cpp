@@ -8,6 +8,12 @@
 
 namespace homefs::test {
 
+Status status_of(const RunningRef<Result<>>& outcome) {
+  EXPECT_TRUE(outcome->is_done());
+  if (!outcome->is_done()) return Status::kInterrupted;
+  return outcome->value->has_value() ? Status::kOk : outcome->value->error().status;
+}
+
 void PostedWork::run(std::size_t place) {
   HOMEFS_CHECK(place < work_.size());
   const auto found = work_.begin() + static_cast<std::ptrdiff_t>(place);

@@ -37,6 +37,9 @@ struct Running {
 template <class T>
 using RunningRef = std::shared_ptr<Running<T>>;
 
+/// How it has ended; fails the test and returns kInterrupted when it has not.
+Status status_of(const RunningRef<Result<>>& outcome);
+
 /// Starts tasks. Owner and executor as of CoreRig.
 class Runner {
  public:

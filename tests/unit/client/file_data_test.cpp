@@ -13,14 +13,9 @@ using test::CoreRig;
 using test::FakeLink;
 using test::Notice;
 using test::RunningRef;
+using test::status_of;
 
 constexpr std::uint64_t kInode = 7;
-
-Status status_of(const RunningRef<Result<>>& outcome) {
-  EXPECT_TRUE(outcome->is_done());
-  if (!outcome->is_done()) return Status::kInterrupted;
-  return outcome->value->has_value() ? Status::kOk : outcome->value->error().status;
-}
 
 // One file, and a server that counts its answers.
 class DataRig : public CoreRig {

@@ -12,12 +12,7 @@ using test::CoreRig;
 using test::FakeLink;
 using test::Notice;
 using test::RunningRef;
-
-Status status_of(const RunningRef<Result<>>& outcome) {
-  EXPECT_TRUE(outcome->is_done());
-  if (!outcome->is_done()) return Status::kInterrupted;
-  return outcome->value->has_value() ? Status::kOk : outcome->value->error().status;
-}
+using test::status_of;
 
 // A program opens the file while a write past the pages begins, and reads it through pages: what it
 // got is of before, and the kernel keeps it for good.

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
-#include "protocol/buffered_write.h"
 #include "tests/support/client/core_rig.h"
 
 namespace homefs {

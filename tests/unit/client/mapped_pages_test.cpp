@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
-#include "protocol/buffered_write.h"
 #include "tests/support/client/core_rig.h"
 
 namespace homefs {
