@@ -16,11 +16,18 @@ restart() {
   kill_server
   start_server
 }
-# kill_waiting COMMAND...: starts it, and kills it when it waits for the server.
+# calls OP: how many of them the mount has made.
+calls() { "$HOMEFS_BIN" status --json | jq ".[0].link.calls[\"$1\"] // 0"; }
+# kill_waiting OP COMMAND...: starts it, and kills it when its change is on its way to the server.
 kill_waiting() {
+  local op=$1 before
+  before=$(calls "$op")
+  shift
   "$@" >/dev/null 2>&1 &
   local program=$!
-  is_waiting() { grep -q request_wait_answer "/proc/$program/wchan"; }
+  is_waiting() {
+    [ "$(calls "$op")" -gt "$before" ] && grep -q request_wait_answer "/proc/$program/wchan"
+  }
   wait_until is_waiting
   kill -KILL "$program"
   wait "$program" 2>/dev/null || true
@@ -51,15 +58,15 @@ ls -l >/dev/null
 cat gone kept shortened >/dev/null
 stat made moved new >/dev/null 2>&1 || true
 freeze
-kill_waiting mkdir made
-kill_waiting rm -f gone
+kill_waiting mkdir mkdir made
+kill_waiting unlink rm -f gone
 stat gone >/dev/null
-kill_waiting mv kept moved
+kill_waiting rename mv kept moved
 stat kept >/dev/null
-kill_waiting truncate -s 2 shortened
+kill_waiting setattr truncate -s 2 shortened
 stat shortened >/dev/null
-kill_waiting touch new
-kill_waiting rm -f linked
+kill_waiting create touch new
+kill_waiting unlink rm -f linked
 stat linked >/dev/null
 thaw
 is_done() { test ! -e "$stored/linked" && test -e "$stored/new"; }
