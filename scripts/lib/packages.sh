@@ -6,7 +6,7 @@
 # What a build of the two programs needs.
 PACKAGES_BUILD=(
   ca-certificates cmake g++ git ninja-build pkg-config ccache python3
-  libfuse3-dev fuse3 libboost1.81-dev libssl-dev nlohmann-json3-dev libsqlite3-dev
+  libfuse3-dev fuse3 libboost1.81-dev libboost-context1.81-dev libssl-dev nlohmann-json3-dev libsqlite3-dev
   libcli11-dev libspdlog-dev libsystemd-dev libedit-dev libgtest-dev libgmock-dev libbenchmark-dev
 )
 # What the tests call: mounts, attributes, a user manager, a name space for the network, and the

@@ -1,8 +1,7 @@
 #include "tests/model/sim_fibers.h"
 
-#include <ucontext.h>
-
-#include <cstdint>
+#include <boost/context/fiber.hpp>
+#include <boost/context/fixedsize_stack.hpp>
 #include <utility>
 
 namespace homefs::test {
@@ -18,51 +17,42 @@ constexpr std::size_t kStackBytes = 512 * 1024;
 
 }  // namespace
 
+// It goes round: when its work is over it waits for the next.
 struct Fibers::Fiber {
-  ucontext_t own{};
-  ucontext_t caller{};
-  std::vector<std::byte> stack;
+  Fiber()
+      : own(std::allocator_arg, boost::context::fixedsize_stack(kStackBytes),
+            [this](boost::context::fiber&& first) { return go_round(std::move(first)); }) {}
+
+  boost::context::fiber go_round(boost::context::fiber&& first) {
+    caller = std::move(first);
+    while (work) {
+      work();
+      work = nullptr;
+      is_over = true;
+      leave();
+    }
+    return std::move(caller);
+  }
+  void enter() { own = std::move(own).resume(); }
+  void leave() { caller = std::move(caller).resume(); }
+
+  boost::context::fiber own;     // where it goes on
+  boost::context::fiber caller;  // where who has entered it goes on
   Work work;
   bool is_over = false;
 };
 
-namespace {
-
-// makecontext() passes integers only.
-template <class Fiber>
-void enter(unsigned high, unsigned low) {
-  const auto bits = (static_cast<std::uintptr_t>(high) << 32) | low;
-  auto* const fiber = reinterpret_cast<Fiber*>(bits);  // NOLINT(performance-no-int-to-ptr)
-  while (true) {
-    fiber->work();
-    fiber->work = nullptr;
-    fiber->is_over = true;
-    swapcontext(&fiber->own, &fiber->caller);
-  }
-}
-
-}  // namespace
-
-// By itself: what stands beside a call of getcontext() the compiler holds for lost.
-void Fibers::prepare(Fiber& fiber) {
-  getcontext(&fiber.own);
-  fiber.own.uc_stack.ss_sp = fiber.stack.data();
-  fiber.own.uc_stack.ss_size = fiber.stack.size();
-  const auto bits = reinterpret_cast<std::uintptr_t>(&fiber);
-  makecontext(&fiber.own, reinterpret_cast<void (*)()>(&enter<Fiber>), 2,
-              static_cast<unsigned>(bits >> 32), static_cast<unsigned>(bits));
-}
-
 Fibers::Fibers() = default;
-Fibers::~Fibers() = default;
+
+Fibers::~Fibers() {
+  for (const auto& fiber : free_) fiber->enter();  // without work: it ends
+}
 
 void Fibers::start(Work work) {
   if (!kYields || running_ != nullptr) return work();
   std::unique_ptr<Fiber> fiber;
   if (free_.empty()) {
     fiber = std::make_unique<Fiber>();
-    fiber->stack.resize(kStackBytes);
-    prepare(*fiber);
   } else {
     fiber = std::move(free_.back());
     free_.pop_back();
@@ -81,16 +71,14 @@ void Fibers::resume(std::size_t place) {
 
 void Fibers::run(std::unique_ptr<Fiber> fiber) {
   running_ = fiber.get();
-  swapcontext(&fiber->caller, &fiber->own);
+  fiber->enter();
   running_ = nullptr;
   auto& list = fiber->is_over ? free_ : yielded_;
   list.push_back(std::move(fiber));
 }
 
 void Fibers::yield() {
-  Fiber* const self = running_;
-  if (self == nullptr) return;
-  swapcontext(&self->own, &self->caller);
+  if (running_ != nullptr) running_->leave();
 }
 
 }  // namespace homefs::test

@@ -30,7 +30,6 @@ class Fibers {
 
  private:
   struct Fiber;
-  static void prepare(Fiber& fiber);
   void run(std::unique_ptr<Fiber> fiber);
 
   std::vector<std::unique_ptr<Fiber>> yielded_;

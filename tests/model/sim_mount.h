@@ -44,10 +44,10 @@ struct SimMount {
   SimConnectionRef joining;             ///< will be the control connection
   std::deque<SimConnectionRef> broken;  ///< the server has not noticed
   Moment reachable_since = kNever;
-  int events_waiting = 0;    ///< not acknowledged
-  bool was_late = false;     ///< somebody did not wait for an acknowledgement
-  bool is_adopting = false;  ///< a thread of the client takes over a connection
-  int busy_events = 0;       ///< threads that handle an event
+  int events_waiting = 0;                 ///< not acknowledged
+  bool was_late = false;                  ///< somebody did not wait for an acknowledgement
+  bool is_adopting = false;               ///< a thread of the client takes over a connection
+  int busy_events = 0;                    ///< threads that handle an event
   std::uint64_t renames_of_one_file = 0;  ///< that the server has answered
 
   [[nodiscard]] bool is_ready() const {

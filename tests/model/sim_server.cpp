@@ -50,15 +50,10 @@ SimServer::SimServer(std::shared_ptr<Home> home, std::string folder, Report repo
     : live_(std::make_shared<LiveHome>()), folder_(std::move(folder)), report_(std::move(report)) {
   live_->name = "simulated";
   live_->files = std::move(home);
-  live_->coherence = HomeCoherence::make(io_.get_executor());
+  live_->coherence = HomeCoherence::make(jobs_.executor());
 }
 
 SimServer::~SimServer() { live_->coherence->clear(); }
-
-bool SimServer::restart(boost::asio::io_context& io) {
-  io.restart();
-  return io.poll_one() > 0;
-}
 
 void SimServer::log_in(SimClient& client, const SimConnectionRef& connection) {
   auto files = SessionHome::open(live_->files, folder_);
@@ -70,7 +65,7 @@ void SimServer::log_in(SimClient& client, const SimConnectionRef& connection) {
   setup.record = std::make_unique<KeptRecord>(client.record);
   setup.limits.event_deadline = kNever;
   client.home = live_;
-  client.session = Session::make(client.io.get_executor(), *this, std::move(setup));
+  client.session = Session::make(client.jobs.executor(), *this, std::move(setup));
   live_->coherence->join(client.session,
                          [this, &client, connection, session = client.session](bool) {
                            if (client.session != session) return;

@@ -4,7 +4,6 @@
 // Owner: the simulation. Executor: its thread. Blocks: on the disk.
 #pragma once
 
-#include <boost/asio/io_context.hpp>
 #include <deque>
 #include <filesystem>
 #include <functional>
@@ -15,6 +14,7 @@
 #include "protocol/frame.h"
 #include "server/connection.h"
 #include "server/session.h"
+#include "tests/model/sim_queue.h"
 
 namespace homefs::test {
 
@@ -59,7 +59,7 @@ using SimConnectionRef = std::shared_ptr<SimConnection>;
 
 /// What the server has of one client.
 struct SimClient {
-  boost::asio::io_context io;
+  SimQueue jobs;
   std::shared_ptr<Session> session;
   std::shared_ptr<MemoryReplayRecord> record;
   std::shared_ptr<LiveHome> home;  ///< that the session is in
@@ -87,9 +87,8 @@ class SimServer final : public SessionOwner {
   void give_up_late(SimClient& client);
   void receive(SimClient& client, const SimConnectionRef& connection, InFrame frame);
 
-  /// Runs one thing that was posted; false: there is none.
-  bool run_one() { return io_.poll_one() > 0 || restart(io_); }
-  static bool run_one(SimClient& client) { return client.io.poll_one() > 0 || restart(client.io); }
+  /// What is posted on the strand of the home.
+  [[nodiscard]] SimQueue& jobs() { return jobs_; }
 
   // ---- SessionOwner ----
   void end_session(Session& session, Error why) override;
@@ -98,10 +97,9 @@ class SimServer final : public SessionOwner {
   void answered_revocation() override {}
 
  private:
-  static bool restart(boost::asio::io_context& io);
   void attach(SimClient& client, const SimConnectionRef& connection, bool is_same_session);
 
-  boost::asio::io_context io_;  // the strand of the home
+  SimQueue jobs_;
   std::shared_ptr<LiveHome> live_;
   const std::string folder_;
   const Report report_;

@@ -70,11 +70,11 @@ SimWorld::~SimWorld() {
         mount->notifier.deliver_all();
         mount->posted.run_all();
         mount->turns.run_all();
-        while (SimServer::run_one(mount->client)) goes_on = true;
+        while (mount->client.jobs.run_one()) goes_on = true;
       }
     }
     while (fibers_.yielded() > 0) fibers_.resume(0);
-    while (server_.run_one()) goes_on = true;
+    while (server_.jobs().run_one()) goes_on = true;
   }
   mounts_.clear();
   gone_.clear();
@@ -106,8 +106,8 @@ void SimWorld::note_notice(const SimMount& mount) {
 void SimWorld::collect(std::vector<Choice>& choices, bool is_healing) {
   for (const auto& mount : mounts_) collect(*mount, choices);
   for (std::size_t i = 0; i < fibers_.yielded(); ++i) choices.push_back({What::kFiber, nullptr, i});
+  if (!server_.jobs().is_empty()) choices.push_back({What::kHomeJob});
   if (is_healing) return;
-  choices.push_back({What::kHomeJob});
   if (calls_left_ == 0) return;
   for (std::size_t i = 0; i < programs_.size(); ++i) {
     const Program& program = *programs_[i];
@@ -156,7 +156,7 @@ void SimWorld::collect(SimMount& mount, std::vector<Choice>& choices) {
     add(What::kBulk);
   }
   if (!mount.broken.empty()) add(What::kNoticeBreak);
-  add(What::kSessionJob);
+  if (!mount.client.jobs.is_empty()) add(What::kSessionJob);
 }
 
 // What is not wanted, or comes from a timer.
@@ -216,10 +216,10 @@ void SimWorld::take(const Choice& choice) {
     case What::kName:
       return fibers_.start([mount] { mount->notifier.deliver_name(); });
     case What::kHomeJob:
-      (void)server_.run_one();
+      (void)server_.jobs().run_one();
       return;
     case What::kSessionJob:
-      (void)SimServer::run_one(mount->client);
+      (void)mount->client.jobs.run_one();
       return;
     case What::kReconnect:
       mount->joining = std::make_shared<SimConnection>(/*is_control=*/true);
@@ -388,20 +388,14 @@ void SimWorld::deliver_event(SimMount& mount, const SimConnectionRef& connection
 // Everything is repaired, and comes to its end.
 void SimWorld::heal() {
   for (std::size_t steps = 0; steps < kStepsMax; ++steps) {
-    // Jobs are always a choice: what else there is decides whether anything is left to do.
-    std::vector<Choice> choices;
-    collect(choices, /*is_healing=*/true);
-    std::erase_if(choices, [](const Choice& choice) { return choice.what == What::kSessionJob; });
-    bool is_moving = !choices.empty();
-    for (const auto& mount : mounts_) is_moving |= SimServer::run_one(mount->client);
-    is_moving |= server_.run_one();
     ++now_;
     for (const auto& mount : mounts_) update_reachable(*mount);
+    std::vector<Choice> choices;
+    collect(choices, /*is_healing=*/true);
     if (!choices.empty()) {
       take(Choice(choices[random(choices.size())]));
       continue;
     }
-    if (is_moving) continue;
     for (const auto& mount : mounts_) {
       if (!mount->is_ready()) continue;
       SimMount* const one = mount.get();
@@ -409,9 +403,7 @@ void SimWorld::heal() {
     }
     choices.clear();
     collect(choices, /*is_healing=*/true);
-    if (std::ranges::all_of(choices, [](const Choice& c) { return c.what == What::kSessionJob; })) {
-      return;
-    }
+    if (choices.empty()) return;
   }
   checker_.violated("it never comes to its end");
 }
