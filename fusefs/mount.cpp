@@ -84,7 +84,7 @@ FuseSessionOptions session_options(const MountOptions& options) {
   };
   add(options.allow_root, "allow_root");
   add(options.no_exec, "noexec");
-  add(options.no_atime, "noatime");
+  add(true, "noatime");  // reading moves no times, and programs can see so
   // Only root may ask for these; fusermount3 forces their opposites on everybody else.
   add(!options.no_suid && geteuid() == 0, "suid");
   add(!options.no_dev && geteuid() == 0, "dev");

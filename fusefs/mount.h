@@ -28,7 +28,6 @@ struct MountOptions {
   bool no_suid = true;
   bool no_dev = true;
   bool no_exec = false;
-  bool no_atime = false;
   bool debug = false;
   IdMap id_map = IdMap::kUser;
   std::uint64_t read_cache_bytes = std::uint64_t{256} * 1024 * 1024;

@@ -172,16 +172,6 @@ constexpr Option kOptions[] = {
        return set_size(v, kWriteBufferMin, s.mount.write_buffer_bytes);
      }},
     // The kernel's.
-    {"atime", false,
-     [](Value, MountSettings& s) -> Result<> {
-       s.mount.no_atime = false;
-       return {};
-     }},
-    {"noatime", false,
-     [](Value, MountSettings& s) -> Result<> {
-       s.mount.no_atime = true;
-       return {};
-     }},
     {"dev", false,
      [](Value, MountSettings& s) -> Result<> {
        s.mount.no_dev = false;
@@ -217,6 +207,7 @@ constexpr Option kOptions[] = {
      [](Value v, MountSettings& s) { return set_seconds(v, 1, 3600, s.times.keepalive); }},
     {"_netdev", false, ignore},
     {"async", false, ignore},
+    {"atime", false, ignore},
     {"auto", false, ignore},
     {"auto_unmount", false, ignore},
     {"big_writes", false, ignore},
@@ -229,6 +220,7 @@ constexpr Option kOptions[] = {
      }},
     {"kernel_cache", false, ignore},
     {"auto_cache", false, ignore},
+    {"noatime", false, ignore},
     {"noauto", false, ignore},
     {"nofail", false, ignore},
     {"nonempty", false, ignore},

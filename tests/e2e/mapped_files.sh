@@ -78,7 +78,7 @@ if [ "$(id -u)" = 0 ]; then
   begin "A mount is made read-only, and writable again, as mount -o remount asks its helper to"
   "$helper" alice@files "$a" -o remount,ro
   assert_fails "Read-only" touch "$a/refused"
-  [[ ,$(findmnt -n -o OPTIONS "$a"), == *,nosuid,* ]] || fail "other options have changed"
+  [[ ,$(findmnt -n -o OPTIONS "$a"), == *,nosuid,*,noatime,* ]] || fail "other options have changed"
   "$helper" alice@files "$a" -o remount,rw
   touch "$a/taken"
 

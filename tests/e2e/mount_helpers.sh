@@ -13,9 +13,10 @@ source="alice@127.0.0.1:$E2E_PORT"
 homefs login "$source" --password-file "$E2E_DIR/secrets/alice" --accept-new-server
 
 begin "mount -t fuse.homefs mounts, and findmnt shows what"
-mount -t fuse.homefs "$source" "$remote" -o noatime,nosuid,nodev,x-test.unknown=1
+mount -t fuse.homefs "$source" "$remote" -o relatime,nosuid,nodev,x-test.unknown=1
 assert_eq "$(findmnt -n -o FSTYPE "$remote")" fuse.homefs
 assert_contains "$(findmnt -n -o SOURCE "$remote")" alice@127.0.0.1
+assert_contains "$(findmnt -n -o OPTIONS "$remote")" noatime # reading changes no time
 echo text >"$remote/file"
 
 begin "umount of a mount in use is refused"
