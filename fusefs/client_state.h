@@ -114,9 +114,10 @@ struct ClientState {
   /// The order of the newest change of another session that the kernel was told of; kUnknownOrder:
   /// changes may have been missed.
   std::uint64_t told_order = kUnknownOrder;
-  std::uint64_t heard_order = 0;  ///< of the newest one that we were told of
-  std::uint64_t told_epoch = 0;   ///< grows when changes may have been missed
-  bool is_telling_order = false;  ///< told_order follows when the kernel was told
+  std::uint64_t heard_order = 0;   ///< of the newest one that we were told of
+  std::uint64_t told_epoch = 0;    ///< grows when changes may have been missed
+  bool is_telling_order = false;   ///< told_order follows when the kernel was told
+  std::uint32_t voids_untold = 0;  ///< times all became void, and the kernel is being told
   static constexpr std::uint64_t kUnknownOrder = ~std::uint64_t{0};
   std::unordered_map<NodeId, std::uint32_t> mappable;  ///< handles that a program may store through
   std::uint64_t folder_changes = 0;  ///< grows with every change of a cached folder's entries

@@ -1,6 +1,7 @@
 // Coherence: what the server says unasked, applied to the caches. The acknowledgement means that
-// our caches obey and the kernel's notifications are queued; it waits for the kernel only where a
-// file is open that has changed.
+// our caches obey and that the kernel gives nothing of before to a program any more: it waits for
+// the kernel where that may have kept it, which is at the begin of sharing, where a file is open
+// that has changed, and as long as the kernel has not been told that everything is void.
 #include <spdlog/spdlog.h>
 
 #include "fusefs/file_system.h"
@@ -82,13 +83,14 @@ Task<> FileSystem::make_open_known(std::move_only_function<void()> acknowledge) 
   acknowledge();
 }
 
-// What was written and stored is on the server, and the server knows what is open.
+// What was written and stored is on the server, the server knows what is open, and the kernel,
+// which could keep names and attributes until now, has been told of it.
 Task<> FileSystem::begin_sharing(std::move_only_function<void()> acknowledge) {
   std::vector<NodeId> open = open_nodes(*state_.lock());
   co_await bind(std::move(open));
   std::vector<NodeId> mappable = mappable_nodes(*state_.lock());
   for (const NodeId id : mappable) notifier_->invalidate_data(id);
-  if (!mappable.empty()) co_await kernel_told();
+  co_await kernel_told();
   co_await drain_all();
   acknowledge();
 }
@@ -138,6 +140,7 @@ void FileSystem::hear(ClientState& state, Node& node, const Change& change, std:
 void FileSystem::on_changed(ChangedEvent event, std::move_only_function<void()> acknowledge) {
   Heard heard;
   bool is_all = false;
+  bool is_void_untold = false;
   {
     auto state = state_.lock();
     ++state->coherence;
@@ -147,6 +150,7 @@ void FileSystem::on_changed(ChangedEvent event, std::move_only_function<void()> 
       Node* node = state->nodes.find(change.inode);
       if (node != nullptr) hear(*state, *node, change, event.order, heard);
     }
+    is_void_untold = is_all || state->voids_untold > 0;
   }
   if (is_all) void_all(event.order);
   for (const NodeId id : heard.data_changed) notifier_->invalidate_data(id);
@@ -159,7 +163,7 @@ void FileSystem::on_changed(ChangedEvent event, std::move_only_function<void()> 
     notifier_->invalidate_entry(folder, std::move(name));
   }
   wake_all(std::move(heard.wake));
-  if (heard.is_open) {
+  if (heard.is_open || is_void_untold) {
     // A program may read the pages without asking us. None is locked for longer than a read takes:
     // see open_node(). And attributes that are asked for while a notice comes the kernel does not
     // keep: a copy_file_range(2) after an fstat(2) would end at the size of before.

@@ -93,8 +93,10 @@ void FileSystem::void_all(std::uint64_t order) {
 
 void FileSystem::tell_of_void(WakeList wake, const std::vector<NodeId>& known) {
   wake_all(std::move(wake));
+  ++state_.lock()->voids_untold;
   notifier_->invalidate_all_entries();
   for (const NodeId id : known) notifier_->invalidate_data(id);
+  notifier_->when_told([this] { --state_.lock()->voids_untold; });
 }
 
 // A change of the node's data or attributes was answered with an error, and may have been made in

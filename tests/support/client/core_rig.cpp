@@ -51,7 +51,9 @@ CoreRig::CoreRig(const Options& options) : options_(options), link_(options.has_
   link_.answer(link_.find(Op::kStatfs), StatfsReply{.grant = grant()});
   EXPECT_TRUE(started->is_done() && started->value->has_value());
   if (options.is_shared) {
-    EXPECT_TRUE(link_.mode(true)->is_there());
+    const auto shared = link_.mode(true);
+    posted_.run_all();
+    EXPECT_TRUE(shared->is_there());
   }
 }
 
