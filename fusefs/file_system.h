@@ -157,8 +157,10 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   Task<Result<CreateOut>> create(CreateRequest request, int open_flags);
   Task<Result<OpenOut>> open(NodeId node, int open_flags);
   void release(std::uint64_t handle);
+  /// `is_page`: the kernel holds the pages that it fills, though the handle has none: a mapping is
+  /// read. Then no write is waited for that waits for other mounts.
   Task<Result<std::vector<Slice>>> read(std::uint64_t handle, std::uint64_t offset,
-                                        std::uint32_t length);
+                                        std::uint32_t length, bool is_page = false);
   /// Waits until a write need not wait for the data of earlier ones to leave.
   Task<> room_for(NodeId node);
   /// The data is taken over. Answered when it is buffered, or (over the grant, or shared) when the
@@ -445,7 +447,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
     std::string started_path;                // of a file of which large parts begin to be read
   };
   Result<ReadPlan> plan_read(std::uint64_t handle, const SizedFile& sized, std::uint64_t offset,
-                             std::uint64_t count);
+                             std::uint64_t count, bool is_page);
   // Until the first missing piece is here, or has failed.
   Task<Result<>> fetch_planned(NodeId node, std::uint64_t offset, std::uint64_t count,
                                std::vector<ReadCache::Fetch> fetches);

@@ -50,22 +50,24 @@ Task<Result<FileSystem::SizedFile>> FileSystem::file_to_read(std::uint64_t handl
 }
 
 Result<FileSystem::ReadPlan> FileSystem::plan_read(std::uint64_t handle, const SizedFile& sized,
-                                                   std::uint64_t offset, std::uint64_t count) {
+                                                   std::uint64_t offset, std::uint64_t count,
+                                                   bool is_page) {
   auto state = state_.lock();
   const auto found = state->files.find(handle);
   if (found == state->files.end()) return fail(Status::kInvalid);
+  const bool fills_pages = is_page || found->second.has_pages;
   Node* node = state->nodes.find(sized.node);
   FileData& data = data_of(*state, *node);
   ReadPlan plan{.is_dirty = data.writes.is_dirty()};
   data.keeps_written = false;
   use_pages(*node);
+  node->has_read_pages |= fills_pages;
   plan.is_beside_writes =
-      plan.is_dirty && state->is_shared && found->second.has_pages && data.writes.is_awaited();
+      plan.is_dirty && state->is_shared && fills_pages && data.writes.is_awaited();
   if (plan.is_dirty) return plan;
   plan.fetches = data.reads.plan(found->second.stream, offset, count, sized.size, true);
   plan.here = data.reads.collect(
-      offset, count,
-      found->second.has_pages ? ReadCache::Keep::kOnce : ReadCache::Keep::kUntilPassed);
+      offset, count, fills_pages ? ReadCache::Keep::kOnce : ReadCache::Keep::kUntilPassed);
   if (plan.here) {
     data.reads.drop_passed(found->second.stream, offset);
   } else if (!data.is_streaming_down && sized.size > ReadCache::kWholeFileBytes) {
@@ -93,14 +95,14 @@ Task<Result<>> FileSystem::fetch_planned(NodeId id, std::uint64_t offset, std::u
 }
 
 Task<Result<std::vector<Slice>>> FileSystem::read(std::uint64_t handle, std::uint64_t offset,
-                                                  std::uint32_t length) {
+                                                  std::uint32_t length, bool is_page) {
   while (true) {
     const Result<SizedFile> sized = co_await file_to_read(handle);
     if (!sized) co_return std::unexpected(sized.error());
     const NodeId id = sized->node;
     if (offset >= sized->size || length == 0) co_return std::vector<Slice>();
     const std::uint64_t count = std::min<std::uint64_t>(length, sized->size - offset);
-    Result<ReadPlan> plan = plan_read(handle, *sized, offset, count);
+    Result<ReadPlan> plan = plan_read(handle, *sized, offset, count, is_page);
     if (!plan) co_return std::unexpected(plan.error());
     if (plan->is_beside_writes) {
       Result<std::vector<Slice>> now = co_await read_beside_writes(id, offset, count);

@@ -259,9 +259,10 @@ bool refuse_lost(fuse_req_t request, const fuse_file_info* info) {
 void on_read(fuse_req_t request, fuse_ino_t, std::size_t bytes, off_t offset,
              fuse_file_info* info) {
   if (refuse_lost(request, info)) return;
+  const bool is_page = FuseSession::reads_pages();
   ops_of(request).spawn(
       reply_data(request, files_of(request).read(info->fh, static_cast<std::uint64_t>(offset),
-                                                 static_cast<std::uint32_t>(bytes))));
+                                                 static_cast<std::uint32_t>(bytes), is_page)));
 }
 
 // Suid and sgid have to go before the write. Where it goes through pages the kernel has seen to

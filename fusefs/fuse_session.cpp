@@ -144,6 +144,13 @@ bool FuseSession::write_kills_privileges() {
   return (write.write_flags & FUSE_WRITE_KILL_SUIDGID) != 0;
 }
 
+bool FuseSession::reads_pages() {
+  HOMEFS_CHECK(this_request != nullptr);
+  fuse_read_in read{};
+  std::memcpy(&read, (*this_request)->bytes().data() + sizeof(fuse_in_header), sizeof read);
+  return (read.read_flags & FUSE_READ_LOCKOWNER) == 0;
+}
+
 ssize_t FuseSession::read_hook(int fd, void* buffer, std::size_t bytes, void* user) {
   const ssize_t count = ::read(fd, buffer, bytes);
   if (count < static_cast<ssize_t>(sizeof(fuse_in_header))) return count;

@@ -69,6 +69,10 @@ class FuseSession {
   /// Whether the WRITE being handled by this thread has to take suid and sgid away, since whoever
   /// writes may not keep them. libfuse does not hand that on.
   static bool write_kills_privileges();
+  /// Whether the READ being handled by this thread fills pages of the kernel. It says who reads
+  /// (FUSE_READ_LOCKOWNER) where the data goes to a program instead, and only there. libfuse does
+  /// not hand that on.
+  static bool reads_pages();
 
   /// How many requests of each kind the kernel has sent, by its opcode.
   static constexpr std::size_t kOpcodes = 64;  // those of protocol 7.44 end at 53

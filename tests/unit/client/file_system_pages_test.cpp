@@ -67,6 +67,33 @@ TEST(Pages, AReaderWhoOpensTheFileDuringAnAppendIsWaitedFor) {
   EXPECT_EQ(status_of(written), Status::kOk);
 }
 
+// A mapping of a file that is written past the pages: two mounts that write, and read it so, would
+// wait for each other. What the page shows may be of before the write, and goes with its end.
+TEST(Pages, AMappingOfADirectFileIsReadBesideItsWrites) {
+  CoreRig rig({.is_shared = true});
+  const NodeId file =
+      rig.look_up(kRootNode, "f", AttributesOf{.inode = 7, .size = 4, .order = 10, .version = 10});
+  const std::uint64_t direct = rig.open(file, O_RDWR | O_DIRECT);
+  const auto written = rig.start(
+      rig.files().write({.node = file, .handle = direct, .offset = 0}, CoreRig::slice("new!")));
+  rig.files().send_writes(file);
+  ASSERT_FALSE(written->is_done());
+  const auto call = rig.start(rig.files().read(direct, 0, 4));
+  EXPECT_FALSE(rig.link().has(Op::kRead)) << "a program that reads what is written gets it";
+  const auto page = rig.start(rig.files().read(direct, 0, 4, /*is_page=*/true));
+  ASSERT_TRUE(rig.link().has(Op::kRead)) << "it holds the page, and waits for the write";
+  rig.answer_read(rig.link().find(Op::kRead), "old!");
+  ASSERT_TRUE(page->is_done());
+  rig.notifier().clear();
+  rig.answer_change(rig.link().find(Op::kWrite),
+                    AttributesOf{.inode = 7, .size = 4, .order = 11, .version = 11});
+  rig.posted().run_all();
+  EXPECT_EQ(status_of(written), Status::kOk);
+  EXPECT_TRUE(rig.notifier().was_told({.kind = Notice::Kind::kData, .node = file}));
+  rig.answer_read(rig.link().find(Op::kRead), "new!");
+  EXPECT_TRUE(call->is_done());
+}
+
 class PagesOfNewEnds : public ::testing::Test {
  protected:
   // A program reads the file through pages; another mount has appended, and its event is to come.
