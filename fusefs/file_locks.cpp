@@ -312,16 +312,29 @@ bool FileLocks::is_lost(std::uint64_t handle) {
 
 // The session's number is asked for first: if the session is lost after that, the link finds out;
 // if before, the lock is known to be lost by now.
-Result<> FileLocks::guard(NodeId node, Call& call) {
-  if (holdings_ != 0) call.session = link_->session_number();
-  if (holdings_ == 0 && lost_ == 0) return {};
+Result<std::uint64_t> FileLocks::session_for(NodeId node, std::uint64_t handle) {
+  if (holdings_ == 0 && lost_ == 0) return 0;
+  const std::uint64_t session = link_->session_number();
   const auto state = state_.lock();
-  const bool is_lost =
-      std::ranges::any_of(state->lost, [&](const auto& entry) { return entry.second == node; });
-  if (is_lost) return fail(Status::kIoError, "locks of this file are lost");
+  if (state->lost.contains(handle)) {
+    return fail(Status::kIoError, "locks of this file are lost");
+  }
   const auto first = state->holdings.lower_bound({node, LockKind::kRecord, 0});
-  if (first == state->holdings.end() || first->first.node != node) call.session = 0;
-  return {};
+  const auto is_other = [&](const auto& entry) { return entry.first.node != node; };
+  const auto end = std::find_if(first, state->holdings.end(), is_other);
+  const bool is_locked =
+      std::any_of(first, end, [](const auto& entry) { return entry.second.has_lock; });
+  return is_locked ? session : 0;
+}
+
+std::vector<std::uint64_t> FileLocks::lost_handles(NodeId node) {
+  std::vector<std::uint64_t> handles;
+  if (lost_ == 0) return handles;
+  const auto state = state_.lock();
+  for (const auto& [handle, locked] : state->lost) {
+    if (locked == node) handles.push_back(handle);
+  }
+  return handles;
 }
 
 // ---- Sessions ---------------------------------------------------------------------------------

@@ -85,9 +85,13 @@ class FileLocks {
   void forget_handle(std::uint64_t handle);
   /// Locks that were taken through the handle are lost.
   [[nodiscard]] bool is_lost(std::uint64_t handle);
-  /// A change of the node's data is about to be sent: while somebody has it locked it may reach the
-  /// server in this session only. kIoError when locks of it are lost.
-  Result<> guard(NodeId node, Call& call);
+  /// The session in which a change of the node's data may reach the server that a program begins
+  /// now, through `handle` (0: none): the present one while somebody here has the file locked,
+  /// since it may rely on that; 0, any, else. kIoError when locks that were taken through the
+  /// handle are lost.
+  Result<std::uint64_t> session_for(NodeId node, std::uint64_t handle);
+  /// Open ones through which locks of the file were taken that are lost.
+  [[nodiscard]] std::vector<std::uint64_t> lost_handles(NodeId node);
 
   void on_granted(std::uint64_t id);
   void on_session(bool is_same_session);

@@ -122,7 +122,8 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
 
   // Attributes (file_system_lookup.cpp, file_system_attributes.cpp, file_system_own_xattrs.cpp).
   Task<Result<AttributesOut>> getattr(NodeId node);
-  Task<Result<AttributesOut>> setattr(SetattrRequest request);
+  /// `handle`: through which the size is set; 0: by name.
+  Task<Result<AttributesOut>> setattr(SetattrRequest request, std::uint64_t handle = 0);
   /// Whether the file's mode has suid or sgid.
   bool has_privileges(NodeId node);
   Task<Result<>> setxattr(NodeId node, std::string name, Slice value, XattrMode mode);
@@ -381,8 +382,8 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   Task<Result<AttributesOut>> attributes_now(NodeId node);
   static bool has_older_pages(const Node& node);
   Task<> void_pages(NodeId node, std::uint64_t version);
-  Task<Result<AttributesOut>> set_size(SetattrRequest request);
-  Task<Result<AttributesOut>> resize(SetattrRequest request);
+  Task<Result<AttributesOut>> set_size(SetattrRequest request, std::uint64_t handle);
+  Task<Result<AttributesOut>> resize(SetattrRequest request, std::uint64_t handle);
   /// After a change that was answered with the attributes `told`.
   Result<AttributesOut> attributes_of(NodeId node, const Attributes& told);
   /// The server has all writes and changes of now.
@@ -492,11 +493,13 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
     WakeList wake;
   };
   using WriteDone = Completion<Result<>>::Done;
-  TakenWrite take_write(const WriteTarget& to, Slice& data, WriteDone* done);
+  /// See FileLocks::session_for().
+  Result<std::uint64_t> session_of(const WriteTarget& to);
+  TakenWrite take_write(const WriteTarget& to, Slice& data, std::uint64_t session, WriteDone* done);
   static TakenWrite::Kind kind_of(const ClientState& state, const Node& node, const WriteTarget& to,
                                   std::uint64_t growth);
   void tell_of(const WriteTarget& to, TakenWrite& taken);
-  Task<Result<>> append_at_server(NodeId node, Slice data);
+  Task<Result<>> append_at_server(NodeId node, Slice data, std::uint64_t session);
   Task<> older_changes_end(NodeId node);
   void send_segment(NodeId node, WriteQueue::Outgoing segment,
                     const std::optional<SetattrRequest>& then);

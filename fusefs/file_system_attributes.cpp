@@ -77,13 +77,13 @@ Task<> FileSystem::send_deferred(SetattrRequest change) {
   wake_all(std::move(wake));
 }
 
-Task<Result<AttributesOut>> FileSystem::setattr(SetattrRequest request) {
+Task<Result<AttributesOut>> FileSystem::setattr(SetattrRequest request, std::uint64_t handle) {
   // What was stored before the time is set must not move it when it is written back.
   const bool has_mtime = (request.which & (kSetMtime | kSetMtimeNow)) != 0;
   if (has_mtime && (request.which & kSetSize) == 0) co_await take_pages(request.node);
   if (std::optional<AttributesOut> deferred = defer(request)) co_return *deferred;
   const NodeId id = request.node;
-  if ((request.which & kSetSize) != 0) co_return co_await set_size(request);
+  if ((request.which & kSetSize) != 0) co_return co_await set_size(request, handle);
   // A write that comes after the change of times would undo it.
   co_await drained(id);
   Call call = make_call(Op::kSetattr, {id}, request);
@@ -96,25 +96,23 @@ Task<Result<AttributesOut>> FileSystem::setattr(SetattrRequest request) {
   co_return attributes_of(id, reply->attributes);
 }
 
-Task<Result<AttributesOut>> FileSystem::set_size(SetattrRequest request) {
+Task<Result<AttributesOut>> FileSystem::set_size(SetattrRequest request, std::uint64_t handle) {
   const NodeId id = request.node;
   begin_resizing(id);
-  Result<AttributesOut> resized = co_await resize(request);
+  Result<AttributesOut> resized = co_await resize(request, handle);
   end_resizing(id);
   co_return resized;
 }
 
-Task<Result<AttributesOut>> FileSystem::resize(SetattrRequest request) {
+Task<Result<AttributesOut>> FileSystem::resize(SetattrRequest request, std::uint64_t handle) {
   const NodeId id = request.node;
+  const Result<std::uint64_t> session = locks_.session_for(id, handle);
+  if (!session) co_return std::unexpected(session.error());
   co_await begin_change_at_server(id);
   const std::uint64_t offered = co_await offer_grant(id, request.size);
   request.from_grant = offered;
   Call call = make_call(Op::kSetattr, {id}, request);
-  Result<> held = locks_.guard(id, call);
-  if (!held) {
-    end_change_at_server(id, request.from_grant);
-    co_return std::unexpected(held.error());
-  }
+  call.session = *session;
   Result<ChangeReply> reply = co_await ask<ChangeReply>(std::move(call));
   if (reply) changed(id, *reply);
   if (!reply) change_failed(id);

@@ -294,6 +294,8 @@ void FileSystem::note_sync_error(NodeId id, std::uint64_t handle, const Error& e
 
 Task<Result<std::uint64_t>> FileSystem::copy(CopyRequest request, std::uint64_t handle) {
   const NodeId target = request.target;
+  const Result<std::uint64_t> session = locks_.session_for(target, handle);
+  if (!session) co_return std::unexpected(session.error());
   co_await drained(request.source);
   Result<> told = co_await drained_and_told(target, handle);
   if (!told) co_return std::unexpected(told.error());
@@ -303,11 +305,7 @@ Task<Result<std::uint64_t>> FileSystem::copy(CopyRequest request, std::uint64_t 
       co_await offer_grant(target, request.target_offset + request.length);
   request.from_grant = offered;
   Call call = make_call(Op::kCopy, {request.source, target}, request);
-  Result<> held = locks_.guard(target, call);
-  if (!held) {
-    end_change_at_server(target, request.from_grant);
-    co_return std::unexpected(held.error());
-  }
+  call.session = *session;
   Result<CopyReply> reply = co_await ask<CopyReply>(std::move(call));
   if (reply) changed(target, ChangeReply{reply->attributes, reply->grant});
   if (!reply) change_failed(target);
@@ -339,17 +337,15 @@ Task<Result<std::uint64_t>> FileSystem::seek(SeekRequest request) {
 
 Task<Result<>> FileSystem::fallocate(FallocateRequest request, std::uint64_t handle) {
   const NodeId id = request.node;
+  const Result<std::uint64_t> session = locks_.session_for(id, handle);
+  if (!session) co_return std::unexpected(session.error());
   Result<> told = co_await drained_and_told(id, handle);
   if (!told) co_return told;
   co_await begin_change_at_server(id);
   const std::uint64_t offered = co_await offer_grant(id, request.offset + request.length);
   request.from_grant = offered;
   Call call = make_call(Op::kFallocate, {id}, request);
-  Result<> held = locks_.guard(id, call);
-  if (!held) {
-    end_change_at_server(id, request.from_grant);
-    co_return held;
-  }
+  call.session = *session;
   Result<ChangeReply> reply = co_await ask<ChangeReply>(std::move(call));
   if (reply) changed(id, *reply);
   if (!reply) change_failed(id);

@@ -88,16 +88,18 @@ Task<> FileSystem::room_for(NodeId id) {
 
 Task<Result<>> FileSystem::write(WriteTarget to, Slice data) {
   if (data.bytes.empty()) co_return Result<>();
+  const Result<std::uint64_t> session = session_of(to);
+  if (!session) co_return std::unexpected(session.error());
   bool was_refused = false;
   while (true) {
     co_await room_for(to.node);
     Result<> result;
     const Slice again = data;
-    TakenWrite taken = take_write(to, data, nullptr);
+    TakenWrite taken = take_write(to, data, *session, nullptr);
     if (taken.kind == TakenWrite::Kind::kWaits) {
       // The server decides (over the grant), or the other mounts have to see it.
       Completion<Result<>> waiting([&](WriteDone done) {
-        taken = take_write(to, data, &done);
+        taken = take_write(to, data, *session, &done);
         tell_of(to, taken);
         if (done) {
           done({});
@@ -115,7 +117,7 @@ Task<Result<>> FileSystem::write(WriteTarget to, Slice data) {
       continue;
     }
     if (taken.kind == TakenWrite::Kind::kAtServer) {
-      Result<> appended = co_await append_at_server(to.node, data);
+      Result<> appended = co_await append_at_server(to.node, data, *session);
       result = std::move(appended);
     }
     if (is_over_quota(result) && !std::exchange(was_refused, true)) {
@@ -130,6 +132,23 @@ Task<Result<>> FileSystem::write(WriteTarget to, Slice data) {
     Result<> synced = co_await fsync(to.node, to.handle, !to.is_synced);
     co_return synced;
   }
+}
+
+// What was stored through a mapping is written back on behalf of nobody: it may have been stored
+// under a lock that is lost, as long as whoever had that lock may have the file mapped.
+Result<std::uint64_t> FileSystem::session_of(const WriteTarget& to) {
+  if (!to.is_page) return locks_.session_for(to.node, to.handle);
+  const std::vector<std::uint64_t> lost = locks_.lost_handles(to.node);
+  if (!lost.empty()) {
+    const auto state = state_.lock();
+    for (const std::uint64_t handle : lost) {
+      const auto open = state->files.find(handle);
+      if (open != state->files.end() && open->second.is_mappable) {
+        return fail(Status::kIoError, "locks of this file are lost");
+      }
+    }
+  }
+  return locks_.session_for(to.node, 0);
 }
 
 FileSystem::TakenWrite::Kind FileSystem::kind_of(const ClientState& state, const Node& node,
@@ -153,7 +172,8 @@ FileSystem::TakenWrite::Kind FileSystem::kind_of(const ClientState& state, const
 // Decides where the write goes, and puts it there, under one lock: a read that came in between
 // would fetch what is about to be overwritten, and keep it. What has to wait is put there only with
 // `done`, which is taken then.
-FileSystem::TakenWrite FileSystem::take_write(const WriteTarget& to, Slice& data, WriteDone* done) {
+FileSystem::TakenWrite FileSystem::take_write(const WriteTarget& to, Slice& data,
+                                              std::uint64_t session, WriteDone* done) {
   const std::size_t count = data.bytes.size();
   TakenWrite taken;
   auto state = state_.lock();
@@ -200,7 +220,7 @@ FileSystem::TakenWrite FileSystem::take_write(const WriteTarget& to, Slice& data
   const bool is_small = count <= kJoinableBytes;
   // Other mounts see a page as soon as possible.
   const bool may_join = is_small && !waits && !(to.is_page && state->is_shared);
-  if (may_join && file.writes.join(offset, data.bytes, growth, to.is_append, page_order)) {
+  if (may_join && file.writes.join(offset, data.bytes, growth, to.is_append, page_order, session)) {
     return taken;
   }
   // A small write would hold a whole request's buffer (1 MiB): copy it out.
@@ -208,6 +228,7 @@ FileSystem::TakenWrite FileSystem::take_write(const WriteTarget& to, Slice& data
       file.writes.push(offset, is_small ? joinable_copy(data.bytes) : std::move(data), growth,
                        may_join, to.is_append, page_order);
   segment.is_growing = is_growing;
+  segment.session = session;
   if (waits) segment.waiters.push_back(std::exchange(*done, {}));
   // Also while somebody waits for older ones: it is held back as soon as these are answered.
   if (may_join) state->held.push_back(to.node);
@@ -223,14 +244,11 @@ void FileSystem::tell_of(const WriteTarget& to, TakenWrite& taken) {
   if (taken.is_moved) notifier_->invalidate_data(to.node);
 }
 
-Task<Result<>> FileSystem::append_at_server(NodeId id, Slice data) {
+Task<Result<>> FileSystem::append_at_server(NodeId id, Slice data, std::uint64_t session) {
   co_await begin_change_at_server(id);
   const std::uint64_t from_grant = state_.lock()->grant.offer(data.bytes.size());
   Call call = append_of(id, std::move(data), from_grant);
-  if (Result<> held = locks_.guard(id, call); !held) {
-    end_change_at_server(id, from_grant);
-    co_return held;
-  }
+  call.session = session;
   Result<AppendReply> reply = co_await ask<AppendReply>(std::move(call));
   // It is not where the kernel believes.
   if (reply) changed(id, ChangeReply{reply->attributes, reply->grant}, /*is_in_pages=*/false);
@@ -367,15 +385,17 @@ void FileSystem::send_segment(NodeId id, WriteQueue::Outgoing segment,
                        .offset = segment.offset,
                        .has_change = then.has_value(),
                        .is_moved = segment.is_moved};
-  Call call = segment.is_moved ? append_of(id, std::move(segment.data), segment.growth)
-                               : write_of(id, std::move(segment), then);
-  if (Result<> held = locks_.guard(id, call); !held) {
+  const std::uint64_t session = segment.session;
+  if (session != 0 && session != link_->session_number()) {
     // Later: written() sends what comes next.
-    post_([this, id, sent, error = std::move(held.error())]() mutable {
-      written(id, sent, std::unexpected(std::move(error)));
+    post_([this, id, sent] {
+      written(id, sent, fail(Status::kIoError, "the lock under which it was written is lost"));
     });
     return;
   }
+  Call call = segment.is_moved ? append_of(id, std::move(segment.data), segment.growth)
+                               : write_of(id, std::move(segment), then);
+  call.session = session;
   (void)link_->send(std::move(call), [this, id, sent](Result<InFrame> reply) {
     written(id, sent, std::move(reply));
   });

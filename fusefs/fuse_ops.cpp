@@ -192,7 +192,8 @@ bool drop_own_owner(fuse_req_t request, const struct stat& to, int& which) {
 
 Concerned contents_of(fuse_ino_t node) { return {.names = {}, .nodes = {node_of(node)}}; }
 
-void on_setattr(fuse_req_t request, fuse_ino_t node, struct stat* to, int which, fuse_file_info*) {
+void on_setattr(fuse_req_t request, fuse_ino_t node, struct stat* to, int which,
+                fuse_file_info* info) {
   FuseOps& ops = ops_of(request);
   const bool changes_owner = (which & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) != 0;
   if (!drop_own_owner(request, *to, which)) {
@@ -221,7 +222,8 @@ void on_setattr(fuse_req_t request, fuse_ino_t node, struct stat* to, int which,
   // The kernel asks for no change at all when chown(2) is told to change neither owner nor group,
   // and when a write has to take privileges away.
   if (change.which == 0) change.which = kSetKillPrivileges;
-  ops.spawn(reply_attributes(ops, request, ops.files().setattr(change), contents_of(node)));
+  const std::uint64_t handle = info == nullptr ? 0 : info->fh;
+  ops.spawn(reply_attributes(ops, request, ops.files().setattr(change, handle), contents_of(node)));
 }
 
 void on_statfs(fuse_req_t request, fuse_ino_t) {
@@ -324,7 +326,7 @@ WriteTarget write_target(NodeId node, std::uint64_t offset, const fuse_file_info
 
 void on_write(fuse_req_t request, fuse_ino_t node, const char* bytes, std::size_t count,
               off_t offset, fuse_file_info* info) {
-  if (refuse_lost(request, info)) return;
+  if (info->writepage == 0 && refuse_lost(request, info)) return;
   // The data lies in the request's buffer: it is kept by keeping that.
   const Slice data{FuseSession::current_request(), std::as_bytes(std::span(bytes, count))};
   FileSystem& files = files_of(request);
@@ -384,9 +386,10 @@ void on_fallocate(fuse_req_t request, fuse_ino_t node, int mode, off_t offset, o
 }
 
 // NOLINTNEXTLINE(readability-function-size): as libfuse calls it
-void on_copy_file_range(fuse_req_t request, fuse_ino_t source, off_t source_offset, fuse_file_info*,
-                        fuse_ino_t target, off_t target_offset, fuse_file_info* target_info,
-                        std::size_t length, int) {
+void on_copy_file_range(fuse_req_t request, fuse_ino_t source, off_t source_offset,
+                        fuse_file_info* source_info, fuse_ino_t target, off_t target_offset,
+                        fuse_file_info* target_info, std::size_t length, int) {
+  if (refuse_lost(request, source_info)) return;
   CopyRequest copy{.source = node_of(source),
                    .source_offset = static_cast<std::uint64_t>(source_offset),
                    .target = node_of(target),

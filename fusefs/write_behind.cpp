@@ -24,13 +24,14 @@ bool WriteQueue::overlaps(std::uint64_t offset, std::uint64_t length) const {
 }
 
 bool WriteQueue::join(std::uint64_t offset, std::span<const std::byte> bytes, std::uint64_t growth,
-                      bool is_append, std::uint64_t page_order) {
+                      bool is_append, std::uint64_t page_order, std::uint64_t session) {
   if (segments_.empty()) return false;
   WriteSegment& last = segments_.back();
   const std::size_t filled = last.data.bytes.size();
   const std::size_t joined = filled + bytes.size();
   if (last.is_sent || !last.is_joinable || !last.waiters.empty() || last.end() != offset ||
-      last.is_append != is_append || last.page_order != page_order || joined > kJoinedBytesMax) {
+      last.is_append != is_append || last.page_order != page_order || last.session != session ||
+      joined > kJoinedBytesMax) {
     return false;
   }
   if (joined > last.data.owner->capacity()) {
@@ -105,7 +106,8 @@ std::optional<WriteQueue::Outgoing> WriteQueue::next_to_send() {
                     .is_moved = candidate->is_moved,
                     .is_buffered = candidate->waiters.empty(),
                     .growth = growth(),
-                    .page_order = candidate->page_order};
+                    .page_order = candidate->page_order,
+                    .session = candidate->session};
   }
   return std::nullopt;
 }

@@ -35,6 +35,7 @@ struct WriteSegment {
   bool is_append = false;    ///< of O_APPEND: `offset` is the end that we knew when it was written
   bool is_moved = false;     ///< the file has another end by now: it goes there, wherever that is
   std::uint64_t page_order = 0;  ///< not 0: a page that is written back, see WriteRequest
+  std::uint64_t session = 0;     ///< see FileLocks::session_for()
   std::vector<std::move_only_function<void(Result<>)>> waiters;  ///< told of its own end
 
   [[nodiscard]] std::uint64_t end() const { return offset + data.bytes.size(); }
@@ -59,7 +60,7 @@ class WriteQueue {
   /// Appends the bytes to the last segment when they follow it, it is not sent and there is room.
   /// False: nothing was done, use push().
   bool join(std::uint64_t offset, std::span<const std::byte> bytes, std::uint64_t growth,
-            bool is_append = false, std::uint64_t page_order = 0);
+            bool is_append = false, std::uint64_t page_order = 0, std::uint64_t session = 0);
   /// The reference is good until the next call.
   WriteSegment& push(std::uint64_t offset, Slice data, std::uint64_t growth, bool is_joinable,
                      bool is_append = false, std::uint64_t page_order = 0);
@@ -77,6 +78,7 @@ class WriteQueue {
     /// those in front of it makes the file longer by their bytes as well.
     std::uint64_t growth = 0;
     std::uint64_t page_order = 0;
+    std::uint64_t session = 0;  ///< see WriteSegment
   };
   /// The next segment that may be sent now, marked as sent; nothing when there is none.
   std::optional<Outgoing> next_to_send();

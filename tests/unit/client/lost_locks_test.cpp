@@ -50,19 +50,47 @@ class LostLocks : public ::testing::Test {
   }
   Attributes now() { return AttributesOf{.inode = 7, .size = 4, .order = ++order_}; }
   // A program that has nothing to do with the one before.
-  Status open_and_write() {
+  std::uint64_t open_anew() {
     const auto opened = rig_.start(rig_.files().open(file_, O_RDWR));
     settle();
     EXPECT_TRUE(opened->is_done() && opened->value->has_value());
-    const auto written = rig_.start(rig_.files().write(
-        {.node = file_, .handle = (**opened)->handle, .offset = 0}, CoreRig::slice("next")));
+    return (**opened)->handle;
+  }
+  RunningRef<Result<>> start_write(std::uint64_t handle) {
+    return rig_.start(
+        rig_.files().write({.node = file_, .handle = handle}, CoreRig::slice("next")));
+  }
+  Status write(std::uint64_t handle) {
+    const auto written = start_write(handle);
     rig_.files().send_held_writes();
     settle();
-    const auto closed = rig_.start(rig_.files().close(file_, (**opened)->handle, 2));
+    return status_of(written);
+  }
+  Status write_and_close(std::uint64_t handle) {
+    const Status written = write(handle);
+    const auto closed = rig_.start(rig_.files().close(file_, handle, 2));
     settle();
-    rig_.files().release_with_locks((**opened)->handle);
+    rig_.files().release_with_locks(handle);
     settle();
-    return status_of(written) == Status::kOk ? status_of(closed) : status_of(written);
+    return written == Status::kOk ? status_of(closed) : written;
+  }
+  Status open_and_write() { return write_and_close(open_anew()); }
+  // A page of a mapping, which the kernel writes back through any handle.
+  Status write_page(std::uint64_t handle) {
+    const auto written =
+        rig_.start(rig_.files().write({.node = file_, .handle = handle, .is_page = true},
+                                      CoreRig::slice(std::string(4096, 'p'))));
+    rig_.files().send_held_writes();
+    settle();
+    return status_of(written);
+  }
+  Status sync(std::uint64_t handle) {
+    const auto synced = rig_.start(rig_.files().fsync(file_, handle, false));
+    settle();
+    if (rig_.link().has(Op::kFsync)) {
+      rig_.link().answer(rig_.link().find(Op::kFsync), EmptyMessage{});
+    }
+    return status_of(synced);
   }
 
   CoreRig rig_;
@@ -84,6 +112,94 @@ TEST_F(LostLocks, OfAProgramThatIsGoneHinderNobody) {
   (void)open_and_write();
   EXPECT_EQ(open_and_write(), Status::kOk);
   EXPECT_EQ(open_and_write(), Status::kOk);
+}
+
+// Whoever has the file open as well may write it as before, while the program that has lost its
+// lock still runs.
+TEST_F(LostLocks, OfAProgramThatGoesOnHinderNobodyElse) {
+  const std::uint64_t holder = rig_.open(file_, O_RDWR);
+  const std::uint64_t other = rig_.open(file_, O_RDWR);
+  lock(holder);
+  lose_session();
+  EXPECT_EQ(write(holder), Status::kIoError);
+  EXPECT_EQ(write(other), Status::kOk);
+  EXPECT_EQ(sync(other), Status::kOk);
+  EXPECT_EQ(open_and_write(), Status::kOk);
+  SetattrRequest cut{.node = file_, .which = kSetSize, .size = 2};
+  EXPECT_FALSE(rig_.start(rig_.files().setattr(cut, holder))->value->has_value());
+  const auto cut_by_other = rig_.start(rig_.files().setattr(cut, other));
+  rig_.answer_change(rig_.link().find(Op::kSetattr), now());
+  EXPECT_TRUE(cut_by_other->is_done() && cut_by_other->value->has_value());
+  rig_.files().release_with_locks(holder);
+}
+
+// What was under way when the lock was lost is refused, whoever wrote it: which writes relied on
+// the lock nobody can tell. It is told once to each who has the file open; then all is well.
+TEST_F(LostLocks, RefuseWhatWasWrittenWhileTheyWereHeldAndNothingLater) {
+  const std::uint64_t holder = rig_.open(file_, O_RDWR);
+  const std::uint64_t other = rig_.open(file_, O_RDWR);
+  lock(holder);
+  rig_.link().break_control();
+  ASSERT_EQ(status_of(start_write(holder)), Status::kOk) << "it is buffered";
+  const int sent = rig_.link().sent_count(Op::kWrite);
+  lose_session();
+  rig_.files().send_held_writes();
+  settle();
+  EXPECT_EQ(rig_.link().sent_count(Op::kWrite), sent)
+      << "under a lock that another may have by now";
+  EXPECT_EQ(write(other), Status::kIoError) << "the loss, told once";
+  EXPECT_EQ(write(other), Status::kOk);
+  EXPECT_EQ(sync(other), Status::kOk);
+}
+
+// A cut that was begun under the lock, and waits for data to leave.
+TEST_F(LostLocks, RefuseACutThatWasBegunUnderThem) {
+  const std::uint64_t holder = rig_.open(file_, O_RDWR);
+  lock(holder);
+  rig_.link().break_control();
+  ASSERT_EQ(status_of(start_write(holder)), Status::kOk);
+  const auto cut =
+      rig_.start(rig_.files().setattr({.node = file_, .which = kSetSize, .size = 2}, /*handle=*/0));
+  ASSERT_FALSE(cut->is_done());
+  lose_session();
+  ASSERT_TRUE(cut->is_done());
+  EXPECT_FALSE(cut->value->has_value());
+  EXPECT_EQ(rig_.link().sent_count(Op::kSetattr), 0);
+}
+
+// Before anybody had the lock nobody relied on it.
+TEST_F(LostLocks, DoNotRefuseWhatWasWrittenBeforeThem) {
+  const std::uint64_t holder = rig_.open(file_, O_RDWR);
+  rig_.link().break_control();
+  const auto asked = rig_.start(rig_.files().set_lock({.locker = {file_, LockKind::kWhole, 1},
+                                                       .type = LockType::kExclusive,
+                                                       .waits = true,
+                                                       .handle = holder},
+                                                      rig_.files().locks().begin()));
+  ASSERT_FALSE(asked->is_done());
+  ASSERT_EQ(status_of(start_write(holder)), Status::kOk);
+  const int sent = rig_.link().sent_count(Op::kWrite);
+  lose_session();
+  rig_.files().send_held_writes();
+  settle();
+  EXPECT_EQ(rig_.link().sent_count(Op::kWrite), sent + 1);
+  EXPECT_EQ(sync(holder), Status::kOk);
+}
+
+// Stores through a mapping are nobody's: they may be of the program that has lost its lock.
+TEST_F(LostLocks, RefusePagesWhileWhoeverHadThemMayStore) {
+  const std::uint64_t other = rig_.open(file_, O_RDWR);
+  const std::uint64_t reader = rig_.open(file_, O_RDONLY);
+  lock(reader);
+  lose_session();
+  EXPECT_EQ(write_page(other), Status::kOk) << "nobody stores through what is open for reading";
+  const std::uint64_t holder = rig_.open(file_, O_RDWR);
+  lock(holder);
+  lose_session();
+  EXPECT_EQ(write_page(other), Status::kIoError);
+  rig_.files().release_with_locks(holder);
+  settle();
+  EXPECT_EQ(write_page(other), Status::kOk);
 }
 
 // The answer "queued" and the event "granted" go down with the connection. The request is sent

@@ -27,6 +27,14 @@ TEST(WriteQueue, SendsSegmentsThatDoNotOverlapTogether) {
   EXPECT_FALSE(queue.next_to_send());
 }
 
+TEST(WriteQueue, JoinsNothingThatMayReachTheServerInAnotherSession) {
+  WriteQueue queue;
+  queue.push(0, bytes_of(10, 1000), 10, true).session = 1;
+  const Slice more = bytes_of(10);
+  EXPECT_FALSE(queue.join(10, more.bytes, 10, false, 0, /*session=*/0));
+  EXPECT_TRUE(queue.join(10, more.bytes, 10, false, 0, /*session=*/1));
+}
+
 TEST(WriteQueue, HoldsBackASegmentThatOverlapsOneUnderWay) {
   WriteQueue queue;
   queue.push(0, bytes_of(100), 100, false);
