@@ -159,10 +159,10 @@ void FileLocks::finish(std::uint64_t id, Result<> result) {
 
 void FileLocks::interrupt(std::uint64_t id) {
   // The caller holds a lock of libfuse.
-  post_([this, id] { interrupt_now(id); });
+  post_([this, id] { end_request(id, Status::kInterrupted); });
 }
 
-void FileLocks::interrupt_now(std::uint64_t id) {
+void FileLocks::end_request(std::uint64_t id, Status status) {
   Done ready;
   {
     const auto state = state_.lock();
@@ -176,9 +176,9 @@ void FileLocks::interrupt_now(std::uint64_t id) {
       return;
     }
   }
-  if (ready) return ready(fail(Status::kInterrupted));
+  if (ready) return ready(fail(status));
   cancel(id);
-  finish(id, fail(Status::kInterrupted));
+  finish(id, fail(status));
 }
 
 void FileLocks::end_waits() {

@@ -67,6 +67,9 @@ class FileLocks {
   Task<Result<>> set(FileLock lock, std::uint64_t id);
   /// The request is answered with kInterrupted, unless it was answered already.
   void interrupt(std::uint64_t id);
+  /// The same at once, with `status`, for who holds nothing of libfuse. What is answered so is not
+  /// held: the server takes it back.
+  void end_request(std::uint64_t id, Status status);
   /// All that wait are answered with kIoError: the mount ends.
   void end_waits();
   Task<Result<TestLockReply>> test(FileLock lock);
@@ -124,7 +127,6 @@ class FileLocks {
   void ask(FileLock lock, std::uint64_t id, Done done);
   void send(const FileLock& lock, std::uint64_t id);
   void cancel(std::uint64_t id);
-  void interrupt_now(std::uint64_t id);
   void on_answer(std::uint64_t id, Result<LockReply> reply);
   void on_queued(std::uint64_t id);
   void finish(std::uint64_t id, Result<> result);

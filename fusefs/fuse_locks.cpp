@@ -28,11 +28,22 @@ Task<> reply_waited(fuse_req_t request, Task<Result<>> work) {
   fuse_reply_err(request, result ? 0 : errno_of(result.error().status));
 }
 
+// What does not wait for others no signal ends on a local disk. Here it may wait for the server,
+// and is ended as any such call. Then the program must not hold what it was told it has not got. An
+// unlocking goes on instead: nobody looks at how that ends.
+Task<> reply_at_once(fuse_req_t request, std::uint64_t taken_back, Task<Result<>> work) {
+  Waiting waiting(request, WaitingRequests::Kind::kCall, taken_back);
+  Result<> result = co_await std::move(work);
+  if (!waiting.take()) co_return;
+  fuse_reply_err(request, result ? 0 : errno_of(result.error().status));
+}
+
 void set_lock(fuse_req_t request, const FileLock& lock) {
   FuseOps& ops = ops_of(request);
   const std::uint64_t id = ops.files().locks().begin();
   if (!lock.waits) {
-    ops.spawn(reply_done(request, ops.files().set_lock(lock, id)));
+    const std::uint64_t taken_back = lock.type == LockType::kNone ? 0 : id;
+    ops.spawn(reply_at_once(request, taken_back, ops.files().set_lock(lock, id)));
     return;
   }
   // Any signal ends the wait at once; the kernel makes the call again where the program wants that.

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 
+#include "fusefs/file_locks.h"
 #include "fusefs/fuse_ops.h"
 
 namespace homefs {
@@ -48,13 +49,10 @@ WaitingRequests::Slot* WaitingRequests::find(std::uint64_t id) {
   return slot.is_used && slot.generation == id >> 32 ? &slot : nullptr;
 }
 
-void WaitingRequests::publish(std::uint64_t id, fuse_req* request, pid_t caller, Kind kind,
-                              Clock::time_point now) {
+void WaitingRequests::publish(std::uint64_t id, const Request& request, Clock::time_point now) {
   const std::lock_guard lock(mutex_);
   Slot* slot = find(id);
-  slot->request = request;
-  slot->caller = caller;
-  slot->kind = kind;
+  slot->made = request;
   slot->since = now;
 }
 
@@ -77,42 +75,60 @@ void WaitingRequests::interrupt(std::uint64_t id) {
   if (Slot* slot = find(id)) slot->is_interrupted = true;
 }
 
-std::vector<WaitingRequests::Suspect> WaitingRequests::suspects(Clock::time_point now) {
+std::vector<WaitingRequests::Suspect> WaitingRequests::suspects(Clock::time_point now,
+                                                                bool are_locks) {
   std::vector<Suspect> found;
   const std::lock_guard lock(mutex_);
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     const Slot& slot = slots_[i];
-    if (!slot.is_used || slot.request == nullptr) continue;
-    const bool is_long_close = slot.kind == Kind::kClose && now - slot.since >= kPatience;
+    if (!slot.is_used || slot.made.request == nullptr || (slot.made.lock != 0) != are_locks) {
+      continue;
+    }
+    const bool is_long_close = slot.made.kind == Kind::kClose && now - slot.since >= kPatience;
     if (slot.is_interrupted || is_long_close) found.push_back({id_of(slot.generation, i), slot});
   }
   return found;
+}
+
+bool WaitingRequests::is_over(const Slot& slot, CallerState state, Clock::time_point now,
+                              Clock::time_point last_sign_of_life) {
+  const auto waited = now - slot.since;
+  switch (state) {
+    case CallerState::kDying:
+      return true;
+    case CallerState::kExiting:
+      return waited >= kSilenceMax && now - last_sign_of_life >= kSilenceMax;
+    case CallerState::kAskedToEnd:
+    case CallerState::kUnknown:
+      return slot.is_interrupted && waited >= kPatience;
+    case CallerState::kRunning:
+      break;
+  }
+  return false;
 }
 
 std::vector<fuse_req*> WaitingRequests::take_interrupted(Clock::time_point now,
                                                          Clock::time_point last_sign_of_life,
                                                          CallerState (*state_of)(pid_t)) {
   std::vector<fuse_req*> taken;
-  for (const Suspect& suspect : suspects(now)) {
-    const auto waited = now - suspect.slot.since;
-    bool is_over = false;
-    switch (state_of(suspect.slot.caller)) {
-      case CallerState::kDying:
-        is_over = true;
-        break;
-      case CallerState::kExiting:
-        is_over = waited >= kSilenceMax && now - last_sign_of_life >= kSilenceMax;
-        break;
-      case CallerState::kAskedToEnd:
-      case CallerState::kUnknown:
-        is_over = suspect.slot.is_interrupted && waited >= kPatience;
-        break;
-      case CallerState::kRunning:
-        break;
+  for (const auto& [id, slot] : suspects(now, /*are_locks=*/false)) {
+    const CallerState state = state_of(slot.made.caller);
+    if (is_over(slot, state, now, last_sign_of_life) && take(id)) {
+      taken.push_back(slot.made.request);
     }
-    if (is_over && take(suspect.id)) taken.push_back(suspect.slot.request);
   }
   return taken;
+}
+
+std::vector<std::uint64_t> WaitingRequests::interrupted_locks(Clock::time_point now,
+                                                              Clock::time_point last_sign_of_life,
+                                                              CallerState (*state_of)(pid_t)) {
+  std::vector<std::uint64_t> locks;
+  for (const auto& [id, slot] : suspects(now, /*are_locks=*/true)) {
+    const CallerState state = state_of(slot.made.caller);
+    if (is_over(slot, state, now, last_sign_of_life)) locks.push_back(slot.made.lock);
+  }
+  return locks;
 }
 
 std::vector<fuse_req*> WaitingRequests::take_older_than(Clock::time_point before) {
@@ -120,20 +136,34 @@ std::vector<fuse_req*> WaitingRequests::take_older_than(Clock::time_point before
   const std::lock_guard lock(mutex_);
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     Slot& slot = slots_[i];
-    if (!slot.is_used || slot.request == nullptr || slot.since > before) continue;
+    const Request& made = slot.made;
+    if (!slot.is_used || made.request == nullptr || made.lock != 0 || slot.since > before) continue;
     slot.is_used = false;
     free_.push_back(static_cast<std::uint32_t>(i));
-    taken.push_back(slot.request);
+    taken.push_back(made.request);
   }
   return taken;
 }
 
-Waiting::Waiting(fuse_req* request, WaitingRequests::Kind kind)
+std::vector<std::uint64_t> WaitingRequests::locks_older_than(Clock::time_point before) {
+  std::vector<std::uint64_t> locks;
+  const std::lock_guard lock(mutex_);
+  for (const Slot& slot : slots_) {
+    const Request& made = slot.made;
+    if (!slot.is_used || made.request == nullptr || slot.since > before) continue;
+    if (made.lock != 0) locks.push_back(made.lock);
+  }
+  return locks;
+}
+
+Waiting::Waiting(fuse_req* request, WaitingRequests::Kind kind, std::uint64_t lock)
     : table_(table_of(request)), id_(table_.reserve()) {
   // NOLINTNEXTLINE(performance-no-int-to-ptr): a number is what it is given for
   fuse_req_interrupt_func(request, on_interrupt, reinterpret_cast<void*>(id_));
   // Only now: from here on another thread may answer it.
-  table_.publish(id_, request, fuse_req_ctx(request)->pid, kind, WaitingRequests::Clock::now());
+  table_.publish(
+      id_, {.request = request, .caller = fuse_req_ctx(request)->pid, .kind = kind, .lock = lock},
+      WaitingRequests::Clock::now());
 }
 
 Waiting::~Waiting() { HOMEFS_CHECK(!table_.is_waiting(id_)); }
@@ -142,15 +172,23 @@ bool Waiting::take() { return table_.take(id_); }
 
 bool Waiting::is_waiting() const { return table_.is_waiting(id_); }
 
-void end_interrupted(WaitingRequests& table, WaitingRequests::Clock::time_point last_sign_of_life) {
+void end_interrupted(WaitingRequests& table, FileLocks& locks,
+                     WaitingRequests::Clock::time_point last_sign_of_life) {
   const auto now = WaitingRequests::Clock::now();
   for (fuse_req_t request : table.take_interrupted(now, last_sign_of_life)) {
     fuse_reply_err(request, EINTR);
   }
+  for (const std::uint64_t lock : table.interrupted_locks(now, last_sign_of_life)) {
+    locks.end_request(lock, Status::kInterrupted);
+  }
 }
 
-void end_timed_out(WaitingRequests& table, WaitingRequests::Clock::time_point before) {
+void end_timed_out(WaitingRequests& table, FileLocks& locks,
+                   WaitingRequests::Clock::time_point before) {
   for (fuse_req_t request : table.take_older_than(before)) fuse_reply_err(request, ETIMEDOUT);
+  for (const std::uint64_t lock : table.locks_older_than(before)) {
+    locks.end_request(lock, Status::kTimedOut);
+  }
 }
 
 }  // namespace homefs

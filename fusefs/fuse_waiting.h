@@ -7,7 +7,9 @@
 // (after a while) when the program asked for it. The operation itself goes on: its coroutine finds
 // the request answered and gives back what it got. In a soft mount it is the same with a request
 // whose time is over. Requests, and how their operations end, meet only in the table: whoever takes
-// a request out of it answers it.
+// a request out of it answers it. A lock that was asked for must not be held by a program that was
+// told it is not: such a request is not taken out, but named, and taken back
+// (FileLocks::end_request()), which ends its operation.
 //
 // Owner: FuseOps. Executor: thread-safe. Blocks: look(), for reading /proc; nothing else.
 #pragma once
@@ -26,6 +28,8 @@ struct fuse_req;
 
 namespace homefs {
 
+class FileLocks;
+
 class WaitingRequests {
  public:
   using Clock = std::chrono::steady_clock;
@@ -40,8 +44,15 @@ class WaitingRequests {
 
   /// A place for a request, before it can be interrupted.
   std::uint64_t reserve();
+  /// What is looked at.
+  struct Request {
+    fuse_req* request = nullptr;
+    pid_t caller = 0;
+    Kind kind = Kind::kCall;
+    std::uint64_t lock = 0;  ///< the number of a lock that is asked for (FileLocks::begin())
+  };
   /// From now on the request is looked at.
-  void publish(std::uint64_t id, fuse_req* request, pid_t caller, Kind kind, Clock::time_point now);
+  void publish(std::uint64_t id, const Request& request, Clock::time_point now);
   /// Whether nobody has answered it yet; then the caller does, and nobody else. `id` is void.
   [[nodiscard]] bool take(std::uint64_t id);
   [[nodiscard]] bool is_waiting(std::uint64_t id);
@@ -54,15 +65,18 @@ class WaitingRequests {
                                           CallerState (*state_of)(pid_t) = caller_state);
   /// Takes out what has waited since `before` or longer; the caller answers it with ETIMEDOUT.
   std::vector<fuse_req*> take_older_than(Clock::time_point before);
+  /// The same for requests for locks: their numbers. They stay until they are answered.
+  std::vector<std::uint64_t> interrupted_locks(Clock::time_point now,
+                                               Clock::time_point last_sign_of_life,
+                                               CallerState (*state_of)(pid_t) = caller_state);
+  std::vector<std::uint64_t> locks_older_than(Clock::time_point before);
 
  private:
   struct Slot {
     std::uint32_t generation = 0;
     bool is_used = false;
     bool is_interrupted = false;
-    Kind kind = Kind::kCall;
-    fuse_req* request = nullptr;  ///< null: not published yet
-    pid_t caller = 0;
+    Request made{};  ///< request null: not published yet
     Clock::time_point since;
   };
   struct Suspect {
@@ -71,7 +85,10 @@ class WaitingRequests {
   };
 
   [[nodiscard]] Slot* find(std::uint64_t id);
-  [[nodiscard]] std::vector<Suspect> suspects(Clock::time_point now);
+  static bool is_over(const Slot& slot, CallerState state, Clock::time_point now,
+                      Clock::time_point last_sign_of_life);
+  /// `are_locks`: only requests for locks, else only others.
+  [[nodiscard]] std::vector<Suspect> suspects(Clock::time_point now, bool are_locks);
 
   std::mutex mutex_;
   std::vector<Slot> slots_;          // guarded by mutex_; as many as the kernel ever sent at once
@@ -81,7 +98,8 @@ class WaitingRequests {
 /// One request in the table, for as long as its operation runs.
 class Waiting {
  public:
-  explicit Waiting(fuse_req* request, WaitingRequests::Kind kind = WaitingRequests::Kind::kCall);
+  explicit Waiting(fuse_req* request, WaitingRequests::Kind kind = WaitingRequests::Kind::kCall,
+                   std::uint64_t lock = 0);
   ~Waiting();
   Waiting(const Waiting&) = delete;
   Waiting& operator=(const Waiting&) = delete;
@@ -97,8 +115,10 @@ class Waiting {
 };
 
 /// Answers those requests with EINTR that are not to wait any longer.
-void end_interrupted(WaitingRequests& table, WaitingRequests::Clock::time_point last_sign_of_life);
+void end_interrupted(WaitingRequests& table, FileLocks& locks,
+                     WaitingRequests::Clock::time_point last_sign_of_life);
 /// Answers those with ETIMEDOUT that have waited since `before` or longer.
-void end_timed_out(WaitingRequests& table, WaitingRequests::Clock::time_point before);
+void end_timed_out(WaitingRequests& table, FileLocks& locks,
+                   WaitingRequests::Clock::time_point before);
 
 }  // namespace homefs

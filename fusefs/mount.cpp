@@ -53,7 +53,7 @@ void end_timed_out_requests(FuseOps& ops, ServerLink& link) {
   if (!timeo) return;
   const SteadyTime limit = std::chrono::steady_clock::now() - *timeo;
   const std::optional<SteadyTime> oldest = link.oldest_change();
-  if (oldest && *oldest <= limit) end_timed_out(ops.waiting(), limit);
+  if (oldest && *oldest <= limit) end_timed_out(ops.waiting(), ops.files().locks(), limit);
 }
 
 // Waits for a signal that asks for the end; in between looks for `stop`, and for programs that have
@@ -68,7 +68,7 @@ void watch_signals(const std::stop_token& stop, FuseOps& ops, ServerLink& link, 
       ending.tasks.spawn(drain(ops.files(), ending.is_drained));
     }
     if (ending.is_drained.exchange(false)) ops.session().unmount();
-    end_interrupted(ops.waiting(), link.last_sign_of_life());
+    end_interrupted(ops.waiting(), ops.files().locks(), link.last_sign_of_life());
     end_timed_out_requests(ops, link);
   }
 }

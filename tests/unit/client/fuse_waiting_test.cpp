@@ -23,9 +23,10 @@ CallerState dying(pid_t) { return CallerState::kDying; }
 CallerState asked(pid_t) { return CallerState::kAskedToEnd; }
 CallerState exiting(pid_t) { return CallerState::kExiting; }
 
-std::uint64_t add(WaitingRequests& table, std::uintptr_t number, Kind kind = Kind::kCall) {
+std::uint64_t add(WaitingRequests& table, std::uintptr_t number, Kind kind = Kind::kCall,
+                  std::uint64_t lock = 0) {
   const std::uint64_t id = table.reserve();
-  table.publish(id, request(number), 7, kind, at(0));
+  table.publish(id, {.request = request(number), .caller = 7, .kind = kind, .lock = lock}, at(0));
   return id;
 }
 
@@ -43,7 +44,7 @@ TEST(WaitingRequests, OfASoftMountEndWhenTheirTimeIsOver) {
   const std::uint64_t first = add(table, 1, Kind::kClose);
   const std::uint64_t unpublished = table.reserve();
   const std::uint64_t second = table.reserve();
-  table.publish(second, request(2), 7, Kind::kCall, at(100));
+  table.publish(second, {.request = request(2), .caller = 7}, at(100));
   EXPECT_EQ(table.take_older_than(at(99)), std::vector{request(1)});
   EXPECT_FALSE(table.take(first)) << "the operation comes too late";
   EXPECT_EQ(table.take_older_than(at(100)), std::vector{request(2)});
@@ -90,7 +91,7 @@ TEST(WaitingRequests, AnInterruptBeforeTheRequestIsPublishedIsKept) {
   const std::uint64_t id = table.reserve();
   table.interrupt(id);
   EXPECT_TRUE(table.take_interrupted(at(0), at(0), dying).empty());
-  table.publish(id, request(1), 7, Kind::kCall, at(0));
+  table.publish(id, {.request = request(1), .caller = 7}, at(0));
   EXPECT_EQ(table.take_interrupted(at(0), at(0), dying), std::vector{request(1)});
 }
 
@@ -109,6 +110,24 @@ TEST(WaitingRequests, AClosingOfAKilledProgramEndsWithoutAnInterrupt) {
   (void)add(table, 1, Kind::kClose);
   EXPECT_TRUE(table.take_interrupted(at(999), at(999), dying).empty());
   EXPECT_EQ(table.take_interrupted(at(1000), at(1000), dying), std::vector{request(1)});
+}
+
+// Its operation answers it, when the lock has been taken back: who was told EINTR holds nothing.
+TEST(WaitingRequests, ForLocksAreNamedAndNotTaken) {
+  WaitingRequests table;
+  const std::uint64_t id = add(table, 1, Kind::kCall, /*lock=*/5);
+  EXPECT_TRUE(table.interrupted_locks(at(5000), at(0), dying).empty()) << "nobody interrupted it";
+  table.interrupt(id);
+  EXPECT_TRUE(table.interrupted_locks(at(5000), at(0), running).empty());
+  EXPECT_TRUE(table.interrupted_locks(at(999), at(0), asked).empty());
+  EXPECT_EQ(table.interrupted_locks(at(1000), at(0), asked), std::vector<std::uint64_t>{5});
+  EXPECT_TRUE(table.take_interrupted(at(0), at(0), dying).empty());
+  EXPECT_EQ(table.interrupted_locks(at(0), at(0), dying), std::vector<std::uint64_t>{5});
+  EXPECT_TRUE(table.take_older_than(at(0)).empty());
+  EXPECT_TRUE(table.locks_older_than(at(-1)).empty());
+  EXPECT_EQ(table.locks_older_than(at(0)), std::vector<std::uint64_t>{5});
+  EXPECT_TRUE(table.take(id));
+  EXPECT_TRUE(table.locks_older_than(at(0)).empty());
 }
 
 TEST(WaitingRequests, AnswerAndInterruptNeverBothWin) {
