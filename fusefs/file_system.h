@@ -174,7 +174,8 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   /// kHoldingTime or so.
   void send_held_writes();
   static constexpr std::chrono::milliseconds kHoldingTime{250};
-  /// Likewise: tells the server of the numbers that nobody uses here any more. Another mount may
+  /// Likewise: drops the nodes to which nothing leads any more, and tells the server of the numbers
+  /// that nobody uses here any more. Another mount may
   /// have removed the files meanwhile, whose bytes wait for that.
   void send_waiting_forgets();
   /// Waits until the server has all writes of the file, and reports what went wrong with them, as
@@ -352,6 +353,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   static void enter_answered(ClientState& state, const AskedName& asked, Node& node,
                              std::uint64_t order);
   static void drop_if_forgotten(ClientState& state, Node& node);
+  void drop_abandoned_folders();
   NodeId made(const EntryReply& reply, const AskedName& asked, NodeId id);
   /// The nodes that were looked up for it, or kNoNode.
   Task<Result<>> rename_known(RenameRequest request, NodeId old_looked_up, NodeId new_looked_up);

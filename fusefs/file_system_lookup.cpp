@@ -169,7 +169,20 @@ void FileSystem::forget(NodeId id, std::uint64_t count) {
   send_forgets(/*at_once=*/false);
 }
 
+// An event, or the answer to a removal, has taken the last name of a folder that the kernel does
+// not know: its entries go, and with them what only they led to. Not at once: whoever takes the
+// name has other nodes in hands, which may be among those.
+void FileSystem::drop_abandoned_folders() {
+  while (true) {
+    auto state = state_.lock();  // for one folder
+    const NodeId id = state->nodes.take_abandoned();
+    if (id == kNoNode) return;
+    if (Node* node = state->nodes.find(id)) drop_if_forgotten(*state, *node);
+  }
+}
+
 void FileSystem::send_forgets(bool at_once) {
+  drop_abandoned_folders();
   // One request for many: a FORGET is worth a frame only when it frees something on the server.
   constexpr std::size_t kBatch = kNodesPerRequestMax;
   while (true) {

@@ -211,6 +211,7 @@ bool NodeCache::remove_if_unused(NodeId id) {
   const bool is_used = node.lookups > 0 || node.opens > 0 || node.names > 0 || node.is_dirty();
   const bool has_entries = node.folder != nullptr && !node.folder->entries.empty();
   const bool is_listing = node.folder != nullptr && node.folder->is_listing;
+  if (!is_used && has_entries) abandoned_.push_back(id);
   if (is_used || has_entries || is_listing) return false;
   if (node.folder != nullptr) {
     removed_folder_changed_at_ = std::max(removed_folder_changed_at_, node.folder->changed_at);
@@ -224,6 +225,13 @@ bool NodeCache::remove_if_unused(NodeId id) {
   if (!targets_.empty()) targets_.erase(id);
   nodes_.erase(found);
   return true;
+}
+
+NodeId NodeCache::take_abandoned() {
+  if (abandoned_.empty()) return kNoNode;
+  const NodeId id = abandoned_.back();
+  abandoned_.pop_back();
+  return id;
 }
 
 void NodeCache::touch(Node& folder) {

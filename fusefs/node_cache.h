@@ -112,8 +112,11 @@ class NodeCache {
   void forget_inode(Node& node);
 
   /// Removes the node if nothing needs it any more; its number goes to the list of numbers that
-  /// the server should forget. True when it was removed.
+  /// the server should forget. True when it was removed. A folder to which nothing leads any more,
+  /// with entries still, is put on a list: whoever has none of the nodes in hands takes it apart.
   bool remove_if_unused(NodeId id);
+  /// The next one of that list; kNoNode: there is none.
+  NodeId take_abandoned();
 
   /// The folder is used: the last one that is to be given up.
   void touch(Node& folder);
@@ -183,6 +186,7 @@ class NodeCache {
   boost::unordered_flat_map<NodeId, SharedName, std::hash<NodeId>> targets_;  // of symlinks
   std::list<NodeId> use_;  // folders with entries, the least recently used first
   std::vector<NodeId> forgotten_;
+  std::vector<NodeId> abandoned_;  // folders; also such as are gone, or in use again
   bool has_forgotten_orphan_ = false;
   std::uint64_t next_id_ = number_of(kRootNode) + 1;
   std::uint64_t removed_folder_changed_at_ = 0;

@@ -318,6 +318,38 @@ TEST(FileSystemNames, AttributesThatReachTheKernelAfterTheHomeBecameSharedAreAsk
   EXPECT_TRUE(rig.notifier().was_told({test::Notice::Kind::kAttributes, file, ""}));
 }
 
+// The kernel knows nothing of a tree that is cached, as after its caches were dropped. Another
+// mount removes it, or moves it to where nobody has looked here.
+TEST(FileSystemNames, ATreeThatTheKernelHasForgottenGoesWithItsName) {
+  CoreRig rig({.is_shared = true});
+  const auto folder_of = [](std::uint64_t inode, std::uint64_t order) {
+    return AttributesOf{
+        .inode = inode, .mode = S_IFDIR | 0755, .order = order, .version = order, .links = 2};
+  };
+  const auto list = [&](NodeId folder, const Attributes& attributes,
+                        std::vector<ListedEntry> entries) {
+    const auto opened = rig.start(rig.files().open_folder(folder));
+    while (rig.link().has(Op::kGetattr)) {
+      rig.answer_attributes(rig.link().find(Op::kGetattr), attributes);
+    }
+    rig.answer_list(rig.link().find(Op::kList), attributes, std::move(entries));
+    ASSERT_TRUE(opened->is_done() && opened->value->has_value());
+    rig.files().release_folder((**opened)->handle);
+  };
+  const std::size_t before = rig.files().figures().nodes;
+  const NodeId top = rig.look_up(kRootNode, "top", folder_of(7, 10));
+  const NodeId below = rig.look_up(top, "below", folder_of(8, 10));
+  list(below, folder_of(8, 10),
+       {{.name = "a", .attributes = AttributesOf{.inode = 9, .order = 10}},
+        {.name = "b", .attributes = AttributesOf{.inode = 10, .order = 10}}});
+  rig.files().forget(below, 1);
+  rig.files().forget(top, 1);
+  EXPECT_EQ(rig.files().figures().nodes, before + 4) << "cached for the next one who asks";
+  (void)rig.link().changed({{.inode = kRoot, .name = "top"}, {.inode = InodeNumber{7}}}, 20);
+  rig.files().send_waiting_forgets();
+  EXPECT_EQ(rig.files().figures().nodes, before);
+}
+
 // The server's disk gives the number of a file that was lost to the next one that is made.
 TEST(PowerLoss, ANewFileIsNotTakenForTheOneThatWasLostWithItsNumber) {
   CoreRig rig;
