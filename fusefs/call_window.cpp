@@ -43,6 +43,8 @@ bool is_repeatable(const Call& call) {
 // What the server remembers, so that it is done once.
 bool is_change(Op op) { return is_sequenced(op) || is_numbered(op); }
 
+SteadyTime waits_since(const PendingCall& call) { return std::max(call.since, call.moved_up); }
+
 std::uint64_t payload_bytes(const Call& call) {
   std::uint64_t bytes = 0;
   for (const Slice& slice : call.payload) bytes += slice.bytes.size();
@@ -112,6 +114,8 @@ PendingPtr CallWindow::take_answered(std::uint32_t tag, std::uint64_t connection
   under_way_.erase(found);
   leave_under_way(call);
   if (call->seq != 0) row_of(call->call.op)->fill(call->seq);
+  std::uint64_t& first = first_answered_[static_cast<std::size_t>(call->lane)];
+  first = std::min(first, call->sent_order);
   return call;
 }
 
@@ -220,10 +224,21 @@ void CallWindow::for_each(Function function) const {
   }
 }
 
+void CallWindow::note_progress(SteadyTime now) {
+  const auto first = std::exchange(first_answered_, {kNoneAnswered, kNoneAnswered});
+  for (const auto& [tag, call] : under_way_) {
+    if (call->sent_order > first[static_cast<std::size_t>(call->lane)]) call->moved_up = now;
+  }
+  for (const Lane lane : {Lane::kControl, Lane::kBulk}) {
+    if (first[static_cast<std::size_t>(lane)] == kNoneAnswered) continue;
+    for (const PendingPtr& call : queue(lane)) call->moved_up = now;
+  }
+}
+
 std::vector<Link::Done> CallWindow::abandon_older_than(SteadyTime limit) {
   std::vector<Link::Done> taken;
   for_each([&](const PendingPtr& call) {
-    if (!call->done || is_change(call->call.op) || call->since >= limit) return;
+    if (!call->done || is_change(call->call.op) || waits_since(*call) >= limit) return;
     taken.push_back(std::exchange(call->done, nullptr));
   });
   for (Queue& calls : waiting_) drop_abandoned(calls);
@@ -234,7 +249,7 @@ std::optional<SteadyTime> CallWindow::oldest_change() const {
   std::optional<SteadyTime> oldest;
   for_each([&](const PendingPtr& call) {
     if (!call->done || !is_change(call->call.op)) return;
-    if (!oldest || call->since < *oldest) oldest = call->since;
+    oldest = std::min(oldest.value_or(SteadyTime::max()), waits_since(*call));
   });
   return oldest;
 }

@@ -39,6 +39,7 @@ struct PendingCall {
   Call call;
   Link::Done done;  ///< empty: nobody waits any more
   SteadyTime since;
+  SteadyTime moved_up;  ///< when one that left before it in its lane was last seen to be answered
   Lane lane = Lane::kControl;
 
   std::uint64_t seq = 0;  ///< or a number of its kind; 0: has none, or not yet in this session
@@ -104,9 +105,13 @@ class CallWindow {
   /// Takes the `done` of a call away; empty when it was answered already. A call that may have
   /// reached the server stays, so that its seq is filled.
   [[nodiscard]] Link::Done abandon(std::uint64_t number);
-  /// The same for all calls that were made before `limit`, and change nothing.
+  /// What has been answered until `now` was all that calls behind it in their lane waited for:
+  /// their time begins anew. Answers to calls that left later say nothing of those before: one that
+  /// the server never answers is found out. To be called before the next two.
+  void note_progress(SteadyTime now);
+  /// The same as abandon() for all calls whose time began before `limit`, and that change nothing.
   [[nodiscard]] std::vector<Link::Done> abandon_older_than(SteadyTime limit);
-  /// When the change was made that has waited longest for its answer.
+  /// When the time of the change began that has waited longest for its answer.
   [[nodiscard]] std::optional<SteadyTime> oldest_change() const;
   /// Empties the window; returns what waited for an answer.
   [[nodiscard]] std::vector<Link::Done> clear();
@@ -141,6 +146,9 @@ class CallWindow {
   std::size_t bulk_under_way_ = 0;
   std::uint32_t last_tag_ = 0;
   std::uint64_t last_sent_order_ = 0;
+  static constexpr std::uint64_t kNoneAnswered = ~std::uint64_t{0};
+  /// Of each lane: the lowest sent_order of what was answered since note_progress().
+  std::array<std::uint64_t, 2> first_answered_{kNoneAnswered, kNoneAnswered};
 
   std::uint64_t session_number_ = 1;
   NumberRow sequence_;

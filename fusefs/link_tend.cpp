@@ -66,7 +66,9 @@ SteadyTime ServerLink::last_sign_of_life() {
 }
 
 std::optional<SteadyTime> ServerLink::oldest_change() {
-  return state_.lock()->window.oldest_change();
+  auto state = state_.lock();
+  state->window.note_progress(std::chrono::steady_clock::now());
+  return state->window.oldest_change();
 }
 
 // The shorter of what the user and what the server asks for.
@@ -104,7 +106,12 @@ void ServerLink::tend(const ConnectionPtr& connection, bool is_in_doubt,
 
 // A change is never given up: it may be done later, and the caches have to follow.
 void ServerLink::fail_expired(SteadyTime limit) {
-  std::vector<Done> expired = state_.lock()->window.abandon_older_than(limit);
+  std::vector<Done> expired;
+  {
+    auto state = state_.lock();
+    state->window.note_progress(std::chrono::steady_clock::now());
+    expired = state->window.abandon_older_than(limit);
+  }
   for (Done& done : expired) done(fail(Status::kTimedOut));
 }
 

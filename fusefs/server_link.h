@@ -96,7 +96,8 @@ class ServerLink final : public Link, private ConnectionOwner {
   [[nodiscard]] LinkStatus status();
   /// When the server last gave one on any connection, to a tick; long ago without a connection.
   [[nodiscard]] SteadyTime last_sign_of_life();
-  /// Since when the change waits for its answer that has waited longest; nothing: none does.
+  /// Since when the change waits for its answer that has waited longest, without one to a call
+  /// before it; nothing: none does.
   [[nodiscard]] std::optional<SteadyTime> oldest_change();
   [[nodiscard]] LinkCounters& counters() { return counters_; }
   [[nodiscard]] const LinkOptions& options() const { return options_; }

@@ -319,6 +319,44 @@ TEST_F(CallWindowTest, AbandonsOnlyCallsOlderThanTheLimit) {
   answer(call);
 }
 
+SteadyTime at(int seconds) { return SteadyTime(std::chrono::seconds(seconds)); }
+
+// A large file over a slow line: each answer comes in time, the last one late.
+TEST_F(CallWindowTest, CountsTheTimeOfACallFromTheLastAnswerBeforeIt) {
+  add(Op::kRead, Lane::kBulk);
+  add(Op::kRead, Lane::kBulk);
+  add(Op::kRead, Lane::kBulk);
+  const auto first = take(Lane::kBulk);
+  const auto second = take(Lane::kBulk);  // the third waits for room
+  answer(first);
+  window_.note_progress(at(100));
+  EXPECT_TRUE(window_.abandon_older_than(at(100)).empty());
+  window_.note_progress(at(200));  // nothing more has come
+  EXPECT_EQ(window_.abandon_older_than(at(101)).size(), 2U);
+}
+
+TEST_F(CallWindowTest, FindsTheCallThatIsNotAnsweredWhileLaterOnesAre) {
+  add(Op::kGetattr);
+  add(Op::kRead, Lane::kBulk);
+  const auto stuck = take();
+  add(Op::kGetattr);
+  answer(take());
+  answer(take(Lane::kBulk));
+  window_.note_progress(at(100));
+  EXPECT_EQ(window_.abandon_older_than(at(1)).size(), 1U);
+  answer(stuck);
+}
+
+TEST_F(CallWindowTest, CountsTheTimeOfAChangeLikewise) {
+  add(Op::kWrite, Lane::kBulk);
+  add(Op::kWrite, Lane::kBulk);
+  answer(take(Lane::kBulk));
+  window_.note_progress(at(100));
+  EXPECT_EQ(window_.oldest_change(), at(100));
+  answer(take(Lane::kBulk));
+  EXPECT_FALSE(window_.oldest_change());
+}
+
 TEST_F(CallWindowTest, DoesNotGiveACallToTheWrongConnection) {
   add(Op::kGetattr);
   const auto call = take();
