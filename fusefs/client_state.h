@@ -108,7 +108,11 @@ struct ClientState {
   StatfsReply statfs;
   /// Questions for it, by the link's number, oldest first: also such as have been answered.
   std::deque<std::pair<std::uint64_t, std::chrono::steady_clock::time_point>> statfs_asked;
-  bool is_shared = false;       ///< another session has the home too
+  bool is_shared = false;        ///< another session has the home too
+  bool drops_all_names = false;  ///< likewise; see let_kernel_keep_absent_names()
+  /// What a kernel that does not was let keep, and no folder and no place of a node says any more:
+  /// further names of files. Until kernel_names().
+  std::vector<std::pair<NodeId, std::string>> names_in_doubt;
   bool is_open_known = true;    ///< false: the server was restarted since its last mode
   std::uint64_t coherence = 0;  ///< grows with every change that another session made
   /// The order of the newest change of another session that the kernel was told of; kUnknownOrder:

@@ -180,16 +180,17 @@ void FileSystem::on_changed(ChangedEvent event, std::move_only_function<void()> 
 std::vector<std::pair<NodeId, std::string>> FileSystem::kernel_names() {
   std::vector<std::pair<NodeId, std::string>> names;
   auto state = state_.lock();
-  // Where all is in doubt no entry is left; what the kernel knows still has its place.
+  // Where all is in doubt no entry is left; what the kernel knows still has its place, and its
+  // further names were set aside.
+  names.swap(state->names_in_doubt);
   state->nodes.for_each([&](const Node& node) {
     if (node.lookups == 0) return;
     if (node.parent != kNoNode) names.emplace_back(node.parent, node.name.text());
     if (node.folder == nullptr) return;
     for (const auto& [name, id] : node.folder->entries) {
       const Node* child = state->nodes.find(id);
-      const bool is_its_place =
-          child != nullptr && child->parent == node.id && child->name == name.view();
-      if (!is_its_place) names.emplace_back(node.id, name.text());
+      const bool is_told = child != nullptr && is_place(*child, node, name.view());
+      if (!is_told) names.emplace_back(node.id, name.text());
     }
   });
   return names;
@@ -212,7 +213,17 @@ void FileSystem::correct_kernel(const Concerned& concerned) {
 
 void FileSystem::kernel_has(NodeId node, std::chrono::seconds attributes_ttl) {
   if (node == kNoNode || attributes_ttl.count() == 0) return;
-  if (state_.lock()->is_shared) notifier_->invalidate_attributes(node);
+  std::optional<std::pair<NodeId, std::string>> name;
+  {
+    auto state = state_.lock();
+    if (!state->is_shared) return;
+    const Node* known = state->drops_all_names ? nullptr : state->nodes.find(node);
+    if (known != nullptr && known->parent != kNoNode) {
+      name.emplace(known->parent, known->name.text());
+    }
+  }
+  notifier_->invalidate_attributes(node);
+  if (name) notifier_->invalidate_entry(name->first, std::move(name->second));
 }
 
 void FileSystem::on_quota(const GrantState& grant) { state_.lock()->grant.update(grant); }

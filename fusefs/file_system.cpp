@@ -156,8 +156,7 @@ void FileSystem::name_gone(ClientState& state, Node& parent, std::string_view na
 // The name by which the server finds the node need not be the one that is meant: of several names
 // it is one, perhaps in another folder.
 SharedName FileSystem::shared_name(const Node& node, const Node& parent, std::string_view name) {
-  const bool is_its_name = node.parent == parent.id && node.name == name;
-  return is_its_name ? node.name : SharedName(name);
+  return is_place(node, parent, name) ? node.name : SharedName(name);
 }
 
 // What a lookup has found was there before: a listing that is under way is still true, unless it

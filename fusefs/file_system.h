@@ -220,7 +220,12 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   /// nothing more is posted, and while the notifier is there.
   void wait_posted() { post_.wait_idle(); }
 
-  /// Every name that the kernel may have cached, with its folder.
+  /// The kernel drops all names at once when it is told (Linux 6.16). Others are told of each name,
+  /// and so may keep none that does not exist: nobody remembers for which ones they have asked,
+  /// which would have no bound. Such a kernel asks us each time, we answer from the folder. Before
+  /// the first lookup.
+  void let_kernel_keep_absent_names() { state_.lock()->drops_all_names = true; }
+  /// Every name that the kernel may have cached, with its folder: for kernels that do not.
   std::vector<std::pair<NodeId, std::string>> kernel_names();
 
   struct Figures {
@@ -258,6 +263,9 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   /// `is_cached`: the name by which it is shown is among the cached ones, so that the kernel is
   /// told when it goes.
   EntryOut entry_of(ClientState& state, Node& node, bool is_cached) const;
+  static bool is_place(const Node& node, const Node& folder, std::string_view name) {
+    return node.parent == folder.id && node.name == name;
+  }
   static bool leads_to(const Node* folder, std::string_view name, NodeId node);
   static void enter(ClientState& state, Node& parent, std::string_view name, Node& node,
                     std::uint64_t order);

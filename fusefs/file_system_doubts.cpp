@@ -73,7 +73,13 @@ void FileSystem::void_everything(ClientState& state, std::uint64_t order, WakeLi
     folder.is_complete = false;
     folder.changed_at = ++state.folder_changes;
     folder.has_gaps = folder.has_gaps || !folder.entries.empty();
-    for (const auto& [name, id] : std::exchange(folder.entries, {})) named.push_back(id);
+    for (const auto& [name, id] : std::exchange(folder.entries, {})) {
+      named.push_back(id);
+      const Node* child = state.drops_all_names ? nullptr : state.nodes.find(id);
+      if (child != nullptr && child->lookups > 0 && !is_place(*child, node, name.view())) {
+        state.names_in_doubt.emplace_back(node.id, name.text());
+      }
+    }
     named.push_back(node.id);
   });
   for (const NodeId id : named) {

@@ -55,7 +55,8 @@ FileSystem::Cached FileSystem::lookup_cached(NodeId parent_id, const std::string
               .has_older_pages = state->is_shared && has_older_pages(*node)};
     }
   } else if (folder.is_complete) {
-    const auto kept = state->is_shared ? std::chrono::seconds(0) : options_.sole_ttl;
+    const bool may_be_kept = !state->is_shared && state->drops_all_names;
+    const auto kept = may_be_kept ? options_.sole_ttl : std::chrono::seconds(0);
     return {.is_known = true, .entry = EntryOut{.node = kNoNode, .entry_ttl = kept}};
   }
   return missed(*state, *parent);

@@ -30,7 +30,13 @@ FuseOps& ops_of(fuse_req_t request) { return *static_cast<FuseOps*>(fuse_req_use
 FileSystem& files_of(fuse_req_t request) { return ops_of(request).files(); }
 NodeId node_of(fuse_ino_t number) { return NodeId{number}; }
 
-void on_init(void*, fuse_conn_info* connection) {
+// FUSE_NOTIFY_INC_EPOCH: see Notifier.
+constexpr unsigned kDropsAllNamesSince = 44;
+
+void on_init(void* ops, fuse_conn_info* connection) {
+  if (connection->proto_minor >= kDropsAllNamesSince) {
+    static_cast<FuseOps*>(ops)->files().let_kernel_keep_absent_names();
+  }
   const auto want = [&](unsigned capability, bool is_on) {
     if (is_on && (connection->capable & capability) != 0) {
       connection->want |= capability;

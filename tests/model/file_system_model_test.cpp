@@ -69,6 +69,7 @@ class Rig {
                           .dirty_bytes_per_file_max = 1 << 20,
                           .names_max = names_max});
     files_->attach(*link_, notifier_, transfers_);
+    files_->let_kernel_keep_absent_names();
     link_->attach(*files_);
     EXPECT_TRUE(wait(files_->start()));
   }
