@@ -108,8 +108,9 @@ struct ClientState {
   StatfsReply statfs;
   /// Questions for it, by the link's number, oldest first: also such as have been answered.
   std::deque<std::pair<std::uint64_t, std::chrono::steady_clock::time_point>> statfs_asked;
-  bool is_shared = false;        ///< another session has the home too
-  bool drops_all_names = false;  ///< likewise; see let_kernel_keep_absent_names()
+  bool is_shared = false;          ///< another session has the home too
+  bool maps_direct_files = false;  ///< the kernel does; see let_kernel_map_direct_files()
+  bool drops_all_names = false;    ///< likewise; see let_kernel_keep_absent_names()
   /// What a kernel that does not was let keep, and no folder and no place of a node says any more:
   /// further names of files. Until kernel_names().
   std::vector<std::pair<NodeId, std::string>> names_in_doubt;

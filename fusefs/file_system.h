@@ -220,6 +220,10 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   /// nothing more is posted, and while the notifier is there.
   void wait_posted() { post_.wait_idle(); }
 
+  /// The kernel maps files for sharing that it writes without pages (Linux 6.6). In others a file
+  /// that is open for reading and writing must have pages: two mounts that write to one page at
+  /// once may then wait a second for each other. Before the first opening.
+  void let_kernel_map_direct_files() { state_.lock()->maps_direct_files = true; }
   /// The kernel drops all names at once when it is told (Linux 6.16). Others are told of each name,
   /// and so may keep none that does not exist: nobody remembers for which ones they have asked,
   /// which would have no bound. Such a kernel asks us each time, we answer from the folder. Before

@@ -29,7 +29,10 @@ OpenOut FileSystem::open_node(ClientState& state, Node& node, int open_flags) {
   // A write through the kernel's pages locks them until the server has answered, and the server's
   // answer waits for other mounts, which may wait for our pages. Where an append goes is not for
   // the kernel to say: its pages would show it at the wrong place.
-  out.direct_io = is_writable && (state.is_shared || (open_flags & O_APPEND) != 0);
+  const bool is_append = (open_flags & O_APPEND) != 0;
+  const bool must_have_pages =
+      (open_flags & O_ACCMODE) == O_RDWR && !is_append && !state.maps_direct_files;
+  out.direct_io = is_writable && (state.is_shared || is_append) && !must_have_pages;
   const bool has_pages = !out.direct_io && (open_flags & O_DIRECT) == 0;
   const std::uint64_t errors = node.data == nullptr ? 0 : node.data->writes.errors().seen_by_new();
   const OpenFile file{.node = node.id,

@@ -34,9 +34,10 @@ NodeId node_of(fuse_ino_t number) { return NodeId{number}; }
 constexpr unsigned kDropsAllNamesSince = 44;
 
 void on_init(void* ops, fuse_conn_info* connection) {
-  if (connection->proto_minor >= kDropsAllNamesSince) {
-    static_cast<FuseOps*>(ops)->files().let_kernel_keep_absent_names();
-  }
+  FileSystem& files = static_cast<FuseOps*>(ops)->files();
+  if (connection->proto_minor >= kDropsAllNamesSince) files.let_kernel_keep_absent_names();
+  if (static_cast<FuseOps*>(ops)->session().maps_direct_files())
+    files.let_kernel_map_direct_files();
   const auto want = [&](unsigned capability, bool is_on) {
     if (is_on && (connection->capable & capability) != 0) {
       connection->want |= capability;

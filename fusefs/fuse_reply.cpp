@@ -24,7 +24,7 @@ fuse_entry_param entry_param(const FuseOps& ops, const EntryOut& entry) {
   return out;
 }
 
-fuse_file_info open_info(FuseOps& ops, const OpenOut& open, int flags) {
+fuse_file_info open_info(const OpenOut& open, int flags) {
   fuse_file_info info{};
   info.flags = flags;
   info.fh = open.handle;
@@ -32,11 +32,7 @@ fuse_file_info open_info(FuseOps& ops, const OpenOut& open, int flags) {
   // Nothing was written through a handle that only reads: its close needs no answer, but for those
   // who lose their locks by it.
   info.noflush = (flags & O_ACCMODE) == O_RDONLY && !open.has_locks ? 1 : 0;
-  // Before Linux 6.6 such a file could not be mapped for sharing: two mounts that write to one page
-  // at once may then wait a second for each other.
-  const bool must_have_pages = (flags & O_ACCMODE) == O_RDWR && (flags & O_APPEND) == 0 &&
-                               !ops.session().maps_direct_files();
-  info.direct_io = open.direct_io && !must_have_pages ? 1 : 0;
+  info.direct_io = open.direct_io ? 1 : 0;
   return info;
 }
 
@@ -130,7 +126,7 @@ Task<> reply_open(FuseOps& ops, FuseRequest request, int flags, Task<Result<Open
   if (is_delivered && !open) {
     reply_error(request, open.error());
   } else if (is_delivered) {
-    const fuse_file_info info = open_info(ops, *open, flags);
+    const fuse_file_info info = open_info(*open, flags);
     is_delivered = !is_not_delivered(fuse_reply_open(request, &info));
   }
   if (!is_delivered && open) ops.files().release(open->handle);
@@ -146,7 +142,7 @@ Task<> reply_create(FuseOps& ops, FuseRequest request, int flags, Task<Result<Cr
     reply_error(request, created.error());
   } else if (is_delivered) {
     const fuse_entry_param entry = entry_param(ops, created->entry);
-    const fuse_file_info info = open_info(ops, created->open, flags);
+    const fuse_file_info info = open_info(created->open, flags);
     is_delivered = !is_not_delivered(fuse_reply_create(request, &entry, &info));
   }
   if (!is_in_time) ops.files().correct_kernel(concerned);

@@ -135,7 +135,7 @@ SharedBuffer FuseSession::current_request() {
   return this_request == nullptr ? nullptr : *this_request;
 }
 
-bool FuseSession::maps_direct_files() const { return (agreed_flags_ & kDirectIoAllowMmap) != 0; }
+bool FuseSession::maps_direct_files() const { return (kernel_offers_ & kDirectIoAllowMmap) != 0; }
 
 bool FuseSession::write_kills_privileges() {
   HOMEFS_CHECK(this_request != nullptr);

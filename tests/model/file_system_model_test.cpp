@@ -70,6 +70,7 @@ class Rig {
                           .names_max = names_max});
     files_->attach(*link_, notifier_, transfers_);
     files_->let_kernel_keep_absent_names();
+    files_->let_kernel_map_direct_files();
     link_->attach(*files_);
     EXPECT_TRUE(wait(files_->start()));
   }

@@ -10,6 +10,7 @@ SimMount::SimMount(int number_in, bool has_bulk, const FileSystemOptions& option
       *files, [this](std::move_only_function<void()> work) { turns.post(std::move(work)); });
   files->attach(*link, notifier, transfers);
   files->let_kernel_keep_absent_names();
+  files->let_kernel_map_direct_files();
   link->attach(*files, *files);
   notifier.hold();
   notifier.listen([this](const Notice& notice) { kernel->take(notice); });

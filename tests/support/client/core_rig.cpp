@@ -44,7 +44,10 @@ CoreRig::CoreRig(const Options& options) : options_(options), link_(options.has_
       [this](std::move_only_function<void()> work) { posted_.post(std::move(work)); },
       options.files);
   files_->attach(link_, notifier_, transfers_);
-  if (!options.is_old_kernel) files_->let_kernel_keep_absent_names();
+  if (!options.is_old_kernel) {
+    files_->let_kernel_keep_absent_names();
+    files_->let_kernel_map_direct_files();
+  }
   link_.attach(*files_, *files_);
   const auto started = start(files_->start());
   answer_attributes(link_.find(Op::kGetattr),

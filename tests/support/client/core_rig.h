@@ -108,7 +108,7 @@ class CoreRig {
     FileSystemOptions files;
     bool has_bulk = false;
     bool is_shared = false;
-    bool is_old_kernel = false;  ///< before Linux 6.16
+    bool is_old_kernel = false;  ///< before Linux 6.6
     /// Bytes of the quota that may be written without asking.
     std::uint64_t granted = 1 << 30;
     std::uint64_t limit = 0;

@@ -1,4 +1,5 @@
-// Kernels before Linux 6.16 cannot drop all names at once: they are told of each.
+// Kernels before Linux 6.16 cannot drop all names at once: they are told of each. Before 6.6 they
+// map no files that they write without pages.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -70,6 +71,26 @@ TEST(OldKernel, IsToldOfANameThatItGetsAfterTheHomeBecameShared) {
   rig.notifier().clear();
   rig.files().kernel_has(file, (**found)->attributes_ttl);
   EXPECT_TRUE(rig.notifier().was_told({Notice::Kind::kEntry, kRootNode, "f"}));
+}
+
+// The kernel has the pages locked that it writes, and cannot drop them before the write is
+// answered.
+TEST(OldKernel, IsAnsweredAWriteOfASharedFileBeforeItDropsItsPages) {
+  CoreRig rig({.is_shared = true, .is_old_kernel = true});
+  const NodeId file =
+      rig.look_up(kRootNode, "f", AttributesOf{.inode = 7, .size = 4, .order = 10, .version = 10});
+  (void)rig.open(file, O_RDONLY);
+  const auto opened = rig.start(rig.files().open(file, O_RDWR));
+  ASSERT_TRUE(opened->is_done() && opened->value->has_value());
+  EXPECT_FALSE((**opened)->direct_io) << "it could not be mapped for sharing";
+  rig.notifier().hold();
+  const auto written = rig.start(rig.files().write(
+      {.node = file, .handle = (**opened)->handle, .offset = 0}, CoreRig::slice("new!")));
+  rig.files().send_writes(file);
+  rig.answer_change(rig.link().find(Op::kWrite),
+                    AttributesOf{.inode = 7, .size = 4, .order = 11, .version = 11});
+  rig.posted().run_all();
+  EXPECT_EQ(test::status_of(written), Status::kOk);
 }
 
 }  // namespace
