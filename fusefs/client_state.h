@@ -109,6 +109,10 @@ struct ClientState {
   /// Questions for it, by the link's number, oldest first: also such as have been answered.
   std::deque<std::pair<std::uint64_t, std::chrono::steady_clock::time_point>> statfs_asked;
   bool is_shared = false;          ///< another session has the home too
+  std::uint64_t mode_changes = 0;  ///< grows when is_shared changes
+  /// mode_changes when begin_sharing() was last done: as long as they are the same the kernel knows
+  /// that the home is shared, and has told us all that was stored before.
+  std::uint64_t shared_since = ~std::uint64_t{0};
   bool maps_direct_files = false;  ///< the kernel does; see let_kernel_map_direct_files()
   bool drops_all_names = false;    ///< likewise; see let_kernel_keep_absent_names()
   /// What a kernel that does not was let keep, and no folder and no place of a node says any more:

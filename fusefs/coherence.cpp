@@ -53,22 +53,27 @@ std::vector<NodeId> mappable_nodes(const ClientState& state) {
 void FileSystem::on_mode(bool is_shared, std::move_only_function<void()> acknowledge) {
   std::vector<NodeId> known;
   bool is_open_known = true;
+  bool is_news = false;
   {
     auto state = state_.lock();
-    state->is_shared = is_shared;
+    if (std::exchange(state->is_shared, is_shared) != is_shared) ++state->mode_changes;
     ++state->coherence;
     is_open_known = std::exchange(state->is_open_known, true);
-    if (is_shared) {
+    // After a break the server says again what is so.
+    is_news = state->shared_since != state->mode_changes;
+    if (is_shared && is_news) {
       state->nodes.for_each([&](const Node& node) {
         if (node.lookups > 0) known.push_back(node.id);
       });
     }
   }
-  if (is_shared) {
+  if (is_shared && is_news) {
     // From now on the kernel asks us each time; what it was allowed to keep is void.
     notifier_->invalidate_all_entries();
     for (const NodeId id : known) notifier_->invalidate_attributes(id);
-    background_.spawn(begin_sharing(std::move(acknowledge)));
+  }
+  if (is_shared) {
+    background_.spawn(begin_sharing(is_news, std::move(acknowledge)));
   } else if (!is_open_known) {
     background_.spawn(make_open_known(std::move(acknowledge)));
   } else {
@@ -85,13 +90,20 @@ Task<> FileSystem::make_open_known(std::move_only_function<void()> acknowledge) 
 
 // What was written and stored is on the server, the server knows what is open, and the kernel,
 // which could keep names and attributes until now, has been told of it.
-Task<> FileSystem::begin_sharing(std::move_only_function<void()> acknowledge) {
+// What is no news the kernel is not told again: who has got a lock since the break may be asking
+// for the end of the file, and the kernel keeps no attributes that it asks for while a notice
+// comes.
+Task<> FileSystem::begin_sharing(bool is_news, std::move_only_function<void()> acknowledge) {
+  const std::uint64_t mode_changes = state_.lock()->mode_changes;
   std::vector<NodeId> open = open_nodes(*state_.lock());
   co_await bind(std::move(open));
-  std::vector<NodeId> mappable = mappable_nodes(*state_.lock());
-  for (const NodeId id : mappable) notifier_->invalidate_data(id);
-  co_await kernel_told();
+  if (is_news) {
+    std::vector<NodeId> mappable = mappable_nodes(*state_.lock());
+    for (const NodeId id : mappable) notifier_->invalidate_data(id);
+    co_await kernel_told();
+  }
   co_await drain_all();
+  state_.lock()->shared_since = mode_changes;
   acknowledge();
 }
 
@@ -155,8 +167,13 @@ void FileSystem::on_changed(ChangedEvent event, std::move_only_function<void()> 
   if (is_all) void_all(event.order);
   for (const NodeId id : heard.data_changed) notifier_->invalidate_data(id);
   for (const NodeId id : heard.attributes_changed) notifier_->invalidate_attributes(id);
+  std::vector<NodeId> locked;
   for (const NodeId id : heard.grown) {
-    notifier_->extend(id, [this, id] { return place_behind_end(id); });
+    if (locks_.concern(id)) {
+      locked.push_back(id);
+    } else {
+      notifier_->extend(id, [this, id] { return place_behind_end(id); });
+    }
   }
   note_told(event.order);
   for (auto& [folder, name] : heard.names_gone) {
@@ -167,14 +184,32 @@ void FileSystem::on_changed(ChangedEvent event, std::move_only_function<void()> 
     // A program may read the pages without asking us. None is locked for longer than a read takes:
     // see open_node(). And attributes that are asked for while a notice comes the kernel does not
     // keep: a copy_file_range(2) after an fstat(2) would end at the size of before.
-    notifier_->when_told(
-        [this, dropped = std::move(heard.dropped), acknowledge = std::move(acknowledge)]() mutable {
-          pages_dropped(dropped);
-          acknowledge();
-        });
+    background_.spawn(
+        acknowledge_told(std::move(locked), std::move(heard.dropped), std::move(acknowledge)));
   } else {
     acknowledge();
   }
+}
+
+// Of a file that somebody locks the end is told to the byte: by that behind it, for the sake of its
+// mappings, whoever appends under the lock may go.
+Task<> FileSystem::acknowledge_told(std::vector<NodeId> locked,
+                                    std::vector<std::pair<NodeId, std::uint32_t>> dropped,
+                                    std::move_only_function<void()> acknowledge) {
+  for (const NodeId id : locked) {
+    std::uint64_t end = 0;
+    {
+      auto state = state_.lock();
+      const Node* node = state->nodes.find(id);
+      if (node != nullptr && node->data != nullptr) end = node->data->grown_size;
+    }
+    co_await set_end_in_kernel(id, end);
+  }
+  notifier_->when_told(
+      [this, dropped = std::move(dropped), acknowledge = std::move(acknowledge)]() mutable {
+        pages_dropped(dropped);
+        acknowledge();
+      });
 }
 
 std::vector<std::pair<NodeId, std::string>> FileSystem::kernel_names() {

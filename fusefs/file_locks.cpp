@@ -262,6 +262,13 @@ bool FileLocks::may_hold(const FileLocker& locker) {
   return holdings_ != 0 && state_.lock()->holdings.contains(locker);
 }
 
+bool FileLocks::concern(NodeId node) {
+  if (holdings_ == 0) return false;
+  const auto state = state_.lock();
+  const auto first = state->holdings.lower_bound({node, LockKind::kRecord, 0});
+  return first != state->holdings.end() && first->first.node == node;
+}
+
 bool FileLocks::has_record_locks(NodeId node) {
   if (holdings_ == 0) return false;
   const auto state = state_.lock();

@@ -76,6 +76,8 @@ class FileLocks {
 
   /// Whether the owner may hold a lock. False is certain, and costs next to nothing.
   [[nodiscard]] bool may_hold(const FileLocker& locker);
+  /// Whether anybody in this mount has the file locked, or asks for a lock of it.
+  [[nodiscard]] bool concern(NodeId node);
   /// Whether anybody in this mount has ever asked for a record lock.
   [[nodiscard]] bool had_record_locks() const { return had_record_locks_; }
   /// Whether anybody may hold a record lock of the file.

@@ -396,6 +396,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   Task<Result<AttributesOut>> attributes_now(NodeId node);
   static bool has_older_pages(const Node& node);
   Task<> void_pages(NodeId node, std::uint64_t version);
+  Task<> set_end_in_kernel(NodeId node, std::uint64_t size);
   Task<Result<AttributesOut>> set_size(SetattrRequest request, std::uint64_t handle);
   Task<Result<AttributesOut>> resize(SetattrRequest request, std::uint64_t handle);
   /// After a change that was answered with the attributes `told`.
@@ -412,7 +413,10 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   Task<> bind(std::vector<NodeId> nodes);
   static std::vector<NodeId> open_nodes(ClientState& state);
   Task<> make_open_known(std::move_only_function<void()> acknowledge);
-  Task<> begin_sharing(std::move_only_function<void()> acknowledge);
+  Task<> acknowledge_told(std::vector<NodeId> locked,
+                          std::vector<std::pair<NodeId, std::uint32_t>> dropped,
+                          std::move_only_function<void()> acknowledge);
+  Task<> begin_sharing(bool is_news, std::move_only_function<void()> acknowledge);
   static Result<> take_error(ClientState& state, Node& node, std::uint64_t handle);
   Result<> show_error(NodeId node, std::uint64_t handle);
   Task<Result<>> drained_and_told(NodeId node, std::uint64_t handle);

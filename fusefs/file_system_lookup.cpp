@@ -216,9 +216,29 @@ bool FileSystem::has_few_unsent_bytes(NodeId id) {
 // Told of the new end of a file, the kernel shows zeros where its last page ended: that page goes
 // first. In the notifier's thread, as nothing of the file is locked for a question about it.
 Task<Result<AttributesOut>> FileSystem::getattr(NodeId id) {
+  const std::uint64_t asked = notifier_->moment();
   Result<AttributesOut> out = co_await attributes_now(id);
   if (out && out->has_older_pages) co_await void_pages(id, out->attributes.version);
+  if (out && notifier_->has_told(id, asked)) co_await set_end_in_kernel(id, out->attributes.size);
   co_return out;
+}
+
+// The kernel keeps no attributes that it has asked for before a notice: lseek(2), which asks for
+// the end of the file, would return that of before, and who has locked the file to append to it
+// would overwrite what another mount has appended. The end is told beside the answer, then. That a
+// file has become shorter cannot be told so.
+Task<> FileSystem::set_end_in_kernel(NodeId id, std::uint64_t size) {
+  {
+    auto state = state_.lock();
+    const Node* node = state->nodes.find(id);
+    // What was written here the kernel knows.
+    if (node == nullptr || !node->is_regular() || node->is_dirty()) co_return;
+  }
+  if (!state_.lock()->is_shared || size == 0) co_return;
+  const Result<std::vector<Slice>> last = co_await read_beside_writes(id, size - 1, 1);
+  if (!last || last->empty() || last->front().bytes.empty()) co_return;
+  notifier_->set_end(id, size, last->front().bytes.front());
+  co_await kernel_told();
 }
 
 // Whether the kernel may have pages of before what the server has said last. Of a file that is

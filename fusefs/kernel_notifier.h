@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <iterator>
@@ -37,6 +38,13 @@ class KernelNotifier {
   /// any more. When it says something else afterwards, the file's data is invalidated.
   using Place = std::move_only_function<std::optional<std::uint64_t>()>;
   virtual void extend(NodeId node, Place place) = 0;
+  /// The file ends behind `last`, its last byte, at `end` > 0: the kernel takes it to be as long at
+  /// least. Of a file whose data was invalidated before, or `last` is the newest.
+  virtual void set_end(NodeId node, std::uint64_t end, std::byte last) = 0;
+  /// A moment in what the kernel is told, and whether it was told of the node's attributes or data
+  /// since, may have been, or is about to be. It keeps no attributes that it has asked for before.
+  [[nodiscard]] virtual std::uint64_t moment() = 0;
+  [[nodiscard]] virtual bool has_told(NodeId node, std::uint64_t since) = 0;
   virtual void invalidate_entry(NodeId parent, std::string name) = 0;
   /// All cached names at once.
   virtual void invalidate_all_entries() = 0;

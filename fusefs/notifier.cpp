@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 namespace homefs {
 namespace {
 
@@ -46,6 +48,20 @@ void Notifier::invalidate_data(NodeId node) { lane_.push({.kind = Kind::kData, .
 void Notifier::extend(NodeId node, Place place) {
   lane_.push({.kind = Kind::kExtend, .node = node, .place = std::move(place)});
 }
+// Two may say different things: none replaces another.
+void Notifier::set_end(NodeId node, std::uint64_t end, std::byte last) {
+  Notice notice{.kind = Kind::kEnd, .node = node, .end = end, .last = last};
+  lane_.push(std::move(notice));
+}
+bool Notifier::has_told(NodeId node, std::uint64_t since) {
+  if (lane_.has(node)) return true;
+  const auto told = told_.lock();
+  if (told->count - since >= told->nodes.size()) return true;
+  for (std::uint64_t i = since; i != told->count; ++i) {
+    if (told->nodes[i % told->nodes.size()] == node) return true;
+  }
+  return false;
+}
 void Notifier::invalidate_entry(NodeId parent, std::string name) {
   names_lane_.push({.kind = Kind::kEntry, .node = parent, .name = std::move(name)});
 }
@@ -80,13 +96,20 @@ std::deque<Notifier::Notice> Notifier::Lane::stop() {
 void Notifier::Lane::push(Notice notice) {
   {
     const std::lock_guard lock(mutex_);
-    if (notice.kind != Kind::kTold &&
+    if (notice.kind != Kind::kTold && notice.kind != Kind::kEnd &&
         !keys_.emplace(notice.kind, notice.node, notice.name).second) {
       return;  // the one that waits will be sent later than now: it says this as well
     }
     queue_.push_back(std::move(notice));
   }
   ready_.notify_one();
+}
+
+bool Notifier::Lane::has(NodeId node) {
+  const std::lock_guard lock(mutex_);
+  return std::ranges::any_of(
+      std::array{Kind::kAttributes, Kind::kData, Kind::kExtend},
+      [&](Kind kind) { return keys_.contains({kind, node, std::string()}); });
 }
 
 bool Notifier::Lane::push_behind(Notice& notice) {
@@ -116,18 +139,35 @@ void Notifier::Lane::run(const std::stop_token& stop, const Send& send) {
 // A page that this makes is not up to date: the kernel reads it when somebody wants it, which sets
 // the size right as well.
 void Notifier::send_extension(Notice& notice) {
-  char zero = 0;
   const std::optional<std::uint64_t> place = notice.place();
   if (!place) return;
-  fuse_bufvec data = FUSE_BUFVEC_INIT(sizeof zero);
-  data.buf[0].mem = &zero;
-  (void)fuse_lowlevel_notify_store(session_, number_of(notice.node), static_cast<off_t>(*place),
-                                   &data, static_cast<fuse_buf_copy_flags>(0));
+  store(notice.node, *place, std::byte{});
   if (notice.place() == place) return;
   (void)fuse_lowlevel_notify_inval_inode(session_, number_of(notice.node), 0, 0);
 }
 
+void Notifier::store(NodeId node, std::uint64_t offset, std::byte byte) {
+  fuse_bufvec data = FUSE_BUFVEC_INIT(sizeof byte);
+  data.buf[0].mem = &byte;
+  (void)fuse_lowlevel_notify_store(session_, number_of(node), static_cast<off_t>(offset), &data,
+                                   static_cast<fuse_buf_copy_flags>(0));
+}
+
+void Notifier::note_told(NodeId node) {
+  const auto told = told_.lock();
+  told->nodes[told->count++ % told->nodes.size()] = node;
+}
+
+// Whoever asks while the kernel is being told may be too early as well.
 void Notifier::send(Notice& notice) {
+  const bool is_of_node = notice.kind == Kind::kAttributes || notice.kind == Kind::kData ||
+                          notice.kind == Kind::kExtend;
+  if (is_of_node) note_told(notice.node);
+  tell(notice);
+  if (is_of_node) note_told(notice.node);
+}
+
+void Notifier::tell(Notice& notice) {
   const fuse_ino_t node = number_of(notice.node);
   // ENOENT says that the kernel does not have it: as good as done. So for every other failure:
   // the mount point is going away.
@@ -143,6 +183,9 @@ void Notifier::send(Notice& notice) {
       return;
     case Kind::kExtend:
       send_extension(notice);
+      return;
+    case Kind::kEnd:
+      store(notice.node, notice.end - 1, notice.last);
       return;
     case Kind::kEntry:
       (void)fuse_lowlevel_notify_inval_entry(session_, node, notice.name.c_str(),

@@ -9,6 +9,7 @@
 // Owner: the mount. Executor: thread-safe; has two threads. Blocks: stop() only.
 #pragma once
 
+#include <array>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -21,6 +22,7 @@
 #include <vector>
 
 #include "fusefs/kernel_notifier.h"
+#include "protocol/guarded.h"
 
 struct fuse_session;
 
@@ -42,18 +44,23 @@ class Notifier final : public KernelNotifier {
   void invalidate_attributes(NodeId node) override;
   void invalidate_data(NodeId node) override;
   void extend(NodeId node, Place place) override;
+  void set_end(NodeId node, std::uint64_t end, std::byte last) override;
+  std::uint64_t moment() override { return told_.lock()->count; }
+  bool has_told(NodeId node, std::uint64_t since) override;
   void invalidate_entry(NodeId parent, std::string name) override;
   void invalidate_all_entries() override;
   void when_told(std::move_only_function<void()> done) override;
 
  private:
-  enum class Kind { kAttributes, kData, kExtend, kEntry, kAllEntries, kTold };
+  enum class Kind { kAttributes, kData, kExtend, kEnd, kEntry, kAllEntries, kTold };
   struct Notice {
     Kind kind{};
     NodeId node{};
     std::string name;
     std::move_only_function<void()> done{};  // of kTold
     Place place{};                           // of kExtend
+    std::uint64_t end = 0;                   // of kEnd
+    std::byte last{};                        // likewise
   };
   /// Two with the same key say the same: one in the queue is enough.
   using Key = std::tuple<Kind, NodeId, std::string>;
@@ -66,6 +73,8 @@ class Notifier final : public KernelNotifier {
     /// Returns what was not sent.
     std::deque<Notice> stop();
     void push(Notice notice);
+    /// Whether one about the node's attributes or data waits.
+    [[nodiscard]] bool has(NodeId node);
     /// False, and `notice` is untouched: there is nothing to wait for.
     bool push_behind(Notice& notice);
 
@@ -80,13 +89,22 @@ class Notifier final : public KernelNotifier {
     bool is_stopped_ = true;    // guarded by mutex_: nobody sends
     std::jthread thread_;       // last: it uses the others
   };
+  // Which nodes the kernel was told of last.
+  struct Told {
+    std::uint64_t count = 0;
+    std::array<NodeId, 1024> nodes{};  // a ring
+  };
   void send(Notice& notice);
+  void tell(Notice& notice);
+  void note_told(NodeId node);
   void send_extension(Notice& notice);
+  void store(NodeId node, std::uint64_t offset, std::byte byte);
 
   fuse_session* session_ = nullptr;      // set before the threads start
   std::function<Names()> cached_names_;  // likewise
   Lane lane_;
   Lane names_lane_;  // of kEntry
+  Guarded<Told> told_;
 };
 
 }  // namespace homefs

@@ -103,6 +103,10 @@ bool FakeKernel::can_take(const Notice& notice) const {
   if (notice.kind == Notice::Kind::kEntry) {
     return !inode.lock.has_writer && inode.lock.readers == 0;
   }
+  if (notice.kind == Notice::Kind::kEnd) {
+    const auto page = inode.pages.find((notice.place - 1) / kPageBytes);
+    return page == inode.pages.end() || !page->second->is_locked;
+  }
   if (notice.kind != Notice::Kind::kData) return true;
   return std::ranges::none_of(inode.pages,
                               [](const auto& entry) { return entry.second->is_locked; });
@@ -122,6 +126,13 @@ void FakeKernel::take(const Notice& notice) {
     return;
   }
   inode.attributes_version = ++version_;
+  if (notice.kind == Notice::Kind::kEnd) {
+    inode.size = std::max(inode.size, notice.place);
+    const auto page = inode.pages.find((notice.place - 1) / kPageBytes);
+    if (page == inode.pages.end() || !page->second->is_uptodate) return;
+    page->second->bytes[(notice.place - 1) % kPageBytes] = static_cast<char>(notice.last);
+    return;
+  }
   invalidate_attributes(inode);
   if (notice.kind == Notice::Kind::kData) inode.pages.clear();
 }

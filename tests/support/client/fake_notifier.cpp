@@ -27,6 +27,10 @@ bool FakeNotifier::deliver(std::deque<Queued>& queue) {
     first.notice.place = *place;
   }
   told_.push_back(first.notice);
+  const Notice::Kind kind = first.notice.kind;
+  if (kind != Notice::Kind::kEnd && kind != Notice::Kind::kEntry) {
+    node_notices_.push_back(first.notice.node);
+  }
   if (kernel_) kernel_(first.notice);
   return true;
 }
@@ -51,6 +55,19 @@ void FakeNotifier::extend(NodeId node, Place place) {
                     .done = {},
                     .place = std::move(place)});
   if (!is_holding_) deliver_all();
+}
+
+void FakeNotifier::set_end(NodeId node, std::uint64_t end, std::byte last) {
+  push(queue_, {Notice::Kind::kEnd, node, {}, end, last});
+}
+
+bool FakeNotifier::has_told(NodeId node, std::uint64_t since) {
+  const auto is_about_it = [&](const Queued& one) {
+    return !one.done && one.notice.node == node && one.notice.kind != Notice::Kind::kEnd;
+  };
+  if (std::ranges::any_of(queue_, is_about_it)) return true;
+  return std::find(node_notices_.begin() + static_cast<std::ptrdiff_t>(since), node_notices_.end(),
+                   node) != node_notices_.end();
 }
 
 void FakeNotifier::invalidate_entry(NodeId parent, std::string name) {

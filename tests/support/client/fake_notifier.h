@@ -15,11 +15,12 @@
 namespace homefs::test {
 
 struct Notice {
-  enum class Kind { kAttributes, kData, kExtend, kEntry, kAllEntries };
+  enum class Kind { kAttributes, kData, kExtend, kEnd, kEntry, kAllEntries };
   Kind kind{};
   NodeId node{};  ///< of kEntry: the folder
   std::string name;
-  std::uint64_t place = 0;  ///< of kExtend, when it was told
+  std::uint64_t place = 0;  ///< of kExtend, when it was told; of kEnd: the end
+  std::byte last{};         ///< of kEnd
   bool operator==(const Notice&) const = default;
 };
 
@@ -53,6 +54,9 @@ class FakeNotifier final : public KernelNotifier {
   void invalidate_attributes(NodeId node) override;
   void invalidate_data(NodeId node) override;
   void extend(NodeId node, Place place) override;
+  void set_end(NodeId node, std::uint64_t end, std::byte last) override;
+  std::uint64_t moment() override { return node_notices_.size(); }
+  bool has_told(NodeId node, std::uint64_t since) override;
   void invalidate_entry(NodeId parent, std::string name) override;
   void invalidate_all_entries() override;
   void when_told(std::move_only_function<void()> done) override;
@@ -70,6 +74,7 @@ class FakeNotifier final : public KernelNotifier {
   std::deque<Queued> queue_;
   std::deque<Queued> names_;
   std::vector<Notice> told_;
+  std::vector<NodeId> node_notices_;  // that were delivered, of attributes or data
   bool is_holding_ = false;
 };
 

@@ -31,6 +31,28 @@ TEST(Sharing, IsAcknowledgedWhenTheKernelHasBeenTold) {
   EXPECT_TRUE(rig.notifier().was_told({.kind = Notice::Kind::kAttributes, .node = file}));
 }
 
+// The server says it again after a break. A notice would be the end of what the kernel is asking
+// for just then: who has got a lock would take the end of the file for where it was before the
+// break.
+TEST(Sharing, IsToldToTheKernelOnce) {
+  CoreRig rig;
+  const NodeId file = rig.look_up(kRootNode, "f", AttributesOf{.inode = 7, .order = 10});
+  (void)rig.open(file, O_RDWR);
+  (void)rig.link().mode(true);
+  rig.posted().run_all();
+  rig.notifier().hold();
+  rig.link().break_control();
+  rig.link().reconnect({.order = 20});
+  const auto again = rig.link().mode(true);
+  rig.posted().run_all();
+  EXPECT_TRUE(again->is_there());
+  EXPECT_FALSE(rig.notifier().has_waiting());
+  (void)rig.link().mode(false);
+  const auto anew = rig.link().mode(true);
+  EXPECT_FALSE(anew->is_there());
+  EXPECT_TRUE(rig.notifier().has_waiting());
+}
+
 // What it was allowed to keep before the break is void, and it is being told so.
 TEST(Sharing, AChangeAfterMissedOnesIsAcknowledgedWhenTheKernelHasBeenToldOfThose) {
   CoreRig rig;
