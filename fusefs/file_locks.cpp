@@ -3,7 +3,6 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 namespace homefs {
@@ -89,11 +88,33 @@ void FileLocks::ask(FileLock lock, std::uint64_t id, Done done) {
   if (done) {
     done(fail(Status::kInterrupted));
   } else {
-    send(lock, id);
+    send(id);
   }
 }
 
-void FileLocks::send(const FileLock& lock, std::uint64_t id) {
+/// Nothing is sent for a request that is over. One that ends meanwhile ends here, so that nothing
+/// of it comes behind what cancels it, or behind the unlocking of what it has got.
+void FileLocks::send(std::uint64_t id) {
+  FileLock lock;
+  {
+    const auto state = state_.lock();
+    const auto found = state->pending.find(id);
+    if (found == state->pending.end()) return;
+    ++found->second.sending;
+    found->second.asked_after = state->breaks;
+    lock = found->second.lock;
+  }
+  send_now(lock, id);
+  std::optional<Ending> ending;
+  {
+    const auto state = state_.lock();
+    Pending& pending = state->pending.at(id);
+    if (--pending.sending == 0) ending = std::exchange(pending.ending, std::nullopt);
+  }
+  if (ending) end(id, *std::move(ending));
+}
+
+void FileLocks::send_now(const FileLock& lock, std::uint64_t id) {
   const LockRequest request{.node = lock.locker.node,
                             .kind = lock.locker.kind,
                             .type = lock.type,
@@ -103,11 +124,6 @@ void FileLocks::send(const FileLock& lock, std::uint64_t id) {
                             .end = lock.end,
                             .id = id,
                             .pid = lock.pid};
-  {
-    const auto state = state_.lock();
-    const auto found = state->pending.find(id);
-    if (found != state->pending.end()) found->second.asked_after = state->breaks;
-  }
   (void)link_->send(make_call(Op::kLock, {request.node}, request),
                     [this, id](Result<InFrame> reply) {
                       on_answer(id, reply ? message_of<LockReply>(*reply)
@@ -117,7 +133,7 @@ void FileLocks::send(const FileLock& lock, std::uint64_t id) {
 
 void FileLocks::on_answer(std::uint64_t id, Result<LockReply> reply) {
   if (!reply) {
-    if (is_doubtful(reply.error().status)) cancel(id);
+    if (is_doubtful(reply.error().status)) return take_back(id, reply.error());
     finish(id, std::unexpected(reply.error()));
   } else if (reply->is_granted) {
     notifier_->when_told([this, id] { finish(id, {}); });
@@ -127,34 +143,49 @@ void FileLocks::on_answer(std::uint64_t id, Result<LockReply> reply) {
 }
 
 void FileLocks::on_queued(std::uint64_t id) {
-  std::optional<FileLock> missed;
+  bool is_missed = false;
   {
     const auto state = state_.lock();
     const auto found = state->pending.find(id);
     if (found == state->pending.end()) return;
     found->second.is_queued = true;
     // The answer is from before a break, and the event may have gone down with the connection.
-    if (found->second.asked_after != state->breaks) missed = found->second.lock;
+    is_missed = found->second.asked_after != state->breaks;
   }
-  if (missed) send(*missed, id);
+  if (is_missed) send(id);
 }
 
 void FileLocks::on_granted(std::uint64_t id) {
   notifier_->when_told([this, id] { post_([this, id] { finish(id, {}); }); });
 }
 
-/// Whoever comes first answers the request; nothing happens when it was answered.
 void FileLocks::finish(std::uint64_t id, Result<> result) {
+  end(id, {.result = std::move(result), .cancels = false});
+}
+
+/// The server takes the request back, however far it got.
+void FileLocks::take_back(std::uint64_t id, Error why) {
+  end(id, {.result = std::unexpected(std::move(why)), .cancels = true});
+}
+
+/// Whoever comes first answers the request; nothing happens when it was answered.
+void FileLocks::end(std::uint64_t id, Ending ending) {
   Done done;
   {
     const auto state = state_.lock();
     const auto found = state->pending.find(id);
     if (found == state->pending.end() || !found->second.done) return;
-    done = std::move(found->second.done);
-    end_asking(*state, found->second, result.has_value());
+    Pending& pending = found->second;
+    if (pending.sending > 0) {
+      if (!pending.ending) pending.ending = std::move(ending);
+      return;
+    }
+    done = std::move(pending.done);
+    end_asking(*state, pending, ending.result.has_value());
     state->pending.erase(found);
   }
-  done(std::move(result));
+  if (ending.cancels) cancel(id);
+  done(std::move(ending.result));
 }
 
 void FileLocks::interrupt(std::uint64_t id) {
@@ -177,8 +208,7 @@ void FileLocks::end_request(std::uint64_t id, Status status) {
     }
   }
   if (ready) return ready(fail(status));
-  cancel(id);
-  finish(id, fail(status));
+  take_back(id, {status, ""});
 }
 
 void FileLocks::end_waits() {
@@ -189,11 +219,8 @@ void FileLocks::end_waits() {
       if (pending.is_queued) ids.push_back(id);
     }
   }
-  for (const std::uint64_t id : ids) {
-    cancel(id);
-    // Not EINTR, which the kernel takes for a call that it has to make again.
-    finish(id, fail(Status::kIoError, "the mount ends"));
-  }
+  // Not EINTR, which the kernel takes for a call that it has to make again.
+  for (const std::uint64_t id : ids) take_back(id, {Status::kIoError, "the mount ends"});
 }
 
 void FileLocks::cancel(std::uint64_t id) {
@@ -347,7 +374,7 @@ std::vector<std::uint64_t> FileLocks::lost_handles(NodeId node) {
 // ---- Sessions ---------------------------------------------------------------------------------
 
 void FileLocks::on_session(bool is_same_session) {
-  std::vector<std::pair<std::uint64_t, FileLock>> queued;
+  std::vector<std::uint64_t> queued;
   std::size_t owners = 0;
   {
     const auto state = state_.lock();
@@ -362,7 +389,7 @@ void FileLocks::on_session(bool is_same_session) {
       count(*state);
     }
     for (auto& [id, pending] : state->pending) {
-      if (pending.done && pending.is_queued) queued.emplace_back(id, pending.lock);
+      if (pending.done && pending.is_queued) queued.push_back(id);
     }
   }
   if (owners > 0) {
@@ -371,8 +398,8 @@ void FileLocks::on_session(bool is_same_session) {
         "them fails with EIO until it is closed",
         owners);
   }
-  for (const auto& [id, lock] : queued) {
-    post_([this, id, lock] { send(lock, id); });
+  for (const std::uint64_t id : queued) {
+    post_([this, id] { send(id); });
   }
 }
 

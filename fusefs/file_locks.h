@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <unordered_map>
 #include <vector>
@@ -109,6 +110,10 @@ class FileLocks {
     int asking = 0;         // requests that are not answered
     bool has_lock = false;  // some request was granted
   };
+  struct Ending {
+    Result<> result;
+    bool cancels = false;  // the server has to take it back
+  };
   struct Pending {
     FileLock lock;
     Done ready;                       // of wait_before()
@@ -117,6 +122,8 @@ class FileLocks {
     bool is_interrupted = false;
     bool is_queued = false;
     std::uint64_t asked_after = 0;  // how many breaks
+    int sending = 0;                // threads that hand it to the link
+    std::optional<Ending> ending;   // for the last of them
   };
   struct State {
     std::map<FileLocker, Holding> holdings;
@@ -127,11 +134,14 @@ class FileLocks {
   };
 
   void ask(FileLock lock, std::uint64_t id, Done done);
-  void send(const FileLock& lock, std::uint64_t id);
+  void send(std::uint64_t id);
+  void send_now(const FileLock& lock, std::uint64_t id);
   void cancel(std::uint64_t id);
   void on_answer(std::uint64_t id, Result<LockReply> reply);
   void on_queued(std::uint64_t id);
   void finish(std::uint64_t id, Result<> result);
+  void take_back(std::uint64_t id, Error why);
+  void end(std::uint64_t id, Ending ending);
   void begin_holding(State& state, Pending& pending);
   void end_asking(State& state, const Pending& pending, bool is_granted);
   void on_ready(std::uint64_t id);

@@ -223,5 +223,25 @@ TEST_F(LostLocks, AGrantThatWentDownWithTheConnectionIsAskedFor) {
   EXPECT_EQ(status_of(locked), Status::kOk);
 }
 
+// After a break the request is to be made again; before that a signal ends the wait.
+TEST_F(LostLocks, ARequestThatIsInterruptedAfterABreakIsNotMadeAgain) {
+  const std::uint64_t handle = rig_.open(file_, O_RDWR);
+  const std::uint64_t id = rig_.files().locks().begin();
+  const auto locked = rig_.start(rig_.files().set_lock({.locker = {file_, LockKind::kWhole, 1},
+                                                        .type = LockType::kExclusive,
+                                                        .waits = true,
+                                                        .handle = handle},
+                                                       id));
+  rig_.link().answer(rig_.link().find(Op::kLock), LockReply{.is_granted = false});
+  rig_.link().break_control();
+  rig_.link().reconnect({.is_same_session = true, .order = ++order_});
+  rig_.files().locks().interrupt(id);
+  rig_.posted().run(rig_.posted().size() - 1);
+  EXPECT_EQ(status_of(locked), Status::kInterrupted);
+  ASSERT_TRUE(rig_.link().has(Op::kCancelLock));
+  rig_.posted().run_all();
+  EXPECT_FALSE(rig_.link().has(Op::kLock)) << "nobody gives it free";
+}
+
 }  // namespace
 }  // namespace homefs
