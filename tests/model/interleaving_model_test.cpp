@@ -108,5 +108,19 @@ TEST(Interleavings, OverLossesOfTheSession) {
   play({.mounts = 2, .has_breaks = true, .has_session_losses = true});
 }
 
+TEST(Interleavings, OfLocks) { play({.mounts = 2, .has_locks = true}); }
+
+TEST(Interleavings, OfLocksOverBreaks) {
+  play({.mounts = 2, .has_breaks = true, .has_locks = true});
+}
+
+TEST(Interleavings, OfLocksThatAreLost) {
+  play({.mounts = 2,
+        .has_breaks = true,
+        .has_lateness = true,
+        .has_session_losses = true,
+        .has_locks = true});
+}
+
 }  // namespace
 }  // namespace homefs

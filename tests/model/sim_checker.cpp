@@ -42,7 +42,16 @@ std::uint64_t SimChecker::begin_data(DataChange change) {
 void SimChecker::end_data(std::uint64_t number, Moment now, bool is_done, bool is_stable) {
   DataChange& change = data_[number - 1];
   if (is_done) change.end = now;
-  change.is_stable = is_stable;
+  if (is_stable) change.stable = now;
+}
+
+void SimChecker::settle(int mount, const FileKey& file, Moment done, Moment now) {
+  const auto numbers = of_file_.find(file);
+  if (numbers == of_file_.end()) return;
+  for (const std::uint64_t number : numbers->second) {
+    DataChange& change = data_[number - 1];
+    if (change.mount == mount && change.end < done) change.stable = std::min(change.stable, now);
+  }
 }
 
 bool SimChecker::covers(const DataChange& change, std::uint64_t slot) {
@@ -51,25 +60,36 @@ bool SimChecker::covers(const DataChange& change, std::uint64_t slot) {
 }
 
 // Whether a change of `writer` that was done then has to show to `reader`.
-bool SimChecker::counts(int writer, Moment done, bool is_stable, int reader,
+bool SimChecker::counts(int writer, Moment done, Moment stable, int reader,
                         Moment read_begin) const {
   if (done >= read_begin) return false;
   if (writer == reader || reader < 0) return true;
   // Buffered, and not at the server when the call returned: it is once the mount is told to share.
-  if (!is_stable && reachable_(writer) > done) return false;
+  if (stable >= read_begin && reachable_(writer) > done) return false;
   return reachable_(reader) <= read_begin;
+}
+
+bool SimChecker::shows(const DataChange& change, const DataRead& read) const {
+  if (counts(change.mount, change.end, change.stable, read.mount, read.begin)) return true;
+  // Under a lock it does not matter how long somebody could not be reached.
+  if (change.end >= read.begin) return false;
+  if (change.stable >= read.begin && reachable_(change.mount) > change.end) return false;
+  return std::ranges::any_of(
+      read.locks, [&](std::size_t lock) { return locks_.orders(change.mount, change.end, lock); });
 }
 
 const SimChecker::DataChange* SimChecker::replacing(const DataRead& read, std::uint64_t slot,
                                                     const DataChange* change) const {
-  const Moment end = change == nullptr ? kBefore : change->end;
+  Moment end = change == nullptr ? kBefore : change->end;
+  // What was written under a lock and is not there by then is not written any more.
+  if (change != nullptr && change->lock) end = std::min(end, locks_.superseded(*change->lock));
   if (end == kNever) return nullptr;
   const auto seen = seen_.find({read.file, slot});
   for (const std::uint64_t number : of_file_.at(read.file)) {
     const DataChange& later = data_[number - 1];
     if (&later == change || !covers(later, slot) || later.begin <= end) continue;
     if (read.of_mount >= 0 && later.mount != read.of_mount) continue;
-    if (counts(later.mount, later.end, later.is_stable, read.mount, read.begin)) return &later;
+    if (shows(later, read)) return &later;
     if (seen == seen_.end()) continue;
     const bool was_seen = std::ranges::any_of(seen->second, [&](const Seen& one) {
       return one.number == number && one.end < read.begin && one.mount == read.mount;
@@ -152,9 +172,9 @@ void SimChecker::read_appends(const DataRead& read) {
   }
   for (const std::uint64_t number : of_file_[read.file]) {
     const DataChange& change = data_[number - 1];
-    const bool must_be_there =
-        change.end != kNever && (read.of_mount < 0 || read.of_mount == change.mount) &&
-        counts(change.mount, change.end, change.is_stable, read.mount, read.begin);
+    const bool must_be_there = change.end != kNever &&
+                               (read.of_mount < 0 || read.of_mount == change.mount) &&
+                               shows(change, read);
     if (found[number] > 1 || (must_be_there && found[number] == 0)) {
       violated(fmt::format(
           "{}: append #{:x} of mount {} at {}..{} is there {} times for mount {} at {}..{}",
@@ -190,7 +210,7 @@ void SimChecker::read(const NameRead& read) {
     if (end == kNever) return nullptr;
     for (const NameChange& later : changes) {
       if (later.begin <= end || !later.is_certain || is_same(later)) continue;
-      if (counts(later.mount, later.end, true, read.mount, read.begin)) return &later;
+      if (counts(later.mount, later.end, kBefore, read.mount, read.begin)) return &later;
     }
     return nullptr;
   };

@@ -10,23 +10,19 @@
 #pragma once
 
 #include <cstdint>
-#include <limits>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "tests/support/client/fake_kernel.h"
+#include "tests/model/sim_locks.h"
+#include "tests/model/sim_moment.h"
 
 namespace homefs::test {
 
-using Moment = std::uint64_t;  // grows with every step
-inline constexpr Moment kNever = std::numeric_limits<Moment>::max();
 inline constexpr std::size_t kSlotBytes = 16;
-
-/// A file, whatever its names.
-using FileKey = FakeKernel::Identity;
 
 /// The bytes of a slot that the change `number` has written.
 std::string slot_text(std::uint64_t number, std::uint64_t slot);
@@ -53,12 +49,16 @@ class SimChecker {
     std::uint64_t count = 0;
     Moment begin = 0;
     Moment end = kNever;     ///< kNever: not over, or nobody knows whether it was done
-    bool is_stable = false;  ///< the server had it when it was over
+    Moment stable = kNever;  ///< since when the server has it, as far as is known
+    std::optional<std::size_t>
+        lock;  ///< an exclusive one of the whole file, under which it is made
   };
   /// A change that begins; the number is in what it writes.
   std::uint64_t begin_data(DataChange change);
   /// It was done (`is_stable`: the server has it), or has failed: then it may have been done.
   void end_data(std::uint64_t number, Moment now, bool is_done, bool is_stable);
+  /// What the mount had written to the file by `done` is at the server.
+  void settle(int mount, const FileKey& file, Moment done, Moment now);
   /// A program has read this at `offset`, a multiple of kSlotBytes.
   struct DataRead {
     int mount = 0;  ///< negative: the server's disk
@@ -69,10 +69,18 @@ class SimChecker {
     Moment begin = 0;
     Moment end = 0;
     int of_mount = -1;  ///< only changes of this mount must be there (fsync); negative: of all
+    std::vector<std::size_t> locks;  ///< that the reader held
   };
   void read(const DataRead& read);
   /// The whole of a file: all appends that succeeded are there, once.
   void read_appends(const DataRead& read);
+
+  // ---- Locks ----
+
+  [[nodiscard]] SimLocks& locks() { return locks_; }
+  void granted(std::size_t lock, Moment now) {
+    if (std::string wrong = locks_.granted(lock, now); !wrong.empty()) violated(std::move(wrong));
+  }
 
   // ---- Names ----
 
@@ -110,14 +118,16 @@ class SimChecker {
   };
   using Slot = std::pair<FileKey, std::uint64_t>;
 
-  [[nodiscard]] bool counts(int writer, Moment done, bool is_stable, int reader,
+  [[nodiscard]] bool counts(int writer, Moment done, Moment stable, int reader,
                             Moment read_begin) const;
+  [[nodiscard]] bool shows(const DataChange& change, const DataRead& read) const;
   void read_slot(const DataRead& read, std::uint64_t slot, std::string_view text);
   [[nodiscard]] const DataChange* replacing(const DataRead& read, std::uint64_t slot,
                                             const DataChange* change) const;
   static bool covers(const DataChange& change, std::uint64_t slot);
 
   const ReachableSince reachable_;
+  SimLocks locks_;
   std::vector<std::string> violations_;
   std::vector<DataChange> data_;  // by number - 1
   std::map<FileKey, std::vector<std::uint64_t>> of_file_;

@@ -84,13 +84,13 @@ void SimWorld::check_all() {
       checker_.violated(fmt::format("mount {} never begins", mount->number));
       return;
     }
-    int left = 2;
+    const auto left = std::make_shared<int>(2);
     fibers_.start([&] {
       (void)runner_.start(check_folder(*mount, "", left));
       (void)runner_.start(check_folder(*mount, "d", left));
     });
     heal();
-    if (left > 0) {
+    if (*left > 0) {
       std::string waiting;
       for (const auto& request : mount->link->under_way()) {
         waiting += fmt::format(" {}", name_of(request.op));
@@ -101,7 +101,7 @@ void SimWorld::check_all() {
   }
 }
 
-Task<> SimWorld::check_folder(SimMount& mount, std::string folder, int& left) {
+Task<> SimWorld::check_folder(SimMount& mount, std::string folder, std::shared_ptr<int> left) {
   const auto disk = read_disk(root_ / folder);
   const std::string before = folder.empty() ? "" : folder + "/";
   const auto violated = [&](const std::string& what) {
@@ -133,7 +133,7 @@ Task<> SimWorld::check_folder(SimMount& mount, std::string folder, int& left) {
       }
     }
   }
-  --left;
+  --*left;
 }
 
 Task<> SimWorld::check_file(SimMount& mount, std::string path, std::uint64_t inode,
@@ -173,6 +173,17 @@ Task<> SimWorld::check_file(SimMount& mount, std::string path, std::uint64_t ino
   Result<std::vector<std::string>> names = co_await mount.kernel->listxattr(*fd);
   if (names && names->empty() == has_attribute) {
     violated(has_attribute ? "lacks its attribute" : "has an attribute that is gone");
+  }
+  // All others have given theirs free: nothing is left that nobody holds.
+  for (const LockKind kind : {LockKind::kWhole, LockKind::kRecord}) {
+    FileLock lock{.locker = {{}, kind, 1'000'000U + static_cast<std::uint64_t>(*fd)},
+                  .type = LockType::kExclusive,
+                  .waits = true};
+    Result<> locked = co_await mount.kernel->lock(*fd, lock);
+    if (!locked) violated("cannot be locked: " + locked.error().message());
+    lock.type = LockType::kNone;
+    lock.waits = false;
+    (void)co_await mount.kernel->lock(*fd, lock);
   }
   (void)co_await mount.kernel->close(*fd);
 }

@@ -20,6 +20,7 @@ SimMount::SimMount(int number_in, bool has_bulk, const FileSystemOptions& option
 // What still waits fails, and so ends.
 SimMount::~SimMount() {
   link->close();
+  files->locks().end_waits();
   do {
     notifier.deliver_all();
     posted.run_all();

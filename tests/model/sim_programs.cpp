@@ -27,6 +27,7 @@ std::string show(const Error& error) { return error.message(); }
 }  // namespace
 
 std::string SimWorld::random_name() {
+  if (options_.has_locks && random(2) == 0) return kFiles[0];
   return random(6) == 0 ? kLinks[random(kLinks.size())] : kFiles[random(kFiles.size())];
 }
 
@@ -82,13 +83,19 @@ std::string SimWorld::on_disk(const FileKey& file) const {
 }
 
 void SimWorld::begin_call(Program& program) {
-  --calls_left_;
+  if (calls_left_ > 0) --calls_left_;
   program.is_busy = true;
   fibers_.start(
       [this, &program, choice = random_()] { (void)runner_.start(call(program, choice)); });
 }
 
 Task<> SimWorld::call(Program& program, std::uint64_t choice) {
+  const bool is_of_locks = co_await call_with_locks(program, choice);
+  if (!is_of_locks) co_await call_any(program, choice);
+  program.is_busy = false;
+}
+
+Task<> SimWorld::call_any(Program& program, std::uint64_t choice) {
   const std::uint64_t kind = choice % 100;
   if (program.open.empty() || (kind < 15 && program.open.size() < kOpenMax)) {
     co_await call_open(program, choice / 100 % 3 != 0);
@@ -122,7 +129,6 @@ Task<> SimWorld::call(Program& program, std::uint64_t choice) {
   } else {
     co_await call_list(program);
   }
-  program.is_busy = false;
 }
 
 // ---- Files --------------------------------------------------------------------------------------
@@ -170,7 +176,10 @@ Task<> SimWorld::call_close(Program& program, std::size_t place) {
   const std::string what = fmt::format("close {}", fd);
   const FileKey file = program.mount->kernel->identity_of(fd);
   const Moment begin = begun(program, what);
-  Result<> done = co_await program.mount->kernel->close(fd);
+  begin_closing(program, fd);
+  program.lost.erase(fd);
+  Result<> done =
+      co_await program.mount->kernel->close(fd, static_cast<std::uint64_t>(program.number));
   ended(program, what, done ? nullptr : &done.error());
   if (!done) {
     (void)is_surprising(done.error(), {});
@@ -215,7 +224,8 @@ Task<> SimWorld::call_write(Program& program, int fd, int flags) {
                                                     .is_append = is_append,
                                                     .first = first,
                                                     .count = count,
-                                                    .begin = now_});
+                                                    .begin = now_,
+                                                    .lock = write_lock(program, file)});
   std::string text;
   for (std::uint64_t slot = first; slot < first + count; ++slot) {
     text += slot_text(number, is_append ? 0xfffff : slot);
@@ -223,7 +233,7 @@ Task<> SimWorld::call_write(Program& program, int fd, int flags) {
   const std::string what = is_append ? fmt::format("append #{:x} to fd {}", number, fd)
                                      : fmt::format("write #{:x} to fd {} slots {}..{}", number, fd,
                                                    first, first + count - 1);
-  (void)begun(program, what);
+  const Moment begin = begun(program, what);
   Result<> done = co_await program.mount->kernel->write(fd, first * kSlotBytes, std::move(text));
   ended(program, what, done ? nullptr : &done.error());
   if (!done) {
@@ -231,6 +241,7 @@ Task<> SimWorld::call_write(Program& program, int fd, int flags) {
     co_return;
   }
   if (is_over_) co_return;
+  check_not_lost(program, fd, begin, what);
   const bool is_stable =
       on_disk(file).find(slot_text(number, is_append ? 0xfffff : first)) != std::string::npos;
   checker_.end_data(number, now_, true, is_stable);
@@ -247,6 +258,7 @@ Task<> SimWorld::call_read(Program& program, int fd) {
   }
   const std::string what = fmt::format("read fd {} slots {}..{}", fd, first, first + count - 1);
   const Moment begin = begun(program, what);
+  std::vector<std::size_t> locks = held_locks(program, file);
   Result<std::string> text =
       co_await program.mount->kernel->read(fd, first * kSlotBytes, count * kSlotBytes);
   if (!text) {
@@ -263,7 +275,8 @@ Task<> SimWorld::call_read(Program& program, int fd) {
                                   .length = count * kSlotBytes,
                                   .text = *std::move(text),
                                   .begin = begin,
-                                  .end = now_};
+                                  .end = now_,
+                                  .locks = std::move(locks)};
   if (is_of_log) {
     checker_.read_appends(read);
   } else {
@@ -297,6 +310,7 @@ Task<> SimWorld::call_fsync(Program& program, int fd) {
   if (!done) {
     (void)is_surprising(done.error(), {});
   } else {
+    check_not_lost(program, fd, begin, what);
     check_disk(program, file, begin, logs_.contains(file));
   }
 }

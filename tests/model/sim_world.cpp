@@ -58,6 +58,7 @@ SimWorld::~SimWorld() {
   is_over_ = true;
   for (auto& mount : mounts_) {
     mount->link->close();
+    mount->files->locks().end_waits();
     server_.end(mount->client);
   }
   // What still waits in the client fails, and so ends.
@@ -107,11 +108,23 @@ void SimWorld::collect(std::vector<Choice>& choices, bool is_healing) {
   for (const auto& mount : mounts_) collect(*mount, choices);
   for (std::size_t i = 0; i < fibers_.yielded(); ++i) choices.push_back({What::kFiber, nullptr, i});
   if (!server_.jobs().is_empty()) choices.push_back({What::kHomeJob});
+  collect_unlocks(choices);
   if (is_healing) return;
   if (calls_left_ == 0) return;
   for (std::size_t i = 0; i < programs_.size(); ++i) {
     const Program& program = *programs_[i];
     if (!program.is_busy && !program.is_stopped && program.mount->is_ready()) {
+      choices.push_back({What::kCall, program.mount, i});
+    }
+  }
+}
+
+// When there is nothing else to do, programs give free what others may wait for.
+void SimWorld::collect_unlocks(std::vector<Choice>& choices) {
+  if (calls_left_ > 0) return;
+  for (std::size_t i = 0; i < programs_.size(); ++i) {
+    const Program& program = *programs_[i];
+    if (!program.is_busy && !program.locks.empty()) {
       choices.push_back({What::kCall, program.mount, i});
     }
   }
@@ -167,6 +180,7 @@ void SimWorld::collect_trouble(std::vector<Choice>& choices) {
     add(What::kHeldWrites);
     add(What::kForgets);
     add(What::kShrink);
+    if (mount->kernel->has_lock_waits()) add(What::kSignal);
     for (int i = 0; options_.has_breaks && mount->control != nullptr && i < 3; ++i) {
       add(What::kBreak);
     }
@@ -233,12 +247,23 @@ void SimWorld::take(const Choice& choice) {
       mount->broken.pop_front();
       return server_.notice_break(mount->client, broken);
     }
+    default:
+      return take_trouble(choice);
+  }
+}
+
+void SimWorld::take_trouble(const Choice& choice) {
+  SimMount* const mount = choice.mount;
+  switch (choice.what) {
     case What::kHeldWrites:
       return fibers_.start([mount] { mount->files->send_held_writes(); });
     case What::kForgets:
       return fibers_.start([mount] { mount->files->send_waiting_forgets(); });
     case What::kShrink:
       return fibers_.start([mount, which = random_()] { mount->kernel->shrink(which); });
+    case What::kSignal:
+      note(fmt::format("mount {}: a program that waits for a lock gets a signal", mount->number));
+      return mount->kernel->interrupt_lock(random_());
     case What::kBreak:
       note(fmt::format("mount {} loses its connection", mount->number));
       return mount->cut_control();
@@ -256,7 +281,12 @@ void SimWorld::take(const Choice& choice) {
     case What::kLoseSession:
       note(fmt::format("mount {} loses its session", mount->number));
       has_lost_session_ = true;
-      if (mount->joining == nullptr) server_.end(mount->client);
+      if (mount->joining == nullptr) {
+        server_.end(mount->client);
+        lose_locks(*mount);
+      }
+      return;
+    default:
       return;
   }
 }

@@ -37,6 +37,7 @@ struct SimOptions {
   bool has_comings = false;         ///< mounts come and go
   bool has_session_losses = false;  ///< the server forgets a session
   bool has_bulk = false;
+  bool has_locks = false;  ///< programs lock files, and read and write under locks
   bool tells_all = false;  ///< the story has each request, answer and notice
   bool yields = true;      ///< threads of the client get in between of its critical sections
 };
@@ -56,12 +57,19 @@ class SimWorld {
   [[nodiscard]] const std::vector<std::string>& history() const { return history_; }
 
  private:
+  struct ProgramLock {
+    int fd = 0;  ///< through which it was taken
+    FileLock lock;
+    std::size_t number = 0;  ///< in the checker
+  };
   struct Program {
     int number = 0;
     SimMount* mount = nullptr;
     bool is_busy = false;
     bool is_stopped = false;
     std::vector<std::pair<int, int>> open;  // descriptors and flags
+    std::vector<ProgramLock> locks;         // that it holds, or may hold
+    std::set<int> lost;                     // descriptors through which one was taken that is lost
   };
   enum class What {
     kCall,
@@ -80,6 +88,7 @@ class SimWorld {
     kHeldWrites,
     kForgets,
     kShrink,
+    kSignal,
     kBreak,
     kBreakBulk,
     kLate,
@@ -99,8 +108,10 @@ class SimWorld {
   [[nodiscard]] std::uint64_t random(std::uint64_t below) { return random_() % below; }
   void collect(std::vector<Choice>& choices, bool is_healing);
   void collect(SimMount& mount, std::vector<Choice>& choices);
+  void collect_unlocks(std::vector<Choice>& choices);
   void collect_trouble(std::vector<Choice>& choices);
   void take(const Choice& choice);
+  void take_trouble(const Choice& choice);
   bool step(bool is_healing);
   void heal();
   void add_mount();
@@ -118,6 +129,7 @@ class SimWorld {
   // What programs do (sim_programs.cpp).
   void begin_call(Program& program);
   Task<> call(Program& program, std::uint64_t choice);
+  Task<> call_any(Program& program, std::uint64_t choice);
   Task<> call_open(Program& program, bool creates);
   Task<> call_close(Program& program, std::size_t place);
   Task<> call_write(Program& program, int fd, int flags);
@@ -142,10 +154,27 @@ class SimWorld {
            bool is_present, Moment begin, const std::string& what);
   [[nodiscard]] bool is_surprising(const Error& error, std::initializer_list<Status> expected);
 
+  // Locks (sim_program_locks.cpp).
+  Task<bool> call_with_locks(Program& program, std::uint64_t choice);
+  Task<> call_lock(Program& program, int fd);
+  Task<> call_unlock(Program& program, std::size_t place);
+  FileLock random_lock(const Program& program, int fd);
+  std::vector<std::size_t> begin_releasing(Program& program, const FileLocker& locker,
+                                           const FileKey& file, std::uint64_t begin,
+                                           std::uint64_t end);
+  void begin_closing(Program& program, int fd);
+  static void forget_locks(Program& program, const std::vector<std::size_t>& numbers);
+  void note_released(const Program& program, const FileKey& file,
+                     const std::vector<std::size_t>& numbers, Moment begin);
+  void check_not_lost(const Program& program, int fd, Moment begin, const std::string& what);
+  void lose_locks(const SimMount& mount);
+  [[nodiscard]] std::vector<std::size_t> held_locks(const Program& program, const FileKey& file);
+  [[nodiscard]] std::optional<std::size_t> write_lock(const Program& program, const FileKey& file);
+
   // The end (sim_end.cpp).
   void check_all();
   void check_truth(const std::string& folder);
-  Task<> check_folder(SimMount& mount, std::string folder, int& left);
+  Task<> check_folder(SimMount& mount, std::string folder, std::shared_ptr<int> left);
   Task<> check_file(SimMount& mount, std::string path, std::uint64_t inode, std::string text,
                     bool has_attribute);
 

@@ -255,13 +255,12 @@ FakeKernel::Identity FakeKernel::identity_of(int fd) const {
   return {attributes.inode, attributes.generation};
 }
 
-Task<Result<>> FakeKernel::close(int fd) {
+Task<Result<>> FakeKernel::close(int fd, std::uint64_t owner) {
   OpenRef file = files_open_.at(fd);
   files_open_.erase(fd);
   Result<> flushed;
   if (file->has_flush) {
-    flushed =
-        co_await ask(files_.close(file->inode->node, file->handle, static_cast<std::uint64_t>(fd)));
+    flushed = co_await ask(files_.close(file->inode->node, file->handle, owner));
   }
   co_await pause();
   files_.release_with_locks(file->handle);

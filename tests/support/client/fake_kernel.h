@@ -5,7 +5,7 @@
 // It does as Linux 6.1 to 6.18 do where the client core relies on it: which request a call needs,
 // when a notification takes effect, that an older answer does not replace newer attributes, what
 // happens to pages at a write, a truncation, an opening. Not modelled: mmap(2), the kernel's own
-// copy of listings, permissions.
+// copy of listings, permissions. A signal interrupts only who waits for a lock.
 //
 // Every request, and every answer, waits for its turn: see `later`.
 //
@@ -41,7 +41,8 @@ class FakeKernel {
   // ---- System calls. Paths are names with slashes between them, from the root on. ----
 
   Task<Result<int>> open(std::string path, int flags);
-  Task<Result<>> close(int fd);
+  /// `owner`: of the record locks of the program; close(2) drops those that it has of the file.
+  Task<Result<>> close(int fd, std::uint64_t owner = 0);
   Task<Result<std::string>> read(int fd, std::uint64_t offset, std::uint64_t length);
   /// With O_APPEND `offset` is ignored.
   Task<Result<>> write(int fd, std::uint64_t offset, std::string data);
@@ -60,7 +61,8 @@ class FakeKernel {
   Task<Result<>> removexattr(int fd, std::string name);
   Task<Result<std::string>> getxattr(int fd, std::string name);
   Task<Result<std::vector<std::string>>> listxattr(int fd);
-  Task<Result<>> lock(int fd, LockType type, bool waits, std::uint64_t owner);
+  /// flock(2) and fcntl(2): the locker's node and the handle are those of `fd`.
+  Task<Result<>> lock(int fd, FileLock asked);
 
   /// What an open file is, as the kernel knows it.
   struct Identity {
@@ -77,6 +79,9 @@ class FakeKernel {
   void take(const Notice& notice);
   /// Memory is short: pages, names and nodes that nobody uses go. `choice` says which.
   void shrink(std::uint64_t choice);
+  /// A program that waits for a lock gets a signal.
+  [[nodiscard]] bool has_lock_waits() const { return !lock_waits_.empty(); }
+  void interrupt_lock(std::uint64_t choice);
   /// Time passes.
   void pass(std::chrono::seconds time) { now_ += time; }
   [[nodiscard]] std::size_t open_count() const { return files_open_.size(); }
@@ -125,7 +130,6 @@ class FakeKernel {
     int flags = 0;
     bool is_direct = false;
     bool has_flush = true;
-    std::set<std::uint64_t> flock_owners;
   };
   using OpenRef = std::shared_ptr<OpenFile>;
   struct Place {
@@ -153,6 +157,9 @@ class FakeKernel {
   Task<> pause();
   template <class T>
   Task<T> ask(Task<T> request);
+  /// The same through an open file: whoever has lost a lock hears so (fuse_ops.cpp).
+  template <class T>
+  Task<Result<T>> ask_through(OpenRef file, Task<Result<T>> request);
   Task<Held> acquire(InodeRef inode, bool is_exclusive);
   void wake(std::vector<std::move_only_function<void()>>& waiters);
 
@@ -205,6 +212,7 @@ class FakeKernel {
   std::map<NodeId, InodeRef> inodes_;
   std::map<int, OpenRef> files_open_;
   int last_fd_ = 2;
+  std::set<std::uint64_t> lock_waits_;  // requests for locks that the file system has
   std::uint64_t renames_of_one_file_ = 0;
 };
 
@@ -212,6 +220,15 @@ template <class T>
 Task<T> FakeKernel::ask(Task<T> request) {
   co_await pause();
   T answer = co_await std::move(request);
+  co_await pause();
+  co_return answer;
+}
+
+template <class T>
+Task<Result<T>> FakeKernel::ask_through(OpenRef file, Task<Result<T>> request) {
+  co_await pause();
+  Result<T> answer = fail(Status::kIoError, "its locks are lost");
+  if (!files_.locks().is_lost(file->handle)) answer = co_await std::move(request);
   co_await pause();
   co_return answer;
 }

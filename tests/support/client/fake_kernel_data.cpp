@@ -90,8 +90,9 @@ Task<Result<>> FakeKernel::read_page(OpenRef file, std::uint64_t index) {
   const std::uint64_t version = version_;
   const std::uint64_t begin = index * kPageBytes;
   Result<std::vector<Slice>> data =
-      co_await ask(files_.read(file->handle, begin, static_cast<std::uint32_t>(kPageBytes),
-                               /*is_page=*/true));
+      co_await ask_through(file, files_.read(file->handle, begin,
+                                             static_cast<std::uint32_t>(kPageBytes),
+                                             /*is_page=*/true));
   if (!data) {
     const auto failed = inode.pages.find(index);
     if (failed != inode.pages.end() && failed->second == page) inode.pages.erase(failed);
@@ -115,8 +116,8 @@ Task<Result<>> FakeKernel::read_page(OpenRef file, std::uint64_t index) {
 
 Task<Result<std::string>> FakeKernel::read_direct(OpenRef file, std::uint64_t offset,
                                                   std::uint64_t length) {
-  Result<std::vector<Slice>> data =
-      co_await ask(files_.read(file->handle, offset, static_cast<std::uint32_t>(length)));
+  Result<std::vector<Slice>> data = co_await ask_through(
+      file, files_.read(file->handle, offset, static_cast<std::uint32_t>(length)));
   if (!data) co_return std::unexpected(data.error());
   co_return text_of(*data);
 }
@@ -137,6 +138,10 @@ Task<Result<>> FakeKernel::write(int fd, std::uint64_t offset, std::string data)
 Task<Result<>> FakeKernel::send_write(OpenRef file, std::uint64_t offset, std::string data) {
   const NodeId node = file->inode->node;
   co_await pause();
+  if (files_.locks().is_lost(file->handle)) {
+    co_await pause();
+    co_return fail(Status::kIoError, "its locks are lost");
+  }
   co_await files_.room_for(node);
   const WriteTarget to{.node = node,
                        .handle = file->handle,
@@ -211,7 +216,7 @@ Task<Result<>> FakeKernel::write_pages(OpenRef file, std::uint64_t offset, std::
 Task<Result<>> FakeKernel::fsync(int fd) {
   OpenRef file = files_open_.at(fd);
   Held held = co_await acquire(file->inode, /*is_exclusive=*/true);
-  Result<> done = co_await ask(files_.fsync(file->inode->node, file->handle, false));
+  Result<> done = co_await ask_through(file, files_.fsync(file->inode->node, file->handle, false));
   co_return done;
 }
 
@@ -260,15 +265,25 @@ Task<Result<std::vector<std::string>>> FakeKernel::listxattr(int fd) {
 
 // ---- Locks --------------------------------------------------------------------------------------
 
-Task<Result<>> FakeKernel::lock(int fd, LockType type, bool waits, std::uint64_t owner) {
+Task<Result<>> FakeKernel::lock(int fd, FileLock asked) {
   OpenRef file = files_open_.at(fd);
-  FileLock asked{.locker = {file->inode->node, LockKind::kWhole, owner},
-                 .type = type,
-                 .waits = waits && type != LockType::kNone,
-                 .handle = file->handle};
+  asked.locker.node = file->inode->node;
+  asked.handle = file->handle;
+  co_await pause();
   const std::uint64_t id = files_.locks().begin();
-  Result<> done = co_await ask(files_.set_lock(asked, id));
+  if (asked.waits) lock_waits_.insert(id);
+  Result<> done = co_await files_.set_lock(asked, id);
+  lock_waits_.erase(id);
+  co_await pause();
   co_return done;
+}
+
+// The signal may be late: the file system has answered by then.
+void FakeKernel::interrupt_lock(std::uint64_t choice) {
+  if (lock_waits_.empty()) return;
+  const std::uint64_t id =
+      *std::next(lock_waits_.begin(), static_cast<std::ptrdiff_t>(choice % lock_waits_.size()));
+  later_([this, id] { files_.locks().interrupt(id); });
 }
 
 }  // namespace homefs::test
