@@ -19,6 +19,7 @@
 namespace homefs {
 namespace {
 
+using test::SimDisk;
 using test::SimOptions;
 using test::SimWorld;
 
@@ -39,28 +40,25 @@ class Ground {
     pattern += "/homefs-sim-XXXXXX";
     HOMEFS_CHECK(mkdtemp(pattern.data()) != nullptr);
     path_ = pattern;
-    std::filesystem::create_directories(path_ / "home");
-    auto opened = Home::open({.root = path_ / "home", .orphan_folder = path_ / "orphans"});
-    HOMEFS_CHECK(opened.has_value());
-    home_ = *opened;
+    disk_ = std::make_unique<SimDisk>(path_);
   }
   ~Ground() {
-    home_.reset();
+    disk_.reset();
     std::filesystem::remove_all(path_);
   }
 
   // False: something was violated, and is told.
   bool play(SimOptions options) {
     const std::string folder = fmt::format("h{}", ++count_);
-    std::filesystem::create_directories(path_ / "home" / folder / "d");
+    std::filesystem::create_directories(disk_->home() / folder / "d");
     bool is_right = true;
     {
-      SimWorld world(options, home_, path_ / "home", folder);
+      SimWorld world(options, *disk_, folder);
       const std::vector<std::string> violations = world.run();
       is_right = violations.empty();
       if (!is_right) tell(options, world, violations);
     }
-    std::filesystem::remove_all(path_ / "home" / folder);
+    std::filesystem::remove_all(disk_->home() / folder);
     return is_right;
   }
 
@@ -76,7 +74,7 @@ class Ground {
   }
 
   std::filesystem::path path_;
-  std::shared_ptr<Home> home_;
+  std::unique_ptr<SimDisk> disk_;
   unsigned count_ = 0;
 };
 
@@ -120,6 +118,18 @@ TEST(Interleavings, OfLocksThatAreLost) {
         .has_lateness = true,
         .has_session_losses = true,
         .has_locks = true});
+}
+
+TEST(Interleavings, OverRestarts) {
+  play({.mounts = 2, .has_breaks = true, .has_restarts = true, .has_bulk = true});
+}
+
+TEST(Interleavings, OfOneMountOverRestarts) {
+  play({.mounts = 1, .programs = 3, .has_restarts = true});
+}
+
+TEST(Interleavings, OfLocksOverRestarts) {
+  play({.mounts = 2, .has_breaks = true, .has_restarts = true, .has_locks = true});
 }
 
 }  // namespace

@@ -41,6 +41,8 @@ void SimMount::on_request(const FakeLink::Request& request) {
 void SimMount::adopt(const SimConnectionRef& connection) {
   const SimConnection::Attached attached = *std::exchange(connection->attached, {});
   const bool is_first = started == nullptr;
+  const bool is_new_incarnation =
+      std::exchange(incarnation, attached.incarnation) != attached.incarnation;
   control = connection;
   joining = nullptr;
   if (is_first) {
@@ -51,7 +53,7 @@ void SimMount::adopt(const SimConnectionRef& connection) {
   if (bulk != nullptr) broken.push_back(std::exchange(bulk, nullptr));
   link->reconnect({.is_same_session = attached.is_same_session,
                    .are_caches_valid = !attached.has_missed_events,
-                   .is_new_incarnation = attached.is_new_incarnation,
+                   .is_new_incarnation = is_new_incarnation,
                    .order = attached.order});
 }
 

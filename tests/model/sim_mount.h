@@ -43,6 +43,7 @@ struct SimMount {
   SimConnectionRef bulk;                ///< likewise
   SimConnectionRef joining;             ///< will be the control connection
   std::deque<SimConnectionRef> broken;  ///< the server has not noticed
+  std::uint64_t incarnation = 0;        ///< of the server, as the client knows it
   Moment reachable_since = kNever;
   int events_waiting = 0;                 ///< not acknowledged
   bool was_late = false;                  ///< somebody did not wait for an acknowledgement

@@ -115,8 +115,10 @@ Task<> SimWorld::call_lock(Program& program, int fd) {
   ended(program, what, done ? nullptr : &done.error());
   if (is_over_) co_return;
   if (!done) {
-    (void)is_surprising(done.error(),
-                        {Status::kWouldBlock, Status::kInterrupted, Status::kDeadlock});
+    const Status status = done.error().status;
+    const bool is_refusal = status == Status::kWouldBlock || status == Status::kInterrupted ||
+                            status == Status::kDeadlock;
+    if (!is_refusal) (void)is_surprising(done.error(), file);
     co_return;
   }
   check_not_lost(program, fd, asked, what);
@@ -150,7 +152,7 @@ Task<> SimWorld::call_unlock(Program& program, std::size_t place) {
   forget_locks(program, before);
   if (is_over_) co_return;
   if (!done) {
-    (void)is_surprising(done.error(), {});
+    (void)is_surprising(done.error(), file);
   } else {
     note_released(program, file, before, begin);
   }

@@ -72,14 +72,31 @@ void SimWorld::saw(const Program& program, const std::string& path, std::optiona
                                      .what = what});
 }
 
-std::string SimWorld::on_disk(const FileKey& file) const {
+// Known: a mount introduces what it has open by the name that it heard of last. A file is not found
+// by that when another mount has moved it and the server was restarted before that could be told,
+// or when it was linked into a folder that the mount has forgotten. Its locks cannot be given free
+// then, so programs that lock neither move nor link anything over restarts.
+bool SimWorld::is_surprising(const Error& error, const FileKey& file) {
+  if (has_restarted_ && error.status == Status::kStale && moved_.contains(file)) {
+    if (!path_on_disk(file).empty()) return false;
+  }
+  return is_surprising(error, {});
+}
+
+std::filesystem::path SimWorld::path_on_disk(const FileKey& file) const {
   for (const auto& entry : std::filesystem::recursive_directory_iterator(root_)) {
     struct ::stat s{};
     if (::lstat(entry.path().c_str(), &s) != 0 || s.st_ino != number_of(file.inode)) continue;
-    std::ifstream in(entry.path(), std::ios::binary);
-    return std::string(std::istreambuf_iterator<char>(in), {});
+    return entry.path();
   }
   return {};
+}
+
+std::string SimWorld::on_disk(const FileKey& file) const {
+  const std::filesystem::path path = path_on_disk(file);
+  if (path.empty()) return {};
+  std::ifstream in(path, std::ios::binary);
+  return std::string(std::istreambuf_iterator<char>(in), {});
 }
 
 void SimWorld::begin_call(Program& program) {
@@ -120,6 +137,8 @@ Task<> SimWorld::call_any(Program& program, std::uint64_t choice) {
     co_await call_stat(program);
   } else if (kind < 82) {
     co_await call_remove(program);
+  } else if (kind < 93 && options_.has_locks && options_.has_restarts) {
+    co_await call_stat(program);  // see is_surprising()
   } else if (kind < 89) {
     co_await call_rename(program);
   } else if (kind < 93) {
@@ -182,7 +201,7 @@ Task<> SimWorld::call_close(Program& program, std::size_t place) {
       co_await program.mount->kernel->close(fd, static_cast<std::uint64_t>(program.number));
   ended(program, what, done ? nullptr : &done.error());
   if (!done) {
-    (void)is_surprising(done.error(), {});
+    (void)is_surprising(done.error(), file);
   } else if ((flags & O_ACCMODE) != O_RDONLY) {
     check_disk(program, file, begin, (flags & O_APPEND) != 0);
   }
@@ -237,7 +256,7 @@ Task<> SimWorld::call_write(Program& program, int fd, int flags) {
   Result<> done = co_await program.mount->kernel->write(fd, first * kSlotBytes, std::move(text));
   ended(program, what, done ? nullptr : &done.error());
   if (!done) {
-    (void)is_surprising(done.error(), {});
+    (void)is_surprising(done.error(), file);
     co_return;
   }
   if (is_over_) co_return;
@@ -263,7 +282,7 @@ Task<> SimWorld::call_read(Program& program, int fd) {
       co_await program.mount->kernel->read(fd, first * kSlotBytes, count * kSlotBytes);
   if (!text) {
     ended(program, what, &text.error());
-    (void)is_surprising(text.error(), {});
+    (void)is_surprising(text.error(), file);
     co_return;
   }
   ended(program,
@@ -295,7 +314,7 @@ Task<> SimWorld::call_truncate(Program& program, int fd) {
   Result<> done = co_await program.mount->kernel->truncate(fd, slot * kSlotBytes);
   ended(program, what, done ? nullptr : &done.error());
   if (!done) {
-    (void)is_surprising(done.error(), {});
+    (void)is_surprising(done.error(), file);
   } else if (!is_over_) {
     checker_.end_data(number, now_, true, true);
   }
@@ -308,7 +327,7 @@ Task<> SimWorld::call_fsync(Program& program, int fd) {
   Result<> done = co_await program.mount->kernel->fsync(fd);
   ended(program, what, done ? nullptr : &done.error());
   if (!done) {
-    (void)is_surprising(done.error(), {});
+    (void)is_surprising(done.error(), file);
   } else {
     check_not_lost(program, fd, begin, what);
     check_disk(program, file, begin, logs_.contains(file));
@@ -319,8 +338,8 @@ Task<> SimWorld::call_fsync(Program& program, int fd) {
 Task<> SimWorld::call_xattr(Program& program) {
   const int fd = program.open.front().first;
   FakeKernel& kernel = *program.mount->kernel;
-  const std::string path =
-      fmt::format("xattr of inode {}", number_of(kernel.identity_of(fd).inode));
+  const FileKey file = kernel.identity_of(fd);
+  const std::string path = fmt::format("xattr of inode {}", number_of(file.inode));
   const std::uint64_t which = random(4);
   const std::string what =
       fmt::format("{}xattr fd {}", std::array{"set", "remove", "get", "list"}[which], fd);
@@ -331,7 +350,9 @@ Task<> SimWorld::call_xattr(Program& program) {
         which == 0 ? kernel.setxattr(fd, kAttribute, "value") : kernel.removexattr(fd, kAttribute);
     Result<> done = co_await std::move(work);
     ended(program, what, done ? nullptr : &done.error());
-    if (!done) (void)is_surprising(done.error(), {Status::kNoAttribute});
+    if (!done && done.error().status != Status::kNoAttribute) {
+      (void)is_surprising(done.error(), file);
+    }
     if (done) checker_.end_name(path, change, now_);
     co_return;
   }
@@ -340,7 +361,7 @@ Task<> SimWorld::call_xattr(Program& program) {
     Result<std::string> value = co_await kernel.getxattr(fd, kAttribute);
     ended(program, what, value ? nullptr : &value.error());
     if (!value && value.error().status != Status::kNoAttribute) {
-      (void)is_surprising(value.error(), {});
+      (void)is_surprising(value.error(), file);
       co_return;
     }
     is_there = value.has_value();
@@ -348,12 +369,19 @@ Task<> SimWorld::call_xattr(Program& program) {
     Result<std::vector<std::string>> names = co_await kernel.listxattr(fd);
     ended(program, what, names ? nullptr : &names.error());
     if (!names) {
-      (void)is_surprising(names.error(), {});
+      (void)is_surprising(names.error(), file);
       co_return;
     }
     is_there = std::ranges::find(*names, kAttribute) != names->end();
   }
   saw(program, path, {}, is_there, begin, what);
+}
+
+void SimWorld::note_moved(const std::string& path) {
+  struct ::stat s{};
+  if (::lstat((root_ / path).c_str(), &s) != 0) return;
+  const auto known = keys_.find(InodeNumber{s.st_ino});
+  if (known != keys_.end()) moved_.insert(known->second);
 }
 
 // ---- Names --------------------------------------------------------------------------------------
@@ -402,6 +430,7 @@ Task<> SimWorld::call_rename(Program& program) {
   const std::uint64_t idle_before = mount.kernel->renames_of_one_file();
   const std::uint64_t same_before = mount.renames_of_one_file;
   const Moment begin = begun(program, what);
+  note_moved(from);
   const std::size_t source = begins_name(program, from, false, begin);
   const std::size_t target = begins_name(program, to, true, begin);
   Result<> done = co_await mount.kernel->rename(from, to, RenameMode::kReplace);
@@ -410,6 +439,7 @@ Task<> SimWorld::call_rename(Program& program) {
   const bool is_done = done && mount.kernel->renames_of_one_file() == idle_before;
   if (is_done && mount.renames_of_one_file == same_before) checker_.end_name(from, source, now_);
   if (is_done) checker_.end_name(to, target, now_);
+  if (is_done) note_moved(to);
   if (!done && done.error().status == Status::kNoSuchFile) {
     saw(program, from, {}, false, begin, "rename");
   } else if (!done) {
@@ -424,6 +454,7 @@ Task<> SimWorld::call_link(Program& program) {
   const std::string what = fmt::format("link {} {}", from, to);
   const Moment begin = begun(program, what);
   const std::size_t change = begins_name(program, to, true, begin);
+  note_moved(from);
   Result<> done = co_await program.mount->kernel->link(from, to);
   ended(program, what, done ? nullptr : &done.error());
   if (done) checker_.end_name(to, change, now_);

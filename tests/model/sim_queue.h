@@ -22,6 +22,11 @@ class SimQueue {
 
   [[nodiscard]] boost::asio::any_io_executor executor();
   [[nodiscard]] bool is_empty() const { return work_.empty(); }
+  /// Nothing of it runs any more, nor what is posted from now on.
+  void drop() {
+    is_dropped_ = true;
+    const auto left = std::exchange(work_, {});
+  }
   /// Runs the oldest; false: there is none.
   bool run_one() {
     if (work_.empty()) return false;
@@ -34,6 +39,7 @@ class SimQueue {
  private:
   boost::asio::io_context timers_;  // never run: no timer ends by itself
   std::deque<std::move_only_function<void()>> work_;
+  bool is_dropped_ = false;
 };
 
 class SimQueue::Executor {
@@ -49,7 +55,7 @@ class SimQueue::Executor {
   }
   template <class Work>
   void execute(Work work) const {
-    queue_->work_.emplace_back(std::move(work));
+    if (!queue_->is_dropped_) queue_->work_.emplace_back(std::move(work));
   }
   bool operator==(const Executor&) const noexcept = default;
 

@@ -37,10 +37,10 @@ bool is_rename_of_one_file(const OutFrame& answer) {
 
 }  // namespace
 
-SimWorld::SimWorld(const SimOptions& options, std::shared_ptr<Home> home,
-                   std::filesystem::path home_root, std::string folder)
+SimWorld::SimWorld(const SimOptions& options, SimDisk& disk, std::string folder)
     : options_(options),
-      root_(home_root / folder),
+      disk_(disk),
+      root_(disk.home() / folder),
       random_(options.seed),
       checker_([this](int number) {
         for (const auto& mount : mounts_) {
@@ -48,7 +48,7 @@ SimWorld::SimWorld(const SimOptions& options, std::shared_ptr<Home> home,
         }
         return Moment{0};
       }),
-      server_(std::move(home), folder,
+      server_(disk, std::move(folder), /*waits_for_absent=*/options.seed % 2 == 0,
               [this](const std::string& what) { checker_.violated(what); }),
       calls_left_(options.calls) {
   for (int i = 0; i < options.mounts; ++i) add_mount();
@@ -71,7 +71,7 @@ SimWorld::~SimWorld() {
         mount->notifier.deliver_all();
         mount->posted.run_all();
         mount->turns.run_all();
-        while (mount->client.jobs.run_one()) goes_on = true;
+        while (mount->client.jobs->run_one()) goes_on = true;
       }
     }
     while (fibers_.yielded() > 0) fibers_.resume(0);
@@ -93,6 +93,19 @@ void SimWorld::note_frame(const SimMount& mount, std::string_view way, const Fra
   const bool is_failure = header.status != Status::kOk;
   note(fmt::format("    mount {} {} {} {} {} {}", mount.number, way, name_of(header.op), header.tag,
                    header.seq, is_failure ? text_of(header.status) : ""));
+}
+
+// What the server is told of the nodes of a request.
+void SimWorld::note_introductions(const InFrame& request) {
+  if (!options_.tells_all || request.header.kind != FrameKind::kRequest) return;
+  if (request.header.op <= Op::kPing) return;
+  ByteReader in(request.bytes());
+  const auto introductions = decode<Introductions>(in);
+  if (!introductions) return;
+  for (const Introduction& one : introductions->list) {
+    note(fmt::format("      node {} is inode {} ({:x}), \"{}\" in node {}", number_of(one.node),
+                     number_of(one.inode), one.generation, one.name, number_of(one.parent)));
+  }
 }
 
 void SimWorld::note_notice(const SimMount& mount) {
@@ -169,7 +182,7 @@ void SimWorld::collect(SimMount& mount, std::vector<Choice>& choices) {
     add(What::kBulk);
   }
   if (!mount.broken.empty()) add(What::kNoticeBreak);
-  if (!mount.client.jobs.is_empty()) add(What::kSessionJob);
+  if (!mount.client.jobs->is_empty()) add(What::kSessionJob);
 }
 
 // What is not wanted, or comes from a timer.
@@ -188,6 +201,10 @@ void SimWorld::collect_trouble(std::vector<Choice>& choices) {
     if (options_.has_lateness) add(What::kLate);
     if (options_.has_session_losses && mount->control == nullptr) add(What::kLoseSession);
     if (options_.has_comings && mounts_.size() > 1) choices.push_back({What::kLeave, mount.get()});
+  }
+  const auto is_adopting = [](const auto& mount) { return mount->is_adopting; };
+  if (options_.has_restarts && std::ranges::none_of(mounts_, is_adopting)) {
+    for (int i = 0; i < 3; ++i) choices.push_back({What::kRestart});
   }
   if (options_.has_comings && mounts_.size() < 3 && last_mount_ < 6) {
     choices.push_back({What::kJoin});
@@ -214,6 +231,7 @@ void SimWorld::take(const Choice& choice) {
       InFrame frame = std::move(choice.connection->up.front());
       choice.connection->up.pop_front();
       note_frame(*mount, "asks", frame.header);
+      note_introductions(frame);
       return server_.receive(mount->client, choice.connection, std::move(frame));
     }
     case What::kDown:
@@ -233,11 +251,11 @@ void SimWorld::take(const Choice& choice) {
       (void)server_.jobs().run_one();
       return;
     case What::kSessionJob:
-      (void)mount->client.jobs.run_one();
+      (void)mount->client.jobs->run_one();
       return;
     case What::kReconnect:
       mount->joining = std::make_shared<SimConnection>(/*is_control=*/true);
-      return server_.resume(mount->client, mount->joining);
+      return server_.resume(mount->client, mount->joining, mount->link->seq_done());
     case What::kBulk:
       mount->bulk = std::make_shared<SimConnection>(/*is_control=*/false);
       server_.attach_bulk(mount->client, mount->bulk);
@@ -286,6 +304,8 @@ void SimWorld::take_trouble(const Choice& choice) {
         lose_locks(*mount);
       }
       return;
+    case What::kRestart:
+      return restart_server();
     default:
       return;
   }
@@ -298,12 +318,46 @@ void SimWorld::add_mount() {
   mounts_.push_back(std::make_unique<SimMount>(++last_mount_, options_.has_bulk, options));
   SimMount& mount = *mounts_.back();
   note(fmt::format("mount {} comes", mount.number));
-  mount.joining = std::make_shared<SimConnection>(/*is_control=*/true);
-  server_.log_in(mount.client, mount.joining);
+  mount.client.client_id = fmt::format("mount {}", mount.number);
+  log_in(mount);
   for (int i = 0; i < options_.programs; ++i) {
     programs_.push_back(std::make_unique<Program>());
     programs_.back()->number = static_cast<int>(programs_.size());
     programs_.back()->mount = &mount;
+  }
+}
+
+void SimWorld::log_in(SimMount& mount) {
+  mount.joining = std::make_shared<SimConnection>(/*is_control=*/true);
+  server_.log_in(mount.client, mount.joining);
+}
+
+// Whoever has no answer to the first login logs in once more; all others come back as after a
+// break.
+void SimWorld::restart_server() {
+  const bool is_kill = random(2) == 0;
+  note(is_kill ? "the server is killed" : "the server is stopped");
+  has_restarted_ = true;
+  std::vector<SimClient*> clients;
+  for (const auto* list : {&mounts_, &gone_}) {
+    for (const auto& mount : *list) clients.push_back(&mount->client);
+  }
+  for (const auto& mount : mounts_) {
+    mount->reachable_since = kNever;
+    if (!is_kill) continue;
+    mount->cut_control();
+    mount->cut_bulk();
+    mount->broken.clear();
+  }
+  if (is_kill) {
+    server_.kill(clients);
+  } else {
+    server_.stop(clients);
+  }
+  for (const auto& mount : mounts_) {
+    if (mount->joining != nullptr && (is_kill || !mount->joining->attached))
+      mount->joining = nullptr;
+    if (mount->started == nullptr && mount->joining == nullptr) log_in(*mount);
   }
 }
 
@@ -327,6 +381,7 @@ void SimWorld::remove_mount(SimMount& mount) {
 
 void SimWorld::update_reachable(SimMount& mount) {
   if (mount.reachable_since != kNever || mount.control == nullptr || !mount.is_ready()) return;
+  if (mount.control->is_closed()) return;
   if (mount.notifier.has_waiting() || mount.notifier.has_waiting_name()) return;
   if (mount.control->is_busy || fibers_.yielded() > 0) return;
   if (mount.was_late) {

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "tests/model/sim_checker.h"
+#include "tests/model/sim_disk.h"
 #include "tests/model/sim_fibers.h"
 #include "tests/model/sim_mount.h"
 #include "tests/model/sim_server.h"
@@ -36,6 +37,7 @@ struct SimOptions {
   bool has_lateness = false;        ///< acknowledgements that nobody waits for any longer
   bool has_comings = false;         ///< mounts come and go
   bool has_session_losses = false;  ///< the server forgets a session
+  bool has_restarts = false;        ///< the server is stopped and killed
   bool has_bulk = false;
   bool has_locks = false;  ///< programs lock files, and read and write under locks
   bool tells_all = false;  ///< the story has each request, answer and notice
@@ -45,8 +47,7 @@ struct SimOptions {
 class SimWorld {
  public:
   /// `folder`: of this history, in the home and on the disk.
-  SimWorld(const SimOptions& options, std::shared_ptr<Home> home, std::filesystem::path home_root,
-           std::string folder);
+  SimWorld(const SimOptions& options, SimDisk& disk, std::string folder);
   ~SimWorld();
   SimWorld(const SimWorld&) = delete;
   SimWorld& operator=(const SimWorld&) = delete;
@@ -95,6 +96,7 @@ class SimWorld {
     kJoin,
     kLeave,
     kLoseSession,
+    kRestart,
   };
   struct Choice {
     What what{};
@@ -116,15 +118,19 @@ class SimWorld {
   void heal();
   void add_mount();
   void remove_mount(SimMount& mount);
+  void log_in(SimMount& mount);
+  void restart_server();
   void deliver(SimMount& mount, const SimConnectionRef& connection);
   void deliver_event(SimMount& mount, const SimConnectionRef& connection, const OutFrame& frame);
   void acknowledge(SimMount& mount, const SimConnectionRef& connection, const FrameHeader& event);
   void update_reachable(SimMount& mount);
   void note(std::string what);
   void note_notice(const SimMount& mount);
+  void note_introductions(const InFrame& request);
   void note_frame(const SimMount& mount, std::string_view way, const FrameHeader& header);
   static std::string what_waits(const SimMount& mount);
   [[nodiscard]] std::string on_disk(const FileKey& file) const;
+  [[nodiscard]] std::filesystem::path path_on_disk(const FileKey& file) const;
 
   // What programs do (sim_programs.cpp).
   void begin_call(Program& program);
@@ -139,6 +145,7 @@ class SimWorld {
   Task<> call_stat(Program& program);
   Task<> call_remove(Program& program);
   Task<> call_rename(Program& program);
+  void note_moved(const std::string& path);
   Task<> call_link(Program& program);
   Task<> call_mkdir(Program& program);
   Task<> call_list(Program& program);
@@ -153,6 +160,8 @@ class SimWorld {
   void saw(const Program& program, const std::string& path, std::optional<FileKey> file,
            bool is_present, Moment begin, const std::string& what);
   [[nodiscard]] bool is_surprising(const Error& error, std::initializer_list<Status> expected);
+  /// The same of a call through an open file.
+  [[nodiscard]] bool is_surprising(const Error& error, const FileKey& file);
 
   // Locks (sim_program_locks.cpp).
   Task<bool> call_with_locks(Program& program, std::uint64_t choice);
@@ -179,6 +188,7 @@ class SimWorld {
                     bool has_attribute);
 
   const SimOptions options_;
+  SimDisk& disk_;
   const std::filesystem::path root_;
   std::mt19937_64 random_;
   Fibers fibers_;
@@ -194,6 +204,8 @@ class SimWorld {
   int calls_left_ = 0;
   int last_mount_ = 0;
   bool has_lost_session_ = false;
+  bool has_restarted_ = false;
+  std::set<FileKey> moved_;              // files that got another name
   std::map<InodeNumber, FileKey> keys_;  // of all files that were seen
   std::set<FileKey> logs_;               // that are only appended to
 };

@@ -146,7 +146,8 @@ Task<Result<FakeKernel::InodeRef>> FakeKernel::find_name(InodeRef folder, std::s
   co_return fresh;
 }
 
-Task<Result<FakeKernel::InodeRef>> FakeKernel::walk(std::string path, bool revalidates) {
+Task<Result<FakeKernel::InodeRef>> FakeKernel::walk(std::string path, bool revalidates,
+                                                    std::vector<InodeRef>* above) {
   InodeRef at = inodes_[kRootNode];
   std::size_t begin = 0;
   while (begin < path.size()) {
@@ -156,17 +157,19 @@ Task<Result<FakeKernel::InodeRef>> FakeKernel::walk(std::string path, bool reval
     Result<InodeRef> next = co_await find_name(at, std::move(name), false, revalidates);
     if (!next) co_return next;
     if (*next == nullptr) co_return fail(Status::kNoSuchFile);
+    if (above != nullptr) above->push_back(at);
     at = *next;
     begin = slash + 1;
   }
   co_return at;
 }
 
-Task<Result<FakeKernel::Place>> FakeKernel::place_of(std::string path, bool revalidates) {
+Task<Result<FakeKernel::Place>> FakeKernel::place_of(std::string path, bool revalidates,
+                                                     std::vector<InodeRef>* above) {
   const std::size_t slash = path.rfind('/');
   const bool is_top = slash == std::string::npos;
-  std::string above = is_top ? std::string() : path.substr(0, slash);
-  Result<InodeRef> folder = co_await walk(std::move(above), revalidates);
+  std::string folders = is_top ? std::string() : path.substr(0, slash);
+  Result<InodeRef> folder = co_await walk(std::move(folders), revalidates, above);
   if (!folder) co_return std::unexpected(folder.error());
   if (!S_ISDIR((*folder)->attributes.mode)) co_return fail(Status::kNotDirectory);
   co_return Place{*folder, is_top ? path : path.substr(slash + 1)};
@@ -181,13 +184,15 @@ Task<Result<int>> FakeKernel::open(std::string path, int flags) {
 }
 
 Task<Result<int>> FakeKernel::open_once(std::string path, int flags, bool revalidates) {
+  std::vector<InodeRef> above;
   if ((flags & O_CREAT) == 0) {
-    Result<InodeRef> inode = co_await walk(path, revalidates);
+    Result<InodeRef> inode = co_await walk(path, revalidates, &above);
     if (!inode) co_return std::unexpected(inode.error());
     Result<int> opened = co_await open_inode(*inode, flags);
+    if (opened) files_open_.at(*opened)->above = std::move(above);
     co_return opened;
   }
-  Result<Place> place = co_await place_of(path, revalidates);
+  Result<Place> place = co_await place_of(path, revalidates, &above);
   if (!place) co_return std::unexpected(place.error());
   InodeRef existing;
   {
@@ -197,11 +202,15 @@ Task<Result<int>> FakeKernel::open_once(std::string path, int flags, bool revali
     existing = *found;
     if (existing == nullptr) {
       Result<int> created = co_await create(*place, flags);
+      if (created) files_open_.at(*created)->above = std::move(above);
+      if (created) files_open_.at(*created)->above.push_back(place->folder);
       co_return created;
     }
   }
   if ((flags & O_EXCL) != 0) co_return fail(Status::kExists);
   Result<int> opened = co_await open_inode(existing, flags);
+  above.push_back(place->folder);
+  if (opened) files_open_.at(*opened)->above = std::move(above);
   co_return opened;
 }
 

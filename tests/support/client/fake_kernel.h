@@ -130,6 +130,7 @@ class FakeKernel {
     int flags = 0;
     bool is_direct = false;
     bool has_flush = true;
+    std::vector<InodeRef> above;  ///< the folders that lead to it stay as long as it is open
   };
   using OpenRef = std::shared_ptr<OpenFile>;
   struct Place {
@@ -164,8 +165,11 @@ class FakeKernel {
   void wake(std::vector<std::move_only_function<void()>>& waiters);
 
   // Names.
-  Task<Result<InodeRef>> walk(std::string path, bool revalidates);
-  Task<Result<Place>> place_of(std::string path, bool revalidates);
+  /// `above`: takes the folders on the way; null: nobody needs them.
+  Task<Result<InodeRef>> walk(std::string path, bool revalidates,
+                              std::vector<InodeRef>* above = nullptr);
+  Task<Result<Place>> place_of(std::string path, bool revalidates,
+                               std::vector<InodeRef>* above = nullptr);
   Task<Result<InodeRef>> find_name(InodeRef folder, std::string name, bool is_locked,
                                    bool revalidates);
   Task<Result<InodeRef>> look_up(InodeRef folder, std::string name);
