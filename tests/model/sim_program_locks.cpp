@@ -147,6 +147,8 @@ Task<> SimWorld::call_unlock(Program& program, std::size_t place) {
   const Moment begin = begun(program, what);
   const std::vector<std::size_t> before =
       begin_releasing(program, all.locker, file, 0, kLockEndMax);
+  // Whoever gives it up before the mount knows that it is lost has nothing to be told.
+  if (program.mount->reachable_since == kNever) program.lost.erase(held.fd);
   Result<> done = co_await kernel.lock(held.fd, all);
   ended(program, what, done ? nullptr : &done.error());
   forget_locks(program, before);

@@ -163,7 +163,7 @@ void SimServer::stop(const std::vector<SimClient*>& clients) {
 
 SessionMaker& SimServer::maker_of(SimClient& client) {
   if (client.maker == nullptr) {
-    client.maker = std::make_shared<SessionMaker>(run_->parts(client.io->get_executor()));
+    client.maker = std::make_shared<SessionMaker>(run_->parts(client.jobs->executor()));
   }
   return *client.maker;
 }
