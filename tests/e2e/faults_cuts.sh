@@ -14,4 +14,4 @@ with_faults --seconds 14 --mounts 1 --faults cut-bulk --rate 30000000 --programs
 
 begin "Everything else goes on under cuts, black holes and refusals"
 with_faults --seconds 10 --faults cut,cut-control,cut-bulk,hold,refuse \
-  --programs log=4,slot=2,register=1,replace=1,claim=1,tree=1 "$@"
+  --programs log=7,slot=2,register=1,replace=1,claim=1,tree=1 "$@"

@@ -14,4 +14,4 @@ begin "What several mounts append outlives kills and orderly restarts of the ser
 with_faults --seconds 8 --faults kill,term --programs log=1 "$@"
 
 begin "So do slots, registers, names and trees"
-with_faults --seconds 10 --faults kill,kill,term,stop --programs log=3,slot=2,register=1,replace=1,claim=1,tree=2 "$@"
+with_faults --seconds 10 --faults kill,kill,term,stop --programs log=7,slot=2,register=1,replace=1,claim=1,tree=2 "$@"

@@ -89,10 +89,9 @@ Task<Result<>> FakeKernel::read_page(OpenRef file, std::uint64_t index) {
   }
   const std::uint64_t version = version_;
   const std::uint64_t begin = index * kPageBytes;
-  Result<std::vector<Slice>> data =
-      co_await ask_through(file, files_.read(file->handle, begin,
-                                             static_cast<std::uint32_t>(kPageBytes),
-                                             /*is_page=*/true));
+  Result<std::vector<Slice>> data = co_await ask_through(
+      file, files_.read(file->handle, begin, static_cast<std::uint32_t>(kPageBytes),
+                        /*is_page=*/true));
   if (!data) {
     const auto failed = inode.pages.find(index);
     if (failed != inode.pages.end() && failed->second == page) inode.pages.erase(failed);
