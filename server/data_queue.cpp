@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "protocol/codec.h"
+#include "protocol/numbered_op.h"
 
 namespace homefs {
 
@@ -23,16 +24,27 @@ void DataQueue::push(DataJob job) {
   waiting_.push_back(std::move(job));
 }
 
+bool DataQueue::exclude_each_other(const FrameHeader& one,
+                                   const std::optional<WrittenRange>& its_range,
+                                   const DataJob& other) {
+  if (its_range && other.range && its_range->overlaps(*other.range)) return true;
+  const FrameHeader& header = other.frame.header;
+  return is_numbered(one.op) && one.op == header.op && one.seq == header.seq && one.seq != 0;
+}
+
 bool DataQueue::may_run(std::size_t position) const {
   const DataJob& job = waiting_[position];
   if (job.is_slow && slow_running_ >= limits_.slow_max) return false;
-  if (!job.range) return true;
-  const auto overlaps = [&job](const auto& other) {
-    return other.range && other.range->overlaps(*job.range);
+  if (!job.range && !is_numbered(job.frame.header.op)) return true;
+  const auto is_beside = [&job](const Running& other) {
+    return exclude_each_other(other.header, other.range, job);
   };
-  return std::ranges::none_of(running_, overlaps) &&
+  const auto is_before = [&job](const DataJob& other) {
+    return exclude_each_other(other.frame.header, other.range, job);
+  };
+  return std::ranges::none_of(running_, is_beside) &&
          std::none_of(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(position),
-                      overlaps);
+                      is_before);
 }
 
 std::optional<DataJob> DataQueue::begin_next(const std::function<bool(const DataJob&)>& is_wanted) {
@@ -41,7 +53,7 @@ std::optional<DataJob> DataQueue::begin_next(const std::function<bool(const Data
     if (!may_run(position) || !is_wanted(waiting_[position])) continue;
     DataJob job = std::move(waiting_[position]);
     waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(position));
-    running_.push_back(Running{job.number, job.range, job.is_slow});
+    running_.push_back(Running{job.number, job.frame.header, job.range, job.is_slow});
     if (job.is_slow) ++slow_running_;
     return job;
   }

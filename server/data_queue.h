@@ -6,6 +6,9 @@
 // * Writes to the same bytes of a node run one after the other, in the order of arrival. Without
 //   this a write that waited here while its connection broke could run after its own resend, and
 //   after what the client wrote there next.
+// * Two of the same number, a request and its resend, run one after the other. Beside its first
+//   execution an fsync could find nothing wrong because that one has got the error out of the disk,
+//   and has not noted it yet.
 //
 // Owner: the Session. Executor: under the session's lock. Blocks: never.
 #pragma once
@@ -67,10 +70,14 @@ class DataQueue {
  private:
   struct Running {
     std::uint64_t number;
+    FrameHeader header;
     std::optional<WrittenRange> range;
     bool is_slow;
   };
 
+  [[nodiscard]] static bool exclude_each_other(const FrameHeader& one,
+                                               const std::optional<WrittenRange>& its_range,
+                                               const DataJob& other);
   [[nodiscard]] bool may_run(std::size_t position) const;
 
   const Limits limits_;

@@ -3,6 +3,7 @@
 
 #include <fstream>
 
+#include "server/inode_table.h"
 #include "tests/fault/serve_fixture.h"
 #include "tests/support/server/server_process.h"
 
@@ -86,6 +87,35 @@ TEST_F(WriteOnceTest, ANumberOfBeforeTheWindowEndsTheSession) {
   EXPECT_EQ(client.call(numbered(write_of(2, 0, "x"), 1)).error().status,
             Status::kSequenceConflict);
   EXPECT_TRUE(client.wait_closed());
+}
+
+// The first one waits for the disk, which fails, when its client has lost the connection and asks
+// again.
+TEST_F(WriteOnceTest, AResentFsyncTellsTheErrorOfTheFirst) {
+  TestClient first(server_.port());
+  const auto session = first.log_in(alice("one"));
+  ASSERT_TRUE(session);
+  const auto file = first.ask<EntryReply>(Op::kCreate, create_of("f", 2), 1);
+  ASSERT_TRUE(file);
+  Home& home = server_.server().sessions().all().front()->files().home();
+  const InodeRef inode = home.inodes().find(file->attributes.inode);
+  ASSERT_NE(inode, nullptr);
+  const auto fsync = encode_request(Introductions{}, FsyncRequest{.node = NodeId{2}});
+  TestClient again(server_.port());
+  std::uint32_t resent = 0;
+  const Result<void> disk = inode->sync_failures().run([&]() -> Result<void> {
+    (void)first.send(Op::kFsync, fsync, 1);
+    EXPECT_TRUE(first.call(Op::kPing, {}));
+    EXPECT_TRUE(again.resume(*session, ConnectionKind::kControl));
+    resent = again.send(Op::kFsync, fsync, 1);
+    for (int i = 0; i < 10; ++i) EXPECT_TRUE(again.call(Op::kPing, {}));
+    return fail(Status::kNoSpace);
+  });
+  EXPECT_FALSE(disk);
+  const auto reply = again.reply_to(resent);
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(reply->header.status, Status::kNoSpace);
+  EXPECT_TRUE(again.call(Op::kFsync, fsync, 2)) << "once";
 }
 
 /// The server is killed when the write was done, and its answer has not left.

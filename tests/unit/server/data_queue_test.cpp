@@ -19,6 +19,13 @@ DataJob slow() {
   return job;
 }
 
+DataJob fsync(std::uint64_t number) {
+  DataJob job = slow();
+  job.frame.header.op = Op::kFsync;
+  job.frame.header.seq = number;
+  return job;
+}
+
 TEST(DataQueue, RunsNoMoreThanItsLimit) {
   DataQueue queue({.running_max = 2, .slow_max = 1});
   for (int i = 0; i < 3; ++i) queue.push(DataJob{});
@@ -64,6 +71,22 @@ TEST(DataQueue, RunsWritesElsewhereBesideEachOther) {
   queue.push(write(5, 100, 200));
   queue.push(write(6, 0, 100));
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(queue.begin_next());
+}
+
+TEST(DataQueue, RunsAResendOfAnFsyncAfterIt) {
+  DataQueue queue({.running_max = 4, .slow_max = 4});
+  queue.push(fsync(1));
+  queue.push(fsync(1));
+  queue.push(fsync(2));
+  const auto first = queue.begin_next();
+  ASSERT_TRUE(first);
+  EXPECT_EQ(queue.begin_next()->frame.header.seq, 2u);
+  EXPECT_FALSE(queue.begin_next());
+  queue.finish(first->number);
+  EXPECT_TRUE(queue.begin_next());
+  queue.push(fsync(0));
+  queue.push(fsync(0));
+  EXPECT_TRUE(queue.begin_next()) << "those without a number are never sent again";
 }
 
 TEST(DataQueue, KnowsTheRangeOfAWrite) {
