@@ -17,6 +17,7 @@ class SimQueue {
   class Executor;
 
   SimQueue() = default;
+  ~SimQueue() { drop(); }
   SimQueue(const SimQueue&) = delete;
   SimQueue& operator=(const SimQueue&) = delete;
 
@@ -26,6 +27,7 @@ class SimQueue {
   void drop() {
     is_dropped_ = true;
     const auto left = std::exchange(work_, {});
+    timers_.drop();
   }
   /// Runs the oldest; false: there is none.
   bool run_one() {
@@ -37,9 +39,15 @@ class SimQueue {
   }
 
  private:
-  boost::asio::io_context timers_;  // never run: no timer ends by itself
+  // Never run: no timer ends by itself. It has the strands, and what waits in them.
+  class Timers : public boost::asio::io_context {
+   public:
+    void drop() { shutdown(); }
+  };
+
   std::deque<std::move_only_function<void()>> work_;
   bool is_dropped_ = false;
+  Timers timers_;  // last: what it lets go of may post
 };
 
 class SimQueue::Executor {

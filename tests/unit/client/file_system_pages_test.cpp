@@ -142,29 +142,20 @@ TEST_F(PagesOfNewEnds, AreNotToldBeforeThePagesAreVoidThoughTheFileIsBeingWritte
 }
 
 // The kernel does not keep the answer, and lseek(2) goes by the end of before.
-TEST(Pages, AnEndThatIsAskedForWhileTheKernelIsToldIsToldBesideTheAnswer) {
-  CoreRig rig;
-  const NodeId file = rig.look_up(kRootNode, "f", AttributesOf{.inode = 7, .size = 5, .order = 2});
-  (void)rig.open(file, O_RDWR);
-  (void)rig.link().mode(true);
-  rig.posted().run_all();
-  (void)rig.link().changed({{.inode = InodeNumber{7}, .has_data = true, .size = 9}}, 10);
-  rig.posted().run_all();
-  const auto asked = rig.start(rig.files().getattr(file));
-  (void)rig.link().changed({{.inode = InodeNumber{7}, .has_data = false, .size = 9}}, 11);
-  rig.posted().run_all();
-  rig.answer_attributes(rig.link().find(Op::kGetattr),
-                        AttributesOf{.inode = 7, .size = 9, .order = 12});
-  rig.posted().run_all();
+TEST_F(PagesOfNewEnds, AreToldBesideTheAnswerThatTheKernelDoesNotKeep) {
+  (void)rig_.link().changed({{.inode = InodeNumber{7}, .has_data = true, .size = 9}}, 30);
+  const auto asked = rig_.start(rig_.files().getattr(file_));
+  (void)rig_.link().changed({{.inode = InodeNumber{7}}}, 31);
+  rig_.answer_attributes(rig_.link().find(Op::kGetattr), of(9, 32));
   EXPECT_FALSE(asked->is_done());
-  const auto read = rig.link().find(Op::kRead);
-  EXPECT_EQ(rig.link().message<ReadRequest>(read).offset, 8u);
-  EXPECT_EQ(rig.link().message<ReadRequest>(read).length, 1u);
-  rig.answer_read(read, "x");
-  rig.posted().run_all();
+  const auto read = rig_.link().find(Op::kRead);
+  EXPECT_EQ(FakeLink::message<ReadRequest>(read).offset, 8u);
+  EXPECT_EQ(FakeLink::message<ReadRequest>(read).length, 1u);
+  rig_.answer_read(read, "x");
+  rig_.posted().run_all();
   ASSERT_TRUE(asked->is_done() && asked->value->has_value());
-  EXPECT_TRUE(rig.notifier().was_told(
-      {.kind = Notice::Kind::kEnd, .node = file, .place = 9, .last = std::byte{'x'}}));
+  EXPECT_TRUE(rig_.notifier().was_told(
+      {.kind = Notice::Kind::kEnd, .node = file_, .name = {}, .place = 9, .last = std::byte{'x'}}));
 }
 
 }  // namespace

@@ -36,10 +36,10 @@ TEST(Sharing, IsAcknowledgedWhenTheKernelHasBeenTold) {
 // break.
 TEST(Sharing, IsToldToTheKernelOnce) {
   CoreRig rig;
-  const NodeId file = rig.look_up(kRootNode, "f", AttributesOf{.inode = 7, .order = 10});
-  (void)rig.open(file, O_RDWR);
-  (void)rig.link().mode(true);
+  (void)rig.look_up(kRootNode, "f", AttributesOf{.inode = 7, .order = 10});
+  const auto shared = rig.link().mode(true);
   rig.posted().run_all();
+  ASSERT_TRUE(shared->is_there());
   rig.notifier().hold();
   rig.link().break_control();
   rig.link().reconnect({.order = 20});
