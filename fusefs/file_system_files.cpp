@@ -11,9 +11,11 @@ namespace {
 
 constexpr std::uint64_t kBlockUnitBytes = 512;  // of Attributes::blocks, as of stat(2)
 
-// Without a name, and the server has not kept it: see NodeCache::forget_inode().
+// Without a name, and the server has not kept it: see NodeCache::forget_inode(). What was heard of
+// it since may hide that it has no name.
 bool is_gone(ClientState& state, const Node& node) {
-  return node.attributes.links == 0 && state.nodes.find(node.attributes.inode) != &node;
+  const bool is_forgotten = state.nodes.find(node.attributes.inode) != &node;
+  return is_forgotten && (node.attributes.links == 0 || !node.is_past);
 }
 
 }  // namespace

@@ -358,5 +358,29 @@ TEST(FileSystemRaces, AFileThatIsBeingReplacedIsNotOpenedWhenTheServerDoesNotKee
   EXPECT_TRUE(is_kept || !opened->is_done()) << "its reads and writes will be stale";
 }
 
+// Another mount writes to a file that is being removed here. The event that tells of it is newer
+// than the answer to the removal: what it hides is that the file has no name, and nobody is told of
+// it.
+TEST(FileSystemRaces, AFileThatWasRemovedIsNotOpenedThoughAnEventIsNewerThanItsRemoval) {
+  CoreRig rig({.is_shared = true});
+  const NodeId file =
+      rig.look_up(kRootNode, "log", AttributesOf{.inode = 7, .size = 5, .order = 10});
+  const auto removed = rig.start(rig.files().remove(kRootNode, "log", /*is_folder=*/false));
+  const auto unlink = rig.link().find(Op::kUnlink);
+  const auto opened = rig.start(rig.files().open(file, O_RDWR));
+  rig.answer_attributes(rig.link().find(Op::kGetattr),
+                        AttributesOf{.inode = 7, .size = 5, .order = 11});
+  rig.link().changed({{.inode = InodeNumber{7}, .has_data = true}}, 30);
+  rig.link().answer(unlink,
+                    RemoveReply{.attributes = AttributesOf{.inode = 7, .order = 20, .links = 0},
+                                .parent = root_of(20),
+                                .grant = rig.grant()});
+  rig.posted().run_all();
+  ASSERT_TRUE(removed->is_done());
+  ASSERT_TRUE(opened->is_done());
+  ASSERT_FALSE(opened->value->has_value());
+  EXPECT_EQ(opened->value->error().status, Status::kStale);
+}
+
 }  // namespace
 }  // namespace homefs
