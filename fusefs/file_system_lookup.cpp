@@ -231,10 +231,9 @@ Task<> FileSystem::set_end_in_kernel(NodeId id, std::uint64_t size) {
   {
     auto state = state_.lock();
     const Node* node = state->nodes.find(id);
-    // What was written here the kernel knows.
-    if (node == nullptr || !node->is_regular() || node->is_dirty()) co_return;
+    if (!state->is_shared || size == 0 || node == nullptr || !node->is_regular()) co_return;
+    if (node->is_dirty()) co_return;  // what was written here the kernel knows
   }
-  if (!state_.lock()->is_shared || size == 0) co_return;
   const Result<std::vector<Slice>> last = co_await read_beside_writes(id, size - 1, 1);
   if (!last || last->empty() || last->front().bytes.empty()) co_return;
   notifier_->set_end(id, size, last->front().bytes.front());

@@ -108,8 +108,7 @@ void Notifier::Lane::push(Notice notice) {
 bool Notifier::Lane::has(NodeId node) {
   const std::lock_guard lock(mutex_);
   return std::ranges::any_of(
-      std::array{Kind::kAttributes, Kind::kData, Kind::kExtend},
-      [&](Kind kind) { return keys_.contains({kind, node, std::string()}); });
+      kAboutNode, [&](Kind kind) { return keys_.contains({kind, node, std::string()}); });
 }
 
 bool Notifier::Lane::push_behind(Notice& notice) {
@@ -160,8 +159,7 @@ void Notifier::note_told(NodeId node) {
 
 // Whoever asks while the kernel is being told may be too early as well.
 void Notifier::send(Notice& notice) {
-  const bool is_of_node = notice.kind == Kind::kAttributes || notice.kind == Kind::kData ||
-                          notice.kind == Kind::kExtend;
+  const bool is_of_node = std::ranges::find(kAboutNode, notice.kind) != kAboutNode.end();
   if (is_of_node) note_told(notice.node);
   tell(notice);
   if (is_of_node) note_told(notice.node);

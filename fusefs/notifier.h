@@ -53,6 +53,8 @@ class Notifier final : public KernelNotifier {
 
  private:
   enum class Kind { kAttributes, kData, kExtend, kEnd, kEntry, kAllEntries, kTold };
+  /// After these the kernel keeps no attributes that it had asked for before.
+  static constexpr std::array kAboutNode{Kind::kAttributes, Kind::kData, Kind::kExtend};
   struct Notice {
     Kind kind{};
     NodeId node{};
