@@ -4,6 +4,8 @@
 // that has changed, and as long as the kernel has not been told that everything is void.
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "fusefs/file_system.h"
 
 namespace homefs {
@@ -244,6 +246,16 @@ Concerned FileSystem::concerned_by(NodeId parent_id, const std::string& name) {
 void FileSystem::correct_kernel(const Concerned& concerned) {
   for (const auto& [folder, name] : concerned.names) notifier_->invalidate_entry(folder, name);
   for (const NodeId node : concerned.nodes) notifier_->invalidate_data(node);
+}
+
+void FileSystem::kernel_listed(const FolderSnapshot& listing, std::uint64_t begin,
+                               std::uint64_t end) {
+  if (!state_.lock()->is_shared) return;
+  for (std::uint64_t offset = std::max<std::uint64_t>(begin, 2); offset < end; ++offset) {
+    const SnapshotEntry& entry = listing.entries.at(offset - 2);
+    if (entry.node != kNoNode) notifier_->invalidate_attributes(entry.node);
+    notifier_->invalidate_entry(listing.folder, entry.name);
+  }
 }
 
 void FileSystem::kernel_has(NodeId node, std::chrono::seconds attributes_ttl) {

@@ -215,6 +215,11 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   /// The kernel has been answered that it may keep the node's attributes for so long. If the home
   /// has become shared since, it was told so too early, when it did not know the node.
   void kernel_has(NodeId node, std::chrono::seconds attributes_ttl);
+  /// The same of the entries of a READDIRPLUS, from offset `begin` up to `end` of what it showed:
+  /// listing_of() before the answer. The kernel holds on to the folder until it has them, and takes
+  /// no notice of a name in it before.
+  void kernel_listed(const FolderSnapshot& listing, std::uint64_t begin, std::uint64_t end);
+  std::shared_ptr<const FolderSnapshot> listing_of(std::uint64_t handle);
 
   /// Waits until nothing that was posted is left. Blocks: yes; after the link was detached, so that
   /// nothing more is posted, and while the notifier is there.

@@ -448,6 +448,12 @@ Result<> FileSystem::read_folder(std::uint64_t handle, std::uint64_t offset, boo
   return {};
 }
 
+std::shared_ptr<const FolderSnapshot> FileSystem::listing_of(std::uint64_t handle) {
+  auto state = state_.lock();
+  const auto found = state->folders.find(handle);
+  return found == state->folders.end() ? nullptr : found->second.listing;
+}
+
 void FileSystem::release_folder(std::uint64_t handle) { state_.lock()->folders.erase(handle); }
 
 }  // namespace homefs

@@ -44,9 +44,14 @@ class Listing {
     }
     if (needed > room) return false;
     used_ += needed;
+    end_ = next_offset;
+    may_be_kept_ |= out.entry_ttl.count() > 0 || out.attributes_ttl.count() > 0;
     return true;
   }
   void reply() { fuse_reply_buf(request_, buffer_.data(), used_); }
+  /// The offset behind the last entry.
+  [[nodiscard]] std::uint64_t end() const { return end_; }
+  [[nodiscard]] bool may_be_kept() const { return may_be_kept_; }
 
  private:
   static struct stat type_only(const SnapshotEntry& entry) {
@@ -60,6 +65,8 @@ class Listing {
   fuse_req_t request_;
   std::vector<char> buffer_;
   std::size_t used_ = 0;
+  std::uint64_t end_ = 0;
+  bool may_be_kept_ = false;
   bool is_plus_;
 };
 
@@ -81,7 +88,9 @@ Task<> read_folder(FuseOps& ops, fuse_req_t request, std::size_t bytes, std::uin
   if (!result) {
     reply_error(request, result.error());
   } else {
+    const auto shown = listing.may_be_kept() ? ops.files().listing_of(handle) : nullptr;
     listing.reply();
+    if (shown != nullptr) ops.files().kernel_listed(*shown, offset, listing.end());
   }
 }
 

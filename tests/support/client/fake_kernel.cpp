@@ -457,7 +457,11 @@ Task<Result<>> FakeKernel::read_part(InodeRef folder, std::uint64_t handle, std:
   };
   Result<> result = files_.read_folder(handle, offset, with_lookup, show);
   if (!result) co_return result;
+  const auto listing = files_.listing_of(handle);
   co_await pause();
+  const bool may_be_kept = std::ranges::any_of(
+      shown, [](const auto& entry) { return entry.second.entry_ttl > Seconds(0); });
+  if (may_be_kept) files_.kernel_listed(*listing, offset, next);
   for (const auto& [name, out] : shown) {
     names.push_back(name);
     if (with_lookup && out.node != kNoNode) link_listed(*folder, name, out, version);

@@ -53,6 +53,23 @@ TEST(Sharing, IsToldToTheKernelOnce) {
   EXPECT_TRUE(rig.notifier().has_waiting());
 }
 
+// The listing was taken when the kernel was allowed to keep names, and reaches it when it has just
+// been told that all names are void.
+TEST(Sharing, IsToldOfNamesThatTheKernelIsListedMeanwhile) {
+  CoreRig rig;
+  const auto opened = rig.start(rig.files().open_folder(kRootNode));
+  rig.answer_list(
+      rig.link().find(Op::kList),
+      AttributesOf{.inode = CoreRig::kRootInode, .mode = S_IFDIR | 0755, .order = 10},
+      {{.name = "f", .attributes = AttributesOf{.inode = 7, .order = 5}}});
+  ASSERT_TRUE(opened->is_done() && opened->value->has_value());
+  const auto listing = rig.files().listing_of((**opened)->handle);
+  (void)rig.link().mode(true);
+  rig.notifier().clear();
+  rig.files().kernel_listed(*listing, 0, 3);
+  EXPECT_TRUE(rig.notifier().was_told({Notice::Kind::kEntry, kRootNode, "f"}));
+}
+
 // What it was allowed to keep before the break is void, and it is being told so.
 TEST(Sharing, AChangeAfterMissedOnesIsAcknowledgedWhenTheKernelHasBeenToldOfThose) {
   CoreRig rig;
