@@ -54,6 +54,7 @@ struct AttributesOut {
   Attributes attributes;
   std::chrono::seconds ttl{};
   bool has_older_pages = false;  ///< the kernel may have them, and is told of that first
+  NoticeHold hold{};             ///< until the kernel has the answer
 };
 
 struct OpenOut {

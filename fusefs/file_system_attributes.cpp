@@ -81,7 +81,7 @@ Task<Result<AttributesOut>> FileSystem::setattr(SetattrRequest request, std::uin
   // What was stored before the time is set must not move it when it is written back.
   const bool has_mtime = (request.which & (kSetMtime | kSetMtimeNow)) != 0;
   if (has_mtime && (request.which & kSetSize) == 0) co_await take_pages(request.node);
-  if (std::optional<AttributesOut> deferred = defer(request)) co_return *deferred;
+  if (std::optional<AttributesOut> deferred = defer(request)) co_return *std::move(deferred);
   const NodeId id = request.node;
   if ((request.which & kSetSize) != 0) co_return co_await set_size(request, handle);
   // A write that comes after the change of times would undo it.

@@ -218,8 +218,12 @@ bool FileSystem::has_few_unsent_bytes(NodeId id) {
 Task<Result<AttributesOut>> FileSystem::getattr(NodeId id) {
   const std::uint64_t asked = notifier_->moment();
   Result<AttributesOut> out = co_await attributes_now(id);
-  if (out && out->has_older_pages) co_await void_pages(id, out->attributes.version);
-  if (out && notifier_->has_told(id, asked)) co_await set_end_in_kernel(id, out->attributes.size);
+  if (!out) co_return out;
+  if (out->has_older_pages) co_await void_pages(id, out->attributes.version);
+  // It may have waited for us before we took it; but whoever has locked the file asks after that.
+  const std::uint64_t since = std::min(asked, locks_.held_since(id).value_or(asked));
+  out->hold = NoticeHold(*notifier_, id, since);
+  if (!out->hold) co_await set_end_in_kernel(id, out->attributes.size);
   co_return out;
 }
 

@@ -53,12 +53,28 @@ void Notifier::set_end(NodeId node, std::uint64_t end, std::byte last) {
   Notice notice{.kind = Kind::kEnd, .node = node, .end = end, .last = last};
   lane_.push(std::move(notice));
 }
-bool Notifier::has_told(NodeId node, std::uint64_t since) {
-  if (lane_.has(node)) return true;
-  const auto told = told_.lock();
-  if (told->count - since >= told->nodes.size()) return true;
-  for (std::uint64_t i = since; i != told->count; ++i) {
-    if (told->nodes[i % told->nodes.size()] == node) return true;
+std::uint64_t Notifier::moment() {
+  const std::lock_guard lock(told_mutex_);
+  return told_.count;
+}
+bool Notifier::hold(NodeId node, std::uint64_t since) {
+  const std::lock_guard lock(told_mutex_);
+  // One that the lane has taken out of its queue just now waits in send().
+  if (told_.has(node, since) || lane_.has(node)) return false;
+  held_.push_back(node);
+  return true;
+}
+void Notifier::release(NodeId node) {
+  {
+    const std::lock_guard lock(told_mutex_);
+    held_.erase(std::ranges::find(held_, node));
+  }
+  released_.notify_all();
+}
+bool Notifier::Told::has(NodeId node, std::uint64_t since) const {
+  if (count - since >= nodes.size()) return true;
+  for (std::uint64_t i = since; i != count; ++i) {
+    if (nodes[i % nodes.size()] == node) return true;
   }
   return false;
 }
@@ -96,9 +112,12 @@ std::deque<Notifier::Notice> Notifier::Lane::stop() {
 void Notifier::Lane::push(Notice notice) {
   {
     const std::lock_guard lock(mutex_);
-    if (notice.kind != Kind::kTold && notice.kind != Kind::kEnd &&
-        !keys_.emplace(notice.kind, notice.node, notice.name).second) {
-      return;  // the one that waits will be sent later than now: it says this as well
+    if (notice.kind != Kind::kTold) {
+      Key key{notice.kind, notice.node, notice.name};
+      const bool says_all = notice.kind != Kind::kEnd;
+      // The one that waits will be sent later than now: it says this as well.
+      if (says_all && keys_.contains(key)) return;
+      keys_.insert(std::move(key));
     }
     queue_.push_back(std::move(notice));
   }
@@ -126,7 +145,8 @@ void Notifier::Lane::run(const std::stop_token& stop, const Send& send) {
   while (ready_.wait(lock, stop, [this] { return !queue_.empty(); }) && !stop.stop_requested()) {
     Notice notice = std::move(queue_.front());
     queue_.pop_front();
-    keys_.erase({notice.kind, notice.node, notice.name});
+    const auto key = keys_.find({notice.kind, notice.node, notice.name});
+    if (key != keys_.end()) keys_.erase(key);
     is_sending_ = true;
     lock.unlock();
     send(notice);
@@ -152,17 +172,17 @@ void Notifier::store(NodeId node, std::uint64_t offset, std::byte byte) {
                                    static_cast<fuse_buf_copy_flags>(0));
 }
 
-void Notifier::note_told(NodeId node) {
-  const auto told = told_.lock();
-  told->nodes[told->count++ % told->nodes.size()] = node;
-}
-
 // Whoever asks while the kernel is being told may be too early as well.
 void Notifier::send(Notice& notice) {
-  const bool is_of_node = std::ranges::find(kAboutNode, notice.kind) != kAboutNode.end();
-  if (is_of_node) note_told(notice.node);
+  if (std::ranges::find(kAboutNode, notice.kind) == kAboutNode.end()) return tell(notice);
+  {
+    std::unique_lock lock(told_mutex_);
+    released_.wait(lock, [&] { return std::ranges::find(held_, notice.node) == held_.end(); });
+    told_.note(notice.node);
+  }
   tell(notice);
-  if (is_of_node) note_told(notice.node);
+  const std::lock_guard lock(told_mutex_);
+  told_.note(notice.node);
 }
 
 void Notifier::tell(Notice& notice) {

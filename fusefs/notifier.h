@@ -22,7 +22,6 @@
 #include <vector>
 
 #include "fusefs/kernel_notifier.h"
-#include "protocol/guarded.h"
 
 struct fuse_session;
 
@@ -45,8 +44,9 @@ class Notifier final : public KernelNotifier {
   void invalidate_data(NodeId node) override;
   void extend(NodeId node, Place place) override;
   void set_end(NodeId node, std::uint64_t end, std::byte last) override;
-  std::uint64_t moment() override { return told_.lock()->count; }
-  bool has_told(NodeId node, std::uint64_t since) override;
+  std::uint64_t moment() override;
+  bool hold(NodeId node, std::uint64_t since) override;
+  void release(NodeId node) override;
   void invalidate_entry(NodeId parent, std::string name) override;
   void invalidate_all_entries() override;
   void when_told(std::move_only_function<void()> done) override;
@@ -54,7 +54,7 @@ class Notifier final : public KernelNotifier {
  private:
   enum class Kind { kAttributes, kData, kExtend, kEnd, kEntry, kAllEntries, kTold };
   /// After these the kernel keeps no attributes that it had asked for before.
-  static constexpr std::array kAboutNode{Kind::kAttributes, Kind::kData, Kind::kExtend};
+  static constexpr std::array kAboutNode{Kind::kAttributes, Kind::kData, Kind::kExtend, Kind::kEnd};
   struct Notice {
     Kind kind{};
     NodeId node{};
@@ -86,7 +86,7 @@ class Notifier final : public KernelNotifier {
     std::mutex mutex_;
     std::condition_variable_any ready_;
     std::deque<Notice> queue_;  // guarded by mutex_; bounded by what the kernel caches, as:
-    std::set<Key> keys_;        // guarded by mutex_; of those in queue_, but for kTold
+    std::multiset<Key> keys_;   // guarded by mutex_; of those in queue_, but for kTold
     bool is_sending_ = false;   // guarded by mutex_
     bool is_stopped_ = true;    // guarded by mutex_: nobody sends
     std::jthread thread_;       // last: it uses the others
@@ -95,18 +95,22 @@ class Notifier final : public KernelNotifier {
   struct Told {
     std::uint64_t count = 0;
     std::array<NodeId, 1024> nodes{};  // a ring
+    void note(NodeId node) { nodes[count++ % nodes.size()] = node; }
+    [[nodiscard]] bool has(NodeId node, std::uint64_t since) const;
   };
   void send(Notice& notice);
   void tell(Notice& notice);
-  void note_told(NodeId node);
   void send_extension(Notice& notice);
   void store(NodeId node, std::uint64_t offset, std::byte byte);
 
   fuse_session* session_ = nullptr;      // set before the threads start
   std::function<Names()> cached_names_;  // likewise
   Lane lane_;
-  Lane names_lane_;  // of kEntry
-  Guarded<Told> told_;
+  Lane names_lane_;        // of kEntry
+  std::mutex told_mutex_;  // before a lane's
+  std::condition_variable released_;
+  Told told_;                 // guarded by told_mutex_
+  std::vector<NodeId> held_;  // guarded by told_mutex_; a few: one for each answer under way
 };
 
 }  // namespace homefs

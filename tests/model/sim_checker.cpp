@@ -184,6 +184,23 @@ void SimChecker::read_appends(const DataRead& read) {
   }
 }
 
+// An append of the same mount that is under way, which another lock allows or none forbids, makes
+// the kernel forget what it is told meanwhile.
+void SimChecker::found_end(const DataRead& read) {
+  const std::vector<std::uint64_t>& numbers = of_file_[read.file];
+  const bool is_appending = std::ranges::any_of(numbers, [&](std::uint64_t number) {
+    const DataChange& change = data_[number - 1];
+    return change.mount == read.mount && change.begin <= read.end && change.end >= read.begin;
+  });
+  if (is_appending) return;
+  const auto count = std::ranges::count_if(numbers, [&](std::uint64_t number) {
+    return data_[number - 1].end != kNever && shows(data_[number - 1], read);
+  });
+  if (read.length >= static_cast<std::uint64_t>(count) * kSlotBytes) return;
+  violated(fmt::format("{}: mount {} finds the end at {} at {}..{}, and {} appends were done",
+                       show(read.file), read.mount, read.length, read.begin, read.end, count));
+}
+
 // ---- Names --------------------------------------------------------------------------------------
 
 std::size_t SimChecker::begin_name(NameChange change) {

@@ -74,6 +74,8 @@ class SimChecker {
   void read(const DataRead& read);
   /// The whole of a file: all appends that succeeded are there, once.
   void read_appends(const DataRead& read);
+  /// A program has found that such a file ends at `read.length`: behind all of them.
+  void found_end(const DataRead& read);
 
   // ---- Locks ----
 

@@ -33,7 +33,7 @@ std::string SimLocks::granted(std::size_t number, Moment now) {
   Hold& hold = holds_[number];
   hold.granted = now;
   for (const Hold& other : holds_) {
-    if (!other.is_certain() || !conflict(hold, other)) continue;
+    if (!hold.is_certain() || !other.is_certain() || !conflict(hold, other)) continue;
     return fmt::format("inode {} is locked twice: {} since {}, and {} since {}",
                        number_of(hold.file.inode), show(other), other.granted, show(hold), now);
   }

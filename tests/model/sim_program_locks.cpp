@@ -38,9 +38,14 @@ Task<bool> SimWorld::call_with_locks(Program& program, std::uint64_t choice) {
     const int fd = program.locks[choice % program.locks.size()].fd;
     const auto open = std::ranges::find(program.open, fd, &std::pair<int, int>::first);
     const bool is_writer = (open->second & O_ACCMODE) != O_RDONLY;
-    Task<> work =
-        is_writer && kind < 2 ? call_write(program, fd, open->second) : call_read(program, fd);
-    co_await std::move(work);
+    const bool is_log = logs_.contains(program.mount->kernel->identity_of(fd));
+    if (is_writer && kind < 2) {
+      co_await call_write(program, fd, open->second);
+    } else if (is_log && kind < 3) {
+      co_await call_seek_end(program, fd);
+    } else {
+      co_await call_read(program, fd);
+    }
   } else if (!program.locks.empty() && kind < 6) {
     co_await call_unlock(program, choice / 10 % program.locks.size());
   } else if (!program.open.empty() && kind < 8 && program.locks.size() < 3) {
@@ -122,6 +127,7 @@ Task<> SimWorld::call_lock(Program& program, int fd) {
     co_return;
   }
   check_not_lost(program, fd, asked, what);
+  if (program.mount->lost_session_at >= asked) checker_.locks().lose_one(number, now_);
   checker_.granted(number, now_);
   if (lock.type == LockType::kShared) note_released(program, file, before, asked);
   // A part of what was held before may be held still: it is given free with the next unlock.
@@ -157,6 +163,27 @@ Task<> SimWorld::call_unlock(Program& program, std::size_t place) {
     (void)is_surprising(done.error(), file);
   } else {
     note_released(program, file, before, begin);
+  }
+}
+
+// Where a program under a lock would append.
+Task<> SimWorld::call_seek_end(Program& program, int fd) {
+  const FileKey file = program.mount->kernel->identity_of(fd);
+  std::vector<std::size_t> locks = held_locks(program, file);
+  const std::string what = fmt::format("lseek fd {} to the end", fd);
+  const Moment begin = begun(program, what);
+  Result<std::uint64_t> end = co_await program.mount->kernel->seek_end(fd);
+  ended(program, end ? fmt::format("{} = {}", what, *end) : what, end ? nullptr : &end.error());
+  if (is_over_) co_return;
+  if (!end) {
+    (void)is_surprising(end.error(), file);
+  } else if (!locks.empty()) {
+    checker_.found_end({.mount = program.mount->number,
+                        .file = file,
+                        .length = *end,
+                        .begin = begin,
+                        .end = now_,
+                        .locks = std::move(locks)});
   }
 }
 

@@ -169,7 +169,9 @@ void SimWorld::collect(SimMount& mount, std::vector<Choice>& choices) {
   if (mount.turns.size() > 0) add(What::kTurn, nullptr, random(mount.turns.size()));
   if (mount.posted.size() > 0) add(What::kPosted, nullptr, random(mount.posted.size()));
   const Notice* notice = mount.notifier.front();
-  if (mount.notifier.has_waiting() && (notice == nullptr || mount.kernel->can_take(*notice))) {
+  const bool can_tell = notice == nullptr ||
+                        (!mount.notifier.is_held(notice->node) && mount.kernel->can_take(*notice));
+  if (mount.notifier.has_waiting() && can_tell) {
     add(What::kNotice);
   }
   const Notice* name = mount.notifier.front_name();
@@ -301,6 +303,7 @@ void SimWorld::take_trouble(const Choice& choice) {
       has_lost_session_ = true;
       if (mount->joining == nullptr) {
         server_.end(mount->client);
+        mount->lost_session_at = now_;
         lose_locks(*mount);
       }
       return;

@@ -166,6 +166,7 @@ class SimWorld {
   // Locks (sim_program_locks.cpp).
   Task<bool> call_with_locks(Program& program, std::uint64_t choice);
   Task<> call_lock(Program& program, int fd);
+  Task<> call_seek_end(Program& program, int fd);
   Task<> call_unlock(Program& program, std::size_t place);
   FileLock random_lock(const Program& program, int fd);
   std::vector<std::size_t> begin_releasing(Program& program, const FileLocker& locker,

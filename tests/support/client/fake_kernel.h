@@ -51,6 +51,8 @@ class FakeKernel {
   Task<Result<>> chmod(std::string path, std::uint32_t mode);
   Task<Result<Attributes>> stat(std::string path);
   Task<Result<Attributes>> fstat(int fd);
+  /// lseek(2) with SEEK_END: the kernel asks, and goes by what it then has.
+  Task<Result<std::uint64_t>> seek_end(int fd);
   Task<Result<>> mkdir(std::string path);
   Task<Result<>> remove(std::string path, bool is_folder);
   Task<Result<>> rename(std::string from, std::string to, RenameMode mode);

@@ -59,6 +59,15 @@ Task<Result<Attributes>> FakeKernel::fstat(int fd) {
   co_return asked;
 }
 
+Task<Result<std::uint64_t>> FakeKernel::seek_end(int fd) {
+  InodeRef inode = files_open_.at(fd)->inode;
+  if (!has_attributes(*inode)) {
+    Result<Attributes> asked = co_await get_attributes(inode);
+    if (!asked) co_return std::unexpected(asked.error());
+  }
+  co_return inode->size;
+}
+
 Task<Result<>> FakeKernel::set_attributes(InodeRef inode, SetattrRequest request) {
   Held held = co_await acquire(inode, /*is_exclusive=*/true);
   const bool has_size = (request.which & kSetSize) != 0;
@@ -125,7 +134,9 @@ void FakeKernel::take(const Notice& notice) {
     invalidate_attributes(inode);
     return;
   }
-  inode.attributes_version = ++version_;
+  // As fuse_notify_store(): an end that is none the newer changes no attributes.
+  const bool is_old_end = notice.kind == Notice::Kind::kEnd && notice.place <= inode.size;
+  if (!is_old_end) inode.attributes_version = ++version_;
   if (notice.kind == Notice::Kind::kEnd) {
     inode.size = std::max(inode.size, notice.place);
     const auto page = inode.pages.find((notice.place - 1) / kPageBytes);

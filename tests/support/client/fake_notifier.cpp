@@ -28,7 +28,7 @@ bool FakeNotifier::deliver(std::deque<Queued>& queue) {
   }
   told_.push_back(first.notice);
   const Notice::Kind kind = first.notice.kind;
-  if (kind != Notice::Kind::kEnd && kind != Notice::Kind::kEntry) {
+  if (kind != Notice::Kind::kEntry && kind != Notice::Kind::kAllEntries) {
     node_notices_.push_back(first.notice.node);
   }
   if (kernel_) kernel_(first.notice);
@@ -61,14 +61,16 @@ void FakeNotifier::set_end(NodeId node, std::uint64_t end, std::byte last) {
   push(queue_, {Notice::Kind::kEnd, node, {}, end, last});
 }
 
-bool FakeNotifier::has_told(NodeId node, std::uint64_t since) {
-  const auto is_about_it = [&](const Queued& one) {
-    return !one.done && one.notice.node == node && one.notice.kind != Notice::Kind::kEnd;
-  };
-  if (std::ranges::any_of(queue_, is_about_it)) return true;
-  return std::find(node_notices_.begin() + static_cast<std::ptrdiff_t>(since), node_notices_.end(),
-                   node) != node_notices_.end();
+bool FakeNotifier::hold(NodeId node, std::uint64_t since) {
+  const auto is_about_it = [&](const Queued& one) { return !one.done && one.notice.node == node; };
+  if (std::ranges::any_of(queue_, is_about_it)) return false;
+  const auto first = node_notices_.begin() + static_cast<std::ptrdiff_t>(since);
+  if (std::find(first, node_notices_.end(), node) != node_notices_.end()) return false;
+  held_.insert(node);
+  return true;
 }
+
+void FakeNotifier::release(NodeId node) { held_.erase(held_.find(node)); }
 
 void FakeNotifier::invalidate_entry(NodeId parent, std::string name) {
   push(names_, {Notice::Kind::kEntry, parent, std::move(name)});

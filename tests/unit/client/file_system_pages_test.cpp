@@ -158,5 +158,36 @@ TEST_F(PagesOfNewEnds, AreToldBesideTheAnswerThatTheKernelDoesNotKeep) {
       {.kind = Notice::Kind::kEnd, .node = file_, .name = {}, .place = 9, .last = std::byte{'x'}}));
 }
 
+// By the time we take a question the kernel may have been told meanwhile. Who has locked the file
+// goes by the end, and asks after he has got the lock.
+TEST_F(PagesOfNewEnds, AreToldToWhoHasLockedTheFileWhateverTheKernelWasToldSince) {
+  const std::uint64_t writer = rig_.open(file_, O_RDWR);
+  const auto lock = rig_.files().locks().begin();
+  const auto locked = rig_.start(rig_.files().set_lock(
+      {.locker = {file_, LockKind::kWhole, 1}, .type = LockType::kExclusive, .handle = writer},
+      lock));
+  rig_.link().answer(rig_.link().find(Op::kLock), LockReply{.is_granted = true});
+  rig_.posted().run_all();
+  ASSERT_TRUE(locked->is_done());
+  rig_.notifier().invalidate_data(file_);
+  const auto asked = rig_.start(rig_.files().getattr(file_));
+  rig_.answer_attributes(rig_.link().find(Op::kGetattr), of(9, 32));
+  EXPECT_FALSE(asked->is_done());
+  rig_.answer_read(rig_.link().find(Op::kRead), "x");
+  rig_.posted().run_all();
+  EXPECT_TRUE(rig_.notifier().was_told(
+      {.kind = Notice::Kind::kEnd, .node = file_, .name = {}, .place = 9, .last = std::byte{'x'}}));
+}
+
+// An end that was read long ago, and comes now, hides a newer one.
+TEST_F(PagesOfNewEnds, AreToldBesideTheAnswerThatComesWithAnOlderEnd) {
+  (void)rig_.link().changed({{.inode = InodeNumber{7}, .has_data = true, .size = 9}}, 30);
+  const auto asked = rig_.start(rig_.files().getattr(file_));
+  rig_.notifier().set_end(file_, 5, std::byte{'o'});
+  rig_.answer_attributes(rig_.link().find(Op::kGetattr), of(9, 32));
+  EXPECT_FALSE(asked->is_done());
+  EXPECT_TRUE(rig_.link().has(Op::kRead));
+}
+
 }  // namespace
 }  // namespace homefs
