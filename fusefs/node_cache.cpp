@@ -172,7 +172,39 @@ void NodeCache::find_places() {
 
 void NodeCache::moved(InodeNumber inode, const Node& folder, std::string_view name,
                       std::uint64_t order) {
-  if (Node* const node = find(inode)) place(*node, folder.id, name, order);
+  Node* const node = find(inode);
+  if (node == nullptr) return;
+  place(*node, folder.id, name, order);
+  const bool is_in_use = node->opens > 0 || node->is_dirty();
+  if (is_in_use && std::ranges::find(moved_, node->id) == moved_.end()) moved_.push_back(node->id);
+}
+
+// Whether the server finds a file that is in use by way of the folder, and only we know that.
+bool NodeCache::is_above_moved(const Node& folder) {
+  std::erase_if(moved_, [this](NodeId id) {
+    Node* const node = find(id);
+    const bool is_in_use = node != nullptr && (node->opens > 0 || node->is_dirty());
+    if (node != nullptr && !is_in_use) abandon_above(*node);
+    return !is_in_use;
+  });
+  return std::ranges::any_of(moved_, [&](NodeId id) {
+    bool is_above = false;
+    walk_up(*find(id), [&](const Node& at) {
+      is_above = at.parent == folder.id;
+      return !is_above;
+    });
+    return is_above;
+  });
+}
+
+// The folders above it may have stayed for it alone. The nearest one is taken from the list first.
+void NodeCache::abandon_above(Node& node) {
+  std::vector<NodeId> above;
+  walk_up(node, [&](const Node& at) {
+    if (at.id != node.id) above.push_back(at.id);
+    return true;
+  });
+  abandoned_.insert(abandoned_.end(), above.rbegin(), above.rend());
 }
 
 std::string_view NodeCache::target(const Node& node) const {
@@ -213,6 +245,10 @@ bool NodeCache::remove_if_unused(NodeId id) {
   const bool is_listing = node.folder != nullptr && node.folder->is_listing;
   if (!is_used && has_entries) abandoned_.push_back(id);
   if (is_used || has_entries || is_listing) return false;
+  if (!moved_.empty()) {
+    if (node.is_folder() && is_above_moved(node)) return false;
+    if (std::erase(moved_, id) > 0) abandon_above(node);
+  }
   if (node.folder != nullptr) {
     removed_folder_changed_at_ = std::max(removed_folder_changed_at_, node.folder->changed_at);
   }

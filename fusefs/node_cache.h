@@ -98,7 +98,8 @@ class NodeCache {
   static void displace(Node& node, NodeId folder, std::string_view name, std::uint64_t order);
   /// The inode has lost its last name and is kept for us.
   static void make_orphan(Node& node, std::uint64_t order);
-  /// Another session has given the inode `name` in the folder.
+  /// Another session has given the inode `name` in the folder. While it is in use that folder and
+  /// those above it stay, though nobody here may use them: the server finds it by way of them.
   void moved(InodeNumber inode, const Node& folder, std::string_view name, std::uint64_t order);
   /// An event has come; it may have been about inodes that an answer under way will show first.
   void on_event(std::uint64_t event_order);
@@ -173,6 +174,8 @@ class NodeCache {
  private:
   Node& add(NodeId id, const Attributes& attributes);
   void make_past(Node& node);
+  [[nodiscard]] bool is_above_moved(const Node& folder);
+  void abandon_above(Node& node);
   [[nodiscard]] bool has_place(const Node& node);
   void find_places();
   /// Of 64 bits that the server draws at its start 32 are enough: a number that it does not know
@@ -187,6 +190,7 @@ class NodeCache {
   std::list<NodeId> use_;  // folders with entries, the least recently used first
   std::vector<NodeId> forgotten_;
   std::vector<NodeId> abandoned_;  // folders; also such as are gone, or in use again
+  std::vector<NodeId> moved_;      // by others while in use; also such as are so no more
   bool has_forgotten_orphan_ = false;
   std::uint64_t next_id_ = number_of(kRootNode) + 1;
   std::uint64_t removed_folder_changed_at_ = 0;

@@ -120,6 +120,32 @@ TEST(NodeCache, IntroducesWhatAnotherSessionHasMovedByItsNewName) {
   EXPECT_EQ(made[1].name, "new");
 }
 
+// It was opened by another of its names, and nobody here uses the folder.
+TEST(NodeCache, KeepsTheFoldersByWhichTheServerFindsWhatIsInUse) {
+  NodeCache nodes;
+  const NodeId outer = nodes.see(folder(10), kRootNode, "outer").id;
+  const NodeId inner = nodes.see(folder(11), outer, "inner").id;
+  const NodeId other = nodes.see(folder(12), outer, "other").id;
+  Node& open = nodes.see(file(13), kRootNode, "b");
+  open.opens = 1;
+  nodes.moved(InodeNumber{13}, *nodes.find(inner), "l", 2);
+  EXPECT_FALSE(nodes.remove_if_unused(inner));
+  EXPECT_FALSE(nodes.remove_if_unused(outer));
+  EXPECT_TRUE(nodes.remove_if_unused(other));
+  std::vector<Introduction> made;
+  nodes.introduce(std::vector<NodeId>{open.id}, 1, made);
+  ASSERT_EQ(made.size(), 3u);
+  EXPECT_EQ(made[2].parent, inner);
+  EXPECT_EQ(made[2].name, "l");
+  open.opens = 0;
+  EXPECT_TRUE(nodes.remove_if_unused(open.id));
+  for (NodeId id = nodes.take_abandoned(); id != kNoNode; id = nodes.take_abandoned()) {
+    nodes.remove_if_unused(id);
+  }
+  EXPECT_EQ(nodes.find(inner), nullptr);
+  EXPECT_EQ(nodes.find(outer), nullptr);
+}
+
 TEST(NodeCache, TellsInodesOfOneNumberByTheirGeneration) {
   NodeCache nodes;
   Attributes first = file(7);
