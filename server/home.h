@@ -261,8 +261,8 @@ class Home final : public FolderListener, public std::enable_shared_from_this<Ho
   Result<InodeRef> reintroduce(const InodeRef& parent, const Name& name, const InodeName& known);
   /// An orphan, also one of before a restart. Else kStale.
   Result<InodeRef> adopt_orphan(const InodeName& known);
-  /// Tells that a session that knew `inode` does not any more: an orphan nobody knows is deleted.
-  void released(const InodeRef& inode);
+  /// Tells that a session that knew the inode may not any more: an orphan nobody knows is deleted.
+  void released(InodeNumber number);
 
   // ---- Attributes (home_attributes.cpp) ----
 

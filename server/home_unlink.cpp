@@ -69,7 +69,7 @@ Result<Home::Farewell> Home::prepare_farewell(const Actor& actor, const InodeRef
   farewell.is_last = S_ISDIR(stat->attributes.mode) || names <= 1;
   farewell.is_kept = has_orphan_link;
   const std::uint32_t sessions = inodes_->sessions_of(*farewell.inode);
-  const bool is_known = actor.nodes.knows(*farewell.inode);
+  const bool is_known = actor.nodes.has_known(*farewell.inode);
   const bool is_open = may_be_open(actor.nodes, rule, *farewell.inode);
   const std::uint32_t own = is_known && !is_open ? 1 : 0;
   // Of a session that is not back nobody knows what it has open. Nor of the one that asks while it
@@ -211,10 +211,10 @@ Result<Removal> Home::rmdir(const Actor& actor, const InodeRef& parent, const Na
   return removal;
 }
 
-void Home::released(const InodeRef& inode) {
-  if (is_stopping_.load() || !inodes_->is_orphan(*inode)) return;
+void Home::released(InodeNumber number) {
+  if (is_stopping_.load() || !orphanage_->has(number)) return;
   // Else it is a leftover for the next start.
-  (void)remove_orphan(inode->number(), Orphanage::Clock::now());
+  (void)remove_orphan(number, Orphanage::Clock::now());
 }
 
 void Home::expect_sessions(bool are_expected) {
@@ -260,8 +260,8 @@ Result<bool> Home::remove_orphan(InodeNumber number, std::chrono::steady_clock::
     return forgotten ? Result<bool>(true) : std::unexpected(forgotten.error());
   }
   const InodeRef inode = inodes_->found_orphan(*stat);
-  if (inodes_->sessions_of(*inode) > 0) return false;
   const std::lock_guard size_lock(inode->size_lock());
+  if (inodes_->sessions_of(*stat) > 0) return false;
   auto change = scan_->change();
   stat = orphanage_->stat(number);
   if (!stat) return std::unexpected(stat.error());

@@ -13,6 +13,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <memory>
 #include <shared_mutex>
@@ -37,6 +38,13 @@ class Inode {
     std::int64_t birth_ns = 0;  ///< time of birth; 0 where the file system does not know it
     std::uint32_t type = 0;     ///< S_IFMT bits, of the disk (file_mode.h)
     bool operator==(const Identity&) const = default;
+  };
+  struct IdentityHash {
+    std::size_t operator()(const Identity& identity) const {
+      // Births of files with one number differ.
+      return std::hash<std::uint64_t>()(identity.number ^
+                                        static_cast<std::uint64_t>(identity.birth_ns) << 20);
+    }
   };
 
   /// `type`: the S_IFMT bits that clients see.

@@ -242,15 +242,42 @@ void InodeTable::bind(const InodeRef& inode) {
   ++inode->sessions_;
 }
 
-std::uint32_t InodeTable::unbind(const InodeRef& inode) {
+void InodeTable::unbind(const InodeRef& inode) {
   const std::lock_guard lock(mutex_);
   HOMEFS_CHECK(inode->sessions_ > 0);
-  return --inode->sessions_;
+  --inode->sessions_;
+}
+
+void InodeTable::remember(const Inode::Identity& inode) {
+  const std::lock_guard lock(mutex_);
+  ++remembered_[inode];
+}
+
+void InodeTable::forget(const Inode::Identity& inode) {
+  const std::lock_guard lock(mutex_);
+  const auto found = remembered_.find(inode);
+  HOMEFS_CHECK(found != remembered_.end());
+  if (--found->second == 0) remembered_.erase(found);
 }
 
 std::uint32_t InodeTable::sessions_of(const Inode& inode) const {
   const std::lock_guard lock(mutex_);
-  return inode.sessions_;
+  return inode.sessions_ + remembered(inode.identity_);
+}
+
+std::uint32_t InodeTable::sessions_of(const disk::Stat& stat) const {
+  InodeRef known;  // released after the lock
+  const std::lock_guard lock(mutex_);
+  const Inode::Identity identity = identity_of(stat);
+  known = find_locked(stat.attributes.inode);
+  const bool is_it = known != nullptr && known->identity_ == identity;
+  return (is_it ? known->sessions_ : 0) + remembered(identity);
+}
+
+// Precondition: mutex_ is held.
+std::uint32_t InodeTable::remembered(const Inode::Identity& inode) const {
+  const auto found = remembered_.find(inode);
+  return found == remembered_.end() ? 0 : found->second;
 }
 
 std::size_t InodeTable::size() const {

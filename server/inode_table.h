@@ -76,9 +76,13 @@ class InodeTable {
   // ---- Who knows them ----
 
   void bind(const InodeRef& inode);
-  /// Returns how many sessions are left that know it.
-  std::uint32_t unbind(const InodeRef& inode);
+  void unbind(const InodeRef& inode);
+  /// A session has no room for a number that its client may still use for the inode: it counts as
+  /// one that knows it, and the inode itself need not be kept for that. Once more for each number.
+  void remember(const Inode::Identity& inode);
+  void forget(const Inode::Identity& inode);
   [[nodiscard]] std::uint32_t sessions_of(const Inode& inode) const;
+  [[nodiscard]] std::uint32_t sessions_of(const disk::Stat& stat) const;
 
   // ---- Descriptors ----
 
@@ -115,6 +119,7 @@ class InodeTable {
   void destroyed(Inode& inode);
   InodeRef get_or_make(const disk::Stat& stat, bool is_fresh);
   InodeRef find_locked(InodeNumber number) const;
+  std::uint32_t remembered(const Inode::Identity& inode) const;
   static void cut_ring(const Inode& inode, const InodeRef& new_parent);
   // Where an inode was last seen.
   struct Way {
@@ -147,6 +152,7 @@ class InodeTable {
     std::weak_ptr<Inode> ref;
   };
   std::unordered_map<std::uint64_t, Slot> slots_;
+  std::unordered_map<Inode::Identity, std::uint32_t, Inode::IdentityHash> remembered_;
   std::uint64_t racy_steps_ = 0;
   struct PastStep {
     std::int64_t ctime_ns = 0;

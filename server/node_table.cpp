@@ -1,5 +1,6 @@
 #include "server/node_table.h"
 
+#include <iterator>
 #include <utility>
 
 #include "server/home.h"
@@ -31,7 +32,7 @@ Result<void> NodeTable::check_free(NodeId node) {
 }
 
 Result<void> NodeTable::bind(NodeId node, const InodeRef& inode) {
-  std::vector<InodeRef> released;
+  Released released;
   {
     const std::lock_guard lock(mutex_);
     if (node == kNoNode) return fail(Status::kProtocolError, "node number 0");
@@ -45,6 +46,7 @@ Result<void> NodeTable::bind(NodeId node, const InodeRef& inode) {
                                             .used_at = ++binds_,
                                             .sync_failures_taken = inode->sync_failures().count()});
     if (++counts_[inode.get()] == 1) home_.inodes().bind(inode);
+    forget_dropped(number_of(node), released);  // behind it: it is known all the time
   }
   hand_over(released);
   return {};
@@ -60,23 +62,44 @@ std::optional<Status> NodeTable::take_sync_failure(NodeId node) {
   return failures.last();
 }
 
-// Precondition: mutex_ is held. What nobody knows any more goes to `released`, for hand_over()
-// when the lock is given back: deleting an orphan waits for the disk.
-void NodeTable::unbind(Entries::iterator entry, std::vector<InodeRef>& released) {
+// Precondition: mutex_ is held. `released` outlives it, and goes to hand_over().
+void NodeTable::unbind(Entries::iterator entry, Released& released) {
   InodeRef inode = std::move(entry->second.inode);
   entries_.erase(entry);
   const auto count = counts_.find(inode.get());
   if (--count->second == 0) {
     counts_.erase(count);
-    (void)home_.inodes().unbind(inode);  // released() looks at the number again, under its lock
+    home_.inodes().unbind(inode);
   }
-  released.push_back(std::move(inode));
+  released.numbers.push_back(inode->number());
+  released.inodes.push_back(std::move(inode));
 }
 
-void NodeTable::hand_over(const std::vector<InodeRef>& released) {
-  for (const InodeRef& inode : released) {
-    if (home_.inodes().sessions_of(*inode) == 0) home_.released(inode);
-  }
+// Precondition: mutex_ is held, and the number was not dropped before.
+void NodeTable::remember_dropped(std::uint64_t node, const Inode& inode, Released& released) {
+  if (dropped_.size() >= nodes_max_) forget_dropped(dropped_order_.front(), released);
+  dropped_order_.push_back(node);
+  dropped_.emplace(node, Dropped{inode.identity(), std::prev(dropped_order_.end())});
+  ++dropped_counts_[inode.identity()];
+  home_.inodes().remember(inode.identity());
+}
+
+// Precondition: mutex_ is held. Nothing happens for a number that was not dropped.
+void NodeTable::forget_dropped(std::uint64_t node, Released& released) {
+  const auto dropped = dropped_.find(node);
+  if (dropped == dropped_.end()) return;
+  const Inode::Identity inode = dropped->second.inode;
+  dropped_order_.erase(dropped->second.place);
+  dropped_.erase(dropped);
+  const auto count = dropped_counts_.find(inode);
+  if (--count->second == 0) dropped_counts_.erase(count);
+  home_.inodes().forget(inode);
+  released.numbers.push_back(InodeNumber{inode.number});
+}
+
+// Home looks again, under its lock, whether anybody knows it.
+void NodeTable::hand_over(const Released& released) {
+  for (const InodeNumber number : released.numbers) home_.released(number);
 }
 
 bool NodeTable::may_drop(std::uint64_t node, const Entry& entry, std::uint64_t age) const {
@@ -86,39 +109,48 @@ bool NodeTable::may_drop(std::uint64_t node, const Entry& entry, std::uint64_t a
 
 // The hand goes over the buckets and drops what was not used while half the table was bound anew;
 // if there is nothing of that age, what is half as old, and so on.
-void NodeTable::make_room(std::vector<InodeRef>& released) {
+void NodeTable::make_room(Released& released) {
   constexpr std::size_t kDroppedAtOnce = 64;
-  for (std::uint64_t age = nodes_max_ / 2; released.empty(); age /= 2) {
+  std::size_t dropped = 0;
+  for (std::uint64_t age = nodes_max_ / 2; dropped == 0; age /= 2) {
     std::size_t buckets_left = entries_.bucket_count();
-    while (released.size() < kDroppedAtOnce && buckets_left-- > 0) {
+    while (dropped < kDroppedAtOnce && buckets_left-- > 0) {
       hand_ = (hand_ + 1) % entries_.bucket_count();
       std::vector<std::uint64_t> unused;
       for (auto it = entries_.begin(hand_); it != entries_.end(hand_); ++it) {
         if (may_drop(it->first, it->second, age)) unused.push_back(it->first);
       }
-      for (const std::uint64_t node : unused) unbind(entries_.find(node), released);
+      for (const std::uint64_t node : unused) {
+        const auto entry = entries_.find(node);
+        // Before it is unbound: it is known all the time.
+        remember_dropped(node, *entry->second.inode, released);
+        unbind(entry, released);
+      }
+      dropped += unused.size();
     }
     if (age == 0) return;  // all of them orphans
   }
 }
 
 void NodeTable::forget(std::span<const NodeId> nodes) {
-  std::vector<InodeRef> released;
+  Released released;
   {
     const std::lock_guard lock(mutex_);
     for (const NodeId node : nodes) {
       const auto entry = entries_.find(number_of(node));
       if (entry != entries_.end() && node != kRootNode) unbind(entry, released);
+      forget_dropped(number_of(node), released);
     }
   }
   hand_over(released);
 }
 
 void NodeTable::clear() {
-  std::vector<InodeRef> released;
+  Released released;
   {
     const std::lock_guard lock(mutex_);
     while (!entries_.empty()) unbind(entries_.begin(), released);
+    while (!dropped_order_.empty()) forget_dropped(dropped_order_.front(), released);
   }
   hand_over(released);
 }
@@ -133,10 +165,17 @@ bool NodeTable::knows(const Inode& inode) const {
   return counts_.contains(&inode);
 }
 
+bool NodeTable::has_known(const Inode& inode) const {
+  const std::lock_guard lock(mutex_);
+  return counts_.contains(&inode) || dropped_counts_.contains(inode.identity());
+}
+
 bool NodeTable::is_node_of(NodeId node, const Inode& inode) const {
   const std::lock_guard lock(mutex_);
   const auto entry = entries_.find(number_of(node));
-  return entry != entries_.end() && entry->second.inode.get() == &inode;
+  if (entry != entries_.end()) return entry->second.inode.get() == &inode;
+  const auto dropped = dropped_.find(number_of(node));
+  return dropped != dropped_.end() && dropped->second.inode == inode.identity();
 }
 
 std::size_t NodeTable::size() const {

@@ -6,9 +6,13 @@
 #include <gtest/gtest.h>
 #include <time.h>
 
+#include <array>
 #include <fstream>
 #include <thread>
 
+#include "server/node_table.h"
+#include "server/quota.h"
+#include "server/touched.h"
 #include "tests/support/server/test_home.h"
 
 namespace homefs {
@@ -373,6 +377,82 @@ TEST_F(Orphans, WhatASessionThatIsBackHasOpenGoesWithIt) {
   session_.forget({file});
   home_->expect_sessions(true);
   session_.unlink(kRootNode, "f");
+// The node numbers of a session that has room for few.
+class DroppedNumbers : public Orphans {
+ protected:
+  static constexpr std::size_t kNodesMax = 10;
+
+  DroppedNumbers() {
+    session_.forget({session_.make_file(kRootNode, "open", "data")});
+    known_ = bind(kOpen, "open");
+    for (std::size_t i = 0; nodes_.has(kOpen); ++i) bind_another(i);
+  }
+  InodeName bind(NodeId node, const std::string& name) {
+    const auto entry = home_->lookup(home_->root(), *Name::make(name));
+    EXPECT_TRUE(entry && nodes_.bind(node, entry->inode));
+    return {entry->attributes.inode, entry->attributes.generation};
+  }
+  void bind_another(std::size_t i) {
+    const std::string name = std::to_string(i);
+    session_.make_file(kRootNode, name);
+    bind(NodeId{1000 + i}, name);
+  }
+  void unlink() { ASSERT_EQ(session_.unlink(kRootNode, "open").status, Status::kOk); }
+
+  static constexpr NodeId kOpen{900};
+  NodeTable nodes_{*home_, home_->root(), kNodesMax};
+  InodeName known_;
+};
+
+TEST_F(DroppedNumbers, KeepTheFileUntilTheyAreBoundAgainAndForgotten) {
+  unlink();
+  EXPECT_EQ(on_disk(), 1u) << "the session may have it open";
+  {
+    const auto again = home_->reintroduce(home_->root(), *Name::make("open"), known_);
+    ASSERT_TRUE(again);
+    ASSERT_TRUE(nodes_.bind(kOpen, *again));
+  }
+  EXPECT_EQ(home_->read(*nodes_.find(kOpen), 0, 10)->data.bytes.size(), 4u);
+  nodes_.forget(std::array{kOpen});
+  EXPECT_EQ(on_disk(), 0u);
+  EXPECT_EQ(home_->usage().bytes, 0u);
+}
+
+TEST_F(DroppedNumbers, KeepItUntilTheyAreForgotten) {
+  unlink();
+  nodes_.forget(std::array{kOpen});
+  EXPECT_EQ(on_disk(), 0u);
+}
+
+TEST_F(DroppedNumbers, KeepItUntilTheSessionEnds) {
+  unlink();
+  nodes_.clear();
+  EXPECT_EQ(on_disk(), 0u);
+}
+
+TEST_F(DroppedNumbers, ThatWereForgottenKeepNothing) {
+  nodes_.forget(std::array{kOpen});
+  unlink();
+  EXPECT_EQ(on_disk(), 0u);
+}
+
+TEST_F(DroppedNumbers, AreRememberedOnlySoLong) {
+  for (std::size_t i = 100; i < 100 + 10 * kNodesMax; ++i) bind_another(i);
+  unlink();
+  EXPECT_EQ(on_disk(), 0u);
+}
+
+// The session that removes it is the one that has closed it.
+TEST_F(DroppedNumbers, KeepNothingThatTheSessionMeansAndHasNotOpen) {
+  session_->close();
+  Grant grant(home_->quota());
+  Touched touched;
+  const Actor actor{.grant = grant, .nodes = nodes_, .touched = touched};
+  ASSERT_TRUE(
+      home_->unlink(actor, home_->root(), *Name::make("open"), {.keep = false, .meant = kOpen}));
+  EXPECT_EQ(on_disk(), 0u);
+}
+
   TestSession back(home_);
   const auto read =
       back.call<ReadReply>(Op::kRead, ReadRequest{.node = file, .offset = 0, .length = 10}, {},
