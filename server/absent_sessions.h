@@ -9,6 +9,7 @@
 #include <set>
 
 #include "protocol/guarded.h"
+#include "protocol/login_messages.h"
 
 namespace homefs {
 
@@ -22,9 +23,11 @@ class AbsentSessions {
   /// Names a session; not looked at.
   using Key = const void*;
 
-  /// Whether some are not back.
-  void expect(bool are_expected) { state_.lock()->are_expected = are_expected; }
-  /// One is back.
+  /// One is not back. Harmless for one that is expected already.
+  void expect(const SessionId& id) { state_.lock()->expected.insert(id); }
+  /// It will not come back, or is. Harmless for one that was not expected.
+  void expect_no_longer(const SessionId& id) { state_.lock()->expected.erase(id); }
+  /// One is back. To be called before it is expected no longer.
   void begin_introduction(Key session, Clock::time_point now) {
     const auto state = state_.lock();
     state->introducing.insert(session);
@@ -36,14 +39,14 @@ class AbsentSessions {
   /// Whether there are such sessions, other than `asking`.
   [[nodiscard]] bool are_there(Clock::time_point now, Key asking = nullptr) const {
     const auto state = state_.lock();
-    if (state->are_expected) return true;
+    if (!state->expected.empty()) return true;
     const std::size_t itself = state->introducing.contains(asking) ? 1 : 0;
     return state->introducing.size() > itself && now < state->introduced_by;
   }
 
  private:
   struct State {
-    bool are_expected = false;
+    std::set<SessionId> expected;
     std::set<Key> introducing;
     Clock::time_point introduced_by;
   };

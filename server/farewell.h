@@ -20,6 +20,7 @@ struct Home::Farewell {
   bool is_kept = false;          ///< it has a link in the orphanage
   bool is_held_now = false;      ///< and got it for this farewell
   bool must_hold_later = false;  ///< it gets the link when the name is gone
+  bool is_for_absent = false;    ///< it may be open in one that has not told yet
   /// Nobody changes the size between what is accounted and the end of the file.
   std::unique_lock<std::shared_mutex> size_lock;
   std::optional<UsageScan::Change> change;

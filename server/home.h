@@ -197,9 +197,11 @@ class Home final : public FolderListener, public std::enable_shared_from_this<Ho
   /// Deletes the orphans that nobody knows, and whose sessions did not come within the linger time,
   /// or are all back and have not introduced them. To be called now and then. Returns how many.
   std::size_t sweep_orphans(std::chrono::steady_clock::time_point now);
-  /// Whether sessions of an earlier run of the server may still come back. Until they have told
-  /// what they have open, files that lose a name are kept for them.
-  void expect_sessions(bool are_expected);
+  /// A session of an earlier run of the server may still come back. Until it has told what it has
+  /// open, files that lose a name are kept for it. Harmless for one that is expected already.
+  void expect_session(const SessionId& id);
+  /// It will not, or is back and begin_introduction() was called.
+  void expect_session_no_longer(const SessionId& id);
   /// The session with these nodes is back, and is going to introduce what it has open; it has done
   /// so, or is over. At the end what was kept for it, and it does not know, is deleted.
   void begin_introduction(const NodeTable& session);

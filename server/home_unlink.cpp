@@ -74,11 +74,11 @@ Result<Home::Farewell> Home::prepare_farewell(const Actor& actor, const InodeRef
   const std::uint32_t own = is_known && !is_open ? 1 : 0;
   // Of a session that is not back nobody knows what it has open. Nor of the one that asks while it
   // introduces: only of the file that it means it says so.
-  const bool is_for_absent =
+  farewell.is_for_absent =
       is_file && absent_.are_there(Orphanage::Clock::now(),
                                    /*asking=*/is_open ? nullptr : &actor.nodes);
   farewell.is_needed =
-      is_for_absent || (farewell.is_last ? is_file && sessions > own : sessions > 0);
+      farewell.is_for_absent || (farewell.is_last ? is_file && sessions > own : sessions > 0);
   const bool must_keep = farewell.is_needed && !has_orphan_link;
   if (!must_keep && farewell.is_last) return farewell;
 
@@ -128,7 +128,8 @@ Attributes Home::finish_farewell(Farewell& farewell, const Attributes& parent_af
     return last;
   }
   if (farewell.is_needed && farewell.is_kept) {
-    orphanage_->adopt(number, date_of_adopted());
+    // Whoever it is kept for may have come meanwhile: that is decided on later, as of all.
+    orphanage_->adopt(number, farewell.is_for_absent ? Orphanage::kUndecided : date_of_adopted());
     inodes_->orphaned(number);
   }
   if (farewell.descriptor == nullptr) {
@@ -217,8 +218,10 @@ void Home::released(InodeNumber number) {
   (void)remove_orphan(number, Orphanage::Clock::now());
 }
 
-void Home::expect_sessions(bool are_expected) {
-  absent_.expect(are_expected);
+void Home::expect_session(const SessionId& id) { absent_.expect(id); }
+
+void Home::expect_session_no_longer(const SessionId& id) {
+  absent_.expect_no_longer(id);
   decide_orphans(Orphanage::Clock::now());
 }
 
@@ -235,10 +238,10 @@ void Home::end_introduction(const NodeTable& session) {
 
 /// When all have told what they have open, what was kept for them goes as all orphans do.
 void Home::decide_orphans(std::chrono::steady_clock::time_point now) {
-  if (absent_.are_there(now) || !orphanage_->has_waiting()) return;
-  // Under the lock nobody holds one that was decided on before.
+  if (!orphanage_->has_waiting()) return;
+  // Asked under the lock: who is expected from now on has no file yet that lost its name for it.
   const std::lock_guard lock(inodes_->names_mutex());
-  orphanage_->set_date_of_undecided(now);
+  if (!absent_.are_there(now)) orphanage_->set_date_of_undecided(now);
 }
 
 /// While sessions may not have told what they have open, nobody else decides about it.
@@ -259,9 +262,9 @@ Result<bool> Home::remove_orphan(InodeNumber number, std::chrono::steady_clock::
     const auto forgotten = orphanage_->remove(number);
     return forgotten ? Result<bool>(true) : std::unexpected(forgotten.error());
   }
+  if (inodes_->sessions_of(*stat) > 0) return false;
   const InodeRef inode = inodes_->found_orphan(*stat);
   const std::lock_guard size_lock(inode->size_lock());
-  if (inodes_->sessions_of(*stat) > 0) return false;
   auto change = scan_->change();
   stat = orphanage_->stat(number);
   if (!stat) return std::unexpected(stat.error());

@@ -1,6 +1,5 @@
 #include "server/saved_session.h"
 
-#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -60,13 +59,6 @@ std::vector<SavedSessionRef> SavedSessions::of_account(const std::string& accoun
     if (entry.session->identity.account == account) sessions.push_back(entry.session);
   }
   return sessions;
-}
-
-bool SavedSessions::has_of_account(const std::string& account) {
-  const auto entries = entries_.lock();
-  return std::ranges::any_of(*entries, [&](const auto& entry) {
-    return entry.second.session->identity.account == account;
-  });
 }
 
 std::vector<std::string> SavedSessions::accounts_in_doubt() {

@@ -60,7 +60,6 @@ class SavedSessions {
                                               const std::string& client_id);
   /// Those of an account, which may still be taken up.
   [[nodiscard]] std::vector<SavedSessionRef> of_account(const std::string& account);
-  [[nodiscard]] bool has_of_account(const std::string& account);
   /// Accounts of sessions with a change that may have been done or not.
   [[nodiscard]] std::vector<std::string> accounts_in_doubt();
   [[nodiscard]] std::size_t size() { return entries_.lock()->size(); }

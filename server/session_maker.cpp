@@ -107,16 +107,15 @@ void SessionMaker::add_files(SessionSetup& setup) const {
 
 /// Whoever gets into the home finds it shared with those that are not back yet, and their locks.
 void SessionMaker::expect_saved(const std::string& account, const std::shared_ptr<LiveHome>& home) {
-  const std::vector<SavedSessionRef> sessions = parts_.saved.of_account(account);
-  for (const SavedSessionRef& saved : sessions) {
+  for (const SavedSessionRef& saved : parts_.saved.of_account(account)) {
     // The account has got another folder: the session comes back to that one.
     if (saved->expected_in.lock() != home) expect_no_longer(*saved);
     saved->expected_in = home;
     home->files->locks().reserve(saved->identity.id, saved->locks);
     home->coherence->expect(saved->identity.id);
+    home->files->expect_session(saved->identity.id);
     begin_late(saved, *home);
   }
-  home->files->expect_sessions(!sessions.empty());
 }
 
 /// Nothing of the home refers to it any more. Precondition: its record is still there.
@@ -126,7 +125,7 @@ void SessionMaker::expect_no_longer(KeptSession& saved) {
   home->files->locks().drop_reserved(saved.identity.id);
   home->coherence->expect_no_longer(saved.identity.id);
   home->files->late_sessions().remove(saved.record->foreign_changes());
-  home->files->expect_sessions(false);  // who is still expected there is told by the caller
+  home->files->expect_session_no_longer(saved.identity.id);
 }
 
 /// Whoever gets in changes files that it may have unsent writes for.
@@ -139,11 +138,7 @@ void SessionMaker::begin_late(const SavedSessionRef& saved, LiveHome& home) {
 /// They are over.
 void SessionMaker::drop(const std::vector<SavedSessionRef>& sessions) {
   for (const SavedSessionRef& session : sessions) {
-    const auto home = session->expected_in.lock();
     expect_no_longer(*session);
-    if (home && home == parts_.homes.find(session->identity.account)) {
-      home->files->expect_sessions(parts_.saved.has_of_account(session->identity.account));
-    }
     session->record->remove();
     session->lock_log->remove();
   }
@@ -279,7 +274,7 @@ Result<std::shared_ptr<Session>> SessionMaker::take_up(const SavedSessionRef& sa
   auto session = session_of(std::move(home), std::move(setup));
   const Result<void> added = parts_.sessions.add_saved(session);
   (void)parts_.saved.take(id);
-  its_home->expect_sessions(parts_.saved.has_of_account(session->account()));
+  its_home->expect_session_no_longer(id);
   if (!added) {
     // The server stops: it is for the next run.
     session->keep_for_next_run();

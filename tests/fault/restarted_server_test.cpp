@@ -141,10 +141,34 @@ TEST_F(RestartedServerTest, AFileOfOneThatIsNotBackOutlivesItsName) {
       .parent = kRootNode, .name = "new", .new_parent = kRootNode, .new_name = "replaced"};
   ASSERT_TRUE(first.call(Op::kRename, encode_request(Introductions{}, rename), 2));
   TestClient second(server_.port());
+  second.set_acknowledges(false);  // of the mode: it has not introduced what it has open
   ASSERT_TRUE(second.resume(two, ConnectionKind::kControl));
   EXPECT_EQ(read(second, removed), "precious");
   EXPECT_EQ(read(second, replaced), "valuable");
   EXPECT_EQ(orphans(), 2u);
+}
+
+TEST_F(RestartedServerTest, AFileOfOneThatIsNotBackOutlivesTheEndOfAnother) {
+  const auto one = session_of("one");
+  session_of("two");
+  const auto three = session_of("three");
+  make_file("removed", "precious");
+  const Introductions removed = introduction_of(10, "removed");
+  restart();
+  TestClient first(server_.port());
+  ASSERT_TRUE(first.resume(one, ConnectionKind::kControl));
+  EXPECT_TRUE(mode_of(first.event(Op::kMode))) << "it has introduced all that it has open";
+  ASSERT_TRUE(unlink(first, "removed", 1));
+  {
+    TestClient anew(server_.port());
+    ASSERT_TRUE(anew.log_in(alice("two"))) << "it will not come back for its session";
+    ASSERT_TRUE(anew.call(Op::kGoodbye, encode_json(Goodbye{})));
+    EXPECT_TRUE(anew.wait_closed());
+  }
+  TestClient third(server_.port());
+  third.set_acknowledges(false);
+  ASSERT_TRUE(third.resume(three, ConnectionKind::kControl));
+  EXPECT_EQ(read(third, removed), "precious");
 }
 
 TEST_F(RestartedServerTest, ASessionThatCannotBeHadNowStays) {

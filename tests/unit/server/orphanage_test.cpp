@@ -21,6 +21,10 @@ namespace {
 using test::TestHome;
 using test::TestSession;
 
+// Sessions of an earlier run of the server.
+constexpr SessionId kLate{std::byte{1}};
+constexpr SessionId kLater{std::byte{2}};
+
 class Orphans : public testing::Test {
  protected:
   std::size_t on_disk() {
@@ -278,7 +282,7 @@ TEST_F(Orphans, LeftoversAreSweptWhenTheirTimeIsOver) {
 TEST_F(Orphans, WhileSessionsAreExpectedAFileIsKeptForThem) {
   session_.make_file(kRootNode, "known", "data");
   std::ofstream(home_.root() / "unknown") << "more";
-  home_->expect_sessions(true);
+  home_->expect_session(kLate);
   EXPECT_EQ(session_.unlink(kRootNode, "known")->attributes.links, 0u);
   session_.unlink(kRootNode, "unknown");
   EXPECT_EQ(on_disk(), 2u);
@@ -289,10 +293,22 @@ TEST_F(Orphans, WhileSessionsAreExpectedAFileIsKeptForThem) {
   EXPECT_EQ(on_disk(), 2u);
   TestSession back(home_);
   back->begin_introduction();
-  home_->expect_sessions(false);
+  home_->expect_session_no_longer(kLate);
   EXPECT_EQ(home_->sweep_orphans(now), 0u) << "who has come has not said yet what it has open";
   EXPECT_EQ(home_->sweep_orphans(now + kIntroductionTime + std::chrono::hours(1)), 2u);
   EXPECT_FALSE(home_->has_waiting_orphans());
+}
+
+TEST_F(Orphans, ThatAreKeptForLateSessionsStayUntilTheLastOfThemIsOver) {
+  std::ofstream(home_.root() / "f") << "data";
+  home_->expect_session(kLate);
+  home_->expect_session(kLater);
+  session_.unlink(kRootNode, "f");
+  const auto later = std::chrono::steady_clock::now() + std::chrono::hours(1);
+  home_->expect_session_no_longer(kLate);
+  EXPECT_EQ(home_->sweep_orphans(later), 0u) << "the other may have it open";
+  home_->expect_session_no_longer(kLater);
+  EXPECT_EQ(home_->sweep_orphans(later), 1u);
 }
 
 TEST_F(Orphans, OfTheOnlySessionThatIsBackOnlyItsOwnWordCounts) {
@@ -328,7 +344,7 @@ TEST_F(Orphans, WhatASessionThatStillIntroducesDoesNotMeanIsKept) {
   home_.restart(/*is_clean=*/false);
   TestSession back(home_);
   back->begin_introduction();
-  home_->expect_sessions(false);
+  home_->expect_session_no_longer(kLate);
   ASSERT_EQ(back.unlink(kRootNode, "x", /*keep=*/false, meant).status, Status::kOk);
   const auto read =
       back.call<ReadReply>(Op::kRead, ReadRequest{.node = open, .offset = 0, .length = 10}, {},
@@ -361,22 +377,6 @@ TEST_F(Orphans, AFileThatIsKeptByANumberThatWasDroppedIsIntroducedFirst) {
   EXPECT_EQ(session_.read(file, 0, 10).payload, "data");
 }
 
-// Number 0: the client does not know the file, but the session may, by another name.
-TEST_F(Orphans, AFileThatTheClientDoesNotNameIsKeptIfTheSessionKnowsIt) {
-  const NodeId file = session_.make_file(kRootNode, "f", "data");
-  ASSERT_EQ(session_.unlink(kRootNode, "f", /*keep=*/true).status, Status::kOk);
-  EXPECT_EQ(session_.read(file, 0, 10).payload, "data");
-  std::ofstream(home_.root() / "unknown") << "more";
-  ASSERT_EQ(session_.unlink(kRootNode, "unknown", /*keep=*/true).status, Status::kOk);
-  EXPECT_EQ(on_disk(), 1u) << "nobody has it open";
-}
-
-TEST_F(Orphans, WhatASessionThatIsBackHasOpenGoesWithIt) {
-  const NodeId file = session_.make_file(kRootNode, "f", "data");
-  const Attributes known = session_.getattr(file)->attributes;
-  session_.forget({file});
-  home_->expect_sessions(true);
-  session_.unlink(kRootNode, "f");
 // The node numbers of a session that has room for few.
 class DroppedNumbers : public Orphans {
  protected:
@@ -453,12 +453,28 @@ TEST_F(DroppedNumbers, KeepNothingThatTheSessionMeansAndHasNotOpen) {
   EXPECT_EQ(on_disk(), 0u);
 }
 
+// Number 0: the client does not know the file, but the session may, by another name.
+TEST_F(Orphans, AFileThatTheClientDoesNotNameIsKeptIfTheSessionKnowsIt) {
+  const NodeId file = session_.make_file(kRootNode, "f", "data");
+  ASSERT_EQ(session_.unlink(kRootNode, "f", /*keep=*/true).status, Status::kOk);
+  EXPECT_EQ(session_.read(file, 0, 10).payload, "data");
+  std::ofstream(home_.root() / "unknown") << "more";
+  ASSERT_EQ(session_.unlink(kRootNode, "unknown", /*keep=*/true).status, Status::kOk);
+  EXPECT_EQ(on_disk(), 1u) << "nobody has it open";
+}
+
+TEST_F(Orphans, WhatASessionThatIsBackHasOpenGoesWithIt) {
+  const NodeId file = session_.make_file(kRootNode, "f", "data");
+  const Attributes known = session_.getattr(file)->attributes;
+  session_.forget({file});
+  home_->expect_session(kLate);
+  session_.unlink(kRootNode, "f");
   TestSession back(home_);
   const auto read =
       back.call<ReadReply>(Op::kRead, ReadRequest{.node = file, .offset = 0, .length = 10}, {},
                            {.list = {{file, kRootNode, "f", known.inode, known.generation}}});
   EXPECT_EQ(read.payload, "data");
-  home_->expect_sessions(false);
+  home_->expect_session_no_longer(kLate);
   const auto later = std::chrono::steady_clock::now() + std::chrono::hours(1);
   EXPECT_EQ(home_->sweep_orphans(later), 0u);
   EXPECT_EQ(back.read(file, 0, 10).payload, "data");
