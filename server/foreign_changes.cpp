@@ -70,6 +70,16 @@ void ForeignChanges::be_sole() {
   std::atomic_ref(*state_).store(kSole, std::memory_order_release);
 }
 
+void ForeignChanges::looked(std::uint64_t order) {
+  std::uint64_t last = last_look_.load();
+  while (last < order && !last_look_.compare_exchange_weak(last, order)) {
+  }
+}
+
+bool ForeignChanges::may_know(std::uint64_t made_order) const {
+  return made_order <= last_look_.load();
+}
+
 void ForeignChanges::note(InodeNumber inode, std::uint64_t from) {
   for (const Place& place : places_of(inode)) raise_to(notes_->from[place.from], ~from);
   for (const Place& place : places_of(inode)) {
@@ -104,11 +114,12 @@ void LateSessions::remove(const ForeignChanges& session) {
   count_.store(sessions_.size(), std::memory_order_release);
 }
 
-void LateSessions::note(InodeNumber inode, std::uint64_t from, const ForeignChanges* own_or_null) {
+void LateSessions::note(const ForeignChange& change, const ForeignChanges* own_or_null) {
   if (count_.load(std::memory_order_acquire) == 0) return;
   const std::lock_guard lock(mutex_);
   for (const auto& session : sessions_) {
-    if (session.get() != own_or_null) session->note(inode, from);
+    if (session.get() == own_or_null || !session->may_know(change.made_order)) continue;
+    session->note(change.inode, change.from);
   }
 }
 

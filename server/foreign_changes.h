@@ -48,6 +48,10 @@ class ForeignChanges {
   /// something: it has to obey first.
   void be_sole();
 
+  /// The session was told of what is in the home, up to `order` of this run.
+  void looked(std::uint64_t order);
+  /// Whether it may know what was made at `order`; 0: nobody knows when.
+  [[nodiscard]] bool may_know(std::uint64_t made_order) const;
   /// Another session is about to change `inode`, at `from` or behind it.
   void note(InodeNumber inode, std::uint64_t from);
   /// Whether data up to `end` that the session has answered early may be older than what another
@@ -63,6 +67,14 @@ class ForeignChanges {
   std::uint64_t* state_;
   ForeignNotes* notes_;
   std::atomic<std::uint64_t> since_{kUnknownOrder};  // unknown: it began in an earlier run
+  std::atomic<std::uint64_t> last_look_{0};          // 0: in an earlier run
+};
+
+/// A change of a file's data.
+struct ForeignChange {
+  InodeNumber inode{};
+  std::uint64_t from = 0;        ///< the first byte that it may change
+  std::uint64_t made_order = 0;  ///< of the file, see Inode
 };
 
 /// The sessions of a home that are late.
@@ -71,9 +83,11 @@ class LateSessions {
   /// Nothing happens for one that is not late.
   void add(std::shared_ptr<ForeignChanges> session);
   void remove(const ForeignChanges& session);
-  /// `own_or_null` is about to change the data of `inode`. Called under the inode's size lock, as
-  /// ForeignChanges::concerns() is before a late write.
-  void note(InodeNumber inode, std::uint64_t from, const ForeignChanges* own_or_null);
+  /// `own_or_null` is about to make the change. Called under the inode's size lock, as
+  /// ForeignChanges::concerns() is before a late write. A session that has not looked since the
+  /// file was made has written nothing to it: so what is built beside one that is away fills no
+  /// table.
+  void note(const ForeignChange& change, const ForeignChanges* own_or_null);
 
  private:
   std::atomic<std::size_t> count_{0};  // what every write looks at

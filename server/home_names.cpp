@@ -120,6 +120,7 @@ Result<Entry> Home::make(const Actor& actor, const InodeRef& parent, const Name&
     return facts;
   });
   touch_entry(actor, parent, name);
+  const std::uint64_t order = disk::next_order();
   auto fd = make_inode(*orphanage_, folder_fd, name.c_str(), wanted);
   if (!fd) return std::unexpected(fd.error());
   reservation->settle({.files = 1});
@@ -132,6 +133,7 @@ Result<Entry> Home::make(const Actor& actor, const InodeRef& parent, const Name&
     return std::unexpected(done.error());
   }
   Entry entry{.inode = inodes_->made(*stat, parent, name)};
+  entry.inode->set_made_order(order);
   // Its maker knows all that is in it.
   if (entry.inode->is_folder()) watch(entry.inode, fd->get());
   (void)inodes_->keep(entry.inode, std::move(*fd));

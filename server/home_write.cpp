@@ -98,7 +98,9 @@ void Home::touch_data(const Actor& actor, const InodeRef& inode, std::uint64_t s
                       std::uint64_t from) {
   actor.touched.data(inode, size);
   if (!is_late(actor)) inode->newest_changes().data_order = kUnknownOrder;
-  late_sessions_.note(inode->number(), std::min(from, size), actor.foreign);
+  late_sessions_.note(
+      {.inode = inode->number(), .from = std::min(from, size), .made_order = inode->made_order()},
+      actor.foreign);
 }
 
 void Home::note_data_order(const Inode& inode, const Attributes& after) {

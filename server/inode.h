@@ -76,6 +76,10 @@ class Inode {
 
   /// Held by whatever changes data or size; shared by what relies on the size.
   [[nodiscard]] std::shared_mutex& size_lock() const { return size_lock_; }
+  /// When a session of this run of the server has made it, no later than anybody could see it; 0:
+  /// not that we know. Set before it is known.
+  [[nodiscard]] std::uint64_t made_order() const { return made_order_; }
+  void set_made_order(std::uint64_t order) { made_order_ = order; }
   /// Of a folder: FolderWatch was asked for it.
   [[nodiscard]] std::atomic<bool>& is_watched() const { return is_watched_; }
   [[nodiscard]] SyncFailures& sync_failures() const { return sync_failures_; }
@@ -87,6 +91,7 @@ class Inode {
   InodeTable& table_;  // outlives it
   const Identity identity_;
   const std::uint32_t type_;
+  std::atomic<std::uint64_t> made_order_{0};
   mutable std::shared_mutex size_lock_;
   mutable SyncFailures sync_failures_;
   mutable std::atomic<bool> is_watched_{false};

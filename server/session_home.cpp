@@ -119,6 +119,7 @@ Result<void> SessionHome::introduce(const Introduction& introduction) {
     if ((*known)->number() == introduction.inode) return {};
     return fail(Status::kProtocolError, "the node number means something else");
   }
+  if (state_->foreign != nullptr) state_->foreign->looked(disk::next_order());
   if (introduction.parent == kNoNode) {
     if (!introduction.name.empty()) return fail(Status::kProtocolError, "an orphan with a name");
     const auto orphan = home_->adopt_orphan(wanted);

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/server/test_home.h"
+
 namespace homefs {
 namespace {
 
@@ -86,16 +88,16 @@ TEST(LateSessions, HearOfWhatOthersChangeAndNotOfTheirOwn) {
   Kept other;
   Kept sole;
   LateSessions late;
-  late.note(InodeNumber{1}, 0, nullptr);
+  late.note({.inode = InodeNumber{1}}, nullptr);
   one.changes.begin(1);
   other.changes.begin(1);
   late.add({std::shared_ptr<void>(), &one.changes});
   late.add({std::shared_ptr<void>(), &other.changes});
   late.add({std::shared_ptr<void>(), &sole.changes});
-  late.note(InodeNumber{2}, 0, &one.changes);
-  late.note(InodeNumber{3}, 0, nullptr);
+  late.note({.inode = InodeNumber{2}}, &one.changes);
+  late.note({.inode = InodeNumber{3}}, nullptr);
   late.remove(other.changes);
-  late.note(InodeNumber{4}, 0, nullptr);
+  late.note({.inode = InodeNumber{4}}, nullptr);
   EXPECT_FALSE(one.changes.concerns(InodeNumber{1}, 1));
   EXPECT_FALSE(one.changes.concerns(InodeNumber{2}, 1));
   EXPECT_TRUE(one.changes.concerns(InodeNumber{3}, 1));
@@ -103,6 +105,45 @@ TEST(LateSessions, HearOfWhatOthersChangeAndNotOfTheirOwn) {
   EXPECT_TRUE(other.changes.concerns(InodeNumber{2}, 1));
   EXPECT_FALSE(other.changes.concerns(InodeNumber{4}, 1));
   EXPECT_FALSE(sole.changes.concerns(InodeNumber{3}, 1)) << "it is not late";
+}
+
+TEST(LateSessions, HearNothingOfFilesThatTheyCannotKnow) {
+  Kept late;
+  Kept saved;  // it has not looked in this run of the server
+  LateSessions sessions;
+  for (Kept* session : {&late, &saved}) {
+    session->changes.begin(10);
+    sessions.add({std::shared_ptr<void>(), &session->changes});
+  }
+  late.changes.looked(12);
+  late.changes.looked(11);
+  constexpr InodeNumber kKnown{2};
+  constexpr InodeNumber kNew{3};
+  sessions.note({.inode = kFile}, nullptr);
+  sessions.note({.inode = kKnown, .made_order = 12}, nullptr);
+  sessions.note({.inode = kNew, .made_order = 13}, nullptr);
+  EXPECT_TRUE(late.changes.concerns(kFile, 1));
+  EXPECT_TRUE(late.changes.concerns(kKnown, 1));
+  EXPECT_FALSE(late.changes.concerns(kNew, 1));
+  EXPECT_TRUE(saved.changes.concerns(kFile, 1)) << "nobody knows when it was made";
+  EXPECT_FALSE(saved.changes.concerns(kKnown, 1));
+}
+
+TEST(LateSessions, KnowANewFileWhenTheyHaveLookedAtIt) {
+  test::TestHome home;
+  test::TestSession session(home);
+  test::TestSession other(home);
+  Kept kept;
+  session->keep_foreign_changes(kept.changes);
+  session->begin_late();
+  const NodeId theirs = other.make_file(kRootNode, "f", "new");
+  const InodeNumber number = other.getattr(theirs)->attributes.inode;
+  EXPECT_FALSE(kept.changes.concerns(number, 1));
+  const NodeId known = session.find(kRootNode, "f");
+  ASSERT_EQ(session.write(known, 0, "mine").status, Status::kOk);
+  EXPECT_FALSE(kept.changes.concerns(number, 1)) << "its own change";
+  ASSERT_EQ(other.write(theirs, 0, "theirs").status, Status::kOk);
+  EXPECT_TRUE(kept.changes.concerns(number, 1));
 }
 
 }  // namespace
