@@ -1,5 +1,6 @@
 #include "server/session_home.h"
 
+#include <optional>
 #include <utility>
 
 #include "protocol/codec.h"
@@ -14,6 +15,29 @@ namespace {
 
 /// The folders that lead to what a request is about, and the files of a READ_MANY.
 constexpr std::size_t kIntroductionsPerRequestMax = kIntroductionsMax + kNodesPerRequestMax;
+
+template <class Request>
+std::optional<Introduction> introduction_as(ByteReader request, const Attributes& made) {
+  const auto decoded = decode<Request>(request);
+  if (!decoded) return std::nullopt;
+  return Introduction{decoded->node, decoded->parent, decoded->name, made.inode, made.generation};
+}
+
+/// Of what a request has made; nothing if it makes nothing.
+std::optional<Introduction> introduction_of(Op op, ByteReader request, const Attributes& made) {
+  switch (op) {
+    case Op::kCreate:
+      return introduction_as<CreateRequest>(request, made);
+    case Op::kMkdir:
+      return introduction_as<MkdirRequest>(request, made);
+    case Op::kMknod:
+      return introduction_as<MknodRequest>(request, made);
+    case Op::kSymlink:
+      return introduction_as<SymlinkRequest>(request, made);
+    default:
+      return std::nullopt;
+  }
+}
 
 }  // namespace
 
@@ -95,6 +119,7 @@ Reply SessionHome::handle(const InFrame& request, ChangeJournal* journal,
   if (is_sequenced(request.header.op)) state_->sync_debt.add(touched.inodes());
   // Also of one that failed half way.
   reply.changes = touched.changes();
+  if (state_->foreign != nullptr) state_->foreign->looked(disk::next_order());
   return reply;
 }
 
@@ -119,7 +144,6 @@ Result<void> SessionHome::introduce(const Introduction& introduction) {
     if ((*known)->number() == introduction.inode) return {};
     return fail(Status::kProtocolError, "the node number means something else");
   }
-  if (state_->foreign != nullptr) state_->foreign->looked(disk::next_order());
   if (introduction.parent == kNoNode) {
     if (!introduction.name.empty()) return fail(Status::kProtocolError, "an orphan with a name");
     const auto orphan = home_->adopt_orphan(wanted);
@@ -138,6 +162,18 @@ Result<void> SessionHome::introduce(const Introduction& introduction) {
     return fail(Status::kStale);
   }
   return nodes.bind(introduction.node, *inode);
+}
+
+void SessionHome::introduce_again(const InFrame& request, const Reply& reply) {
+  ByteReader in(request.bytes());
+  const auto introductions = decode<Introductions>(in);
+  if (!introductions || !introduce(*introductions)) return;
+  if (!is_success(reply.status)) return;
+  const auto told = decode_all<EntryReply>(reply.fields);
+  if (!told) return;  // of another change
+  const auto made = introduction_of(request.header.op, in, told->attributes);
+  // If it is not there any more the client hears kStale when it uses the number.
+  if (made) (void)introduce(*made);
 }
 
 void SessionHome::owe_all_syncs() { state_->sync_debt.add_all(); }

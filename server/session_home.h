@@ -48,6 +48,11 @@ class SessionHome {
   Reply handle(const InFrame& request, ChangeJournal* journal = nullptr,
                std::function<bool()> is_cancelled = {}, WriteLog* writes = nullptr);
 
+  /// A change that was made before is answered with `reply` once more. The server may have been
+  /// started anew since: what the request introduces becomes known, and the number that it has
+  /// given to what it made.
+  void introduce_again(const InFrame& request, const Reply& reply);
+
   /// It has made changes in an earlier run of the server: the next fsync covers them too.
   void owe_all_syncs();
 

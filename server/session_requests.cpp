@@ -117,7 +117,8 @@ void Session::on_change(const ConnectionRef& connection, InFrame frame) {
     refuse(connection, frame.header, {Status::kProtocolError, "belongs on the control connection"});
     return;
   }
-  const FrameHeader header = frame.header;
+  const InFrame request = frame;  // the body is shared
+  const FrameHeader& header = request.header;
   const std::uint64_t fingerprint = fingerprint_of(header.op, frame.bytes());
   Result<std::shared_ptr<const Reply>> accepted;
   bool is_mine_to_apply = false;
@@ -135,6 +136,7 @@ void Session::on_change(const ConnectionRef& connection, InFrame frame) {
   if (!accepted) {
     refuse(connection, header, accepted.error());
   } else if (*accepted != nullptr) {
+    if (setup_.has_missed_events) setup_.files->introduce_again(request, **accepted);
     connection->reply(header, **accepted);
   }
   if (!is_mine_to_apply) return;

@@ -171,6 +171,23 @@ TEST_F(RestartedServerTest, AFileOfOneThatIsNotBackOutlivesTheEndOfAnother) {
   EXPECT_EQ(read(third, removed), "precious");
 }
 
+TEST_F(RestartedServerTest, AFileThatWasMadeBeforeIsKnownWithTheAnswerToTheResend) {
+  clients_.push_back(std::make_unique<TestClient>(server_.port()));
+  const auto one = clients_.back()->log_in(alice("one"));
+  ASSERT_TRUE(one);
+  ASSERT_TRUE(clients_.back()->ask<EntryReply>(Op::kCreate, create_of("f", 2), 1));
+  const auto two = session_of("two");
+  restart();
+  TestClient first(server_.port());
+  ASSERT_TRUE(first.resume(*one, ConnectionKind::kControl));
+  ASSERT_TRUE(first.ask<EntryReply>(Op::kCreate, create_of("f", 2), 1));
+  TestClient second(server_.port());
+  ASSERT_TRUE(second.resume(two, ConnectionKind::kControl));
+  ASSERT_TRUE(unlink(second, "f", 1));
+  const auto written = first.call(write_of(2, 0, "data"));
+  EXPECT_TRUE(written) << written.error().message();
+}
+
 TEST_F(RestartedServerTest, ASessionThatCannotBeHadNowStays) {
   const auto one = session_of("one");
   const auto orphans = server_.config().homes_dir / ".orphans" / "alice";
