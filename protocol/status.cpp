@@ -93,6 +93,8 @@ int errno_of(Status status) {
 }
 
 Status status_of_errno(int error) {
+  if (error == EMFILE)
+    error = ENFILE;  // a limit of the server, be it the process's or the system's
   for (const Row& row : kRows) {
     if (row.from_errno && row.error == error) return row.status;
   }

@@ -91,10 +91,9 @@ std::size_t LockLog::room() const {
 }
 
 Result<std::vector<SavedLock>> LockLog::load() {
-  std::error_code error;
-  if (!std::filesystem::exists(path_, error)) return std::vector<SavedLock>();
   constexpr std::size_t kBytesMax = sizeof(Header) + 2 * kEntriesMax * sizeof(Entry);
   Result<MappedFile> mapped = MappedFile::open(path_, std::max(kBytesMin, kBytesMax));
+  if (!mapped && mapped.error().status == Status::kNoSuchFile) return std::vector<SavedLock>();
   if (!mapped) return std::unexpected(mapped.error());
   file_.emplace(std::move(*mapped));
   if (file_->bytes().size() < sizeof(Header) || header().magic != kMagic || header().is_void != 0 ||

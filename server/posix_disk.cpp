@@ -90,7 +90,7 @@ std::uint32_t generation_of(std::int64_t birth_ns) {
 
 std::unexpected<Error> failed(const char* what) {
   // The limit of the process and that of the system are one to the client.
-  return fail_errno(errno == EMFILE ? ENFILE : errno, what);
+  return fail_errno(errno, what);
 }
 
 std::array<char, 32> proc_path_of(int fd) {

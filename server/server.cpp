@@ -162,7 +162,9 @@ LoginParts Server::login_parts() {
 }
 
 Result<void> Server::start() {
-  maker_.load(store_.load());
+  Result<std::vector<SavedSession>> sessions = store_.load();
+  if (!sessions) return std::unexpected(sessions.error());
+  maker_.load(*std::move(sessions));
   if (const auto accounts = accounts_.current(); !accounts) {
     // Not the end: the first account may be made in a moment.
     log_warn("no-accounts", {{"file", config_.accounts_file.string()},

@@ -21,6 +21,13 @@ constexpr const char* kRecordSuffix = ".session";
 constexpr const char* kLocksSuffix = ".locks";
 // There when the last run was stopped in order.
 constexpr const char* kOrderlyMark = "stopped-in-order";
+constexpr const char* kUnreadableSuffix = ".unreadable";
+
+/// Whether it says nothing of a file: the process could not look.
+bool is_of_the_moment(Status status) {
+  return status == Status::kTooManyOpen || status == Status::kNoMemory ||
+         status == Status::kInterrupted;
+}
 
 Result<void> make_folder(const std::filesystem::path& folder) {
   if (::mkdir(folder.c_str(), 0700) == 0 || errno == EEXIST) return {};
@@ -58,12 +65,8 @@ Result<void> sync_file_system(const std::filesystem::path& folder) {
 Result<SessionStore> SessionStore::open(std::filesystem::path folder) {
   if (Result<void> made = make_folder(folder); !made) return std::unexpected(made.error());
   const std::filesystem::path mark = folder / kOrderlyMark;
-  const bool was_orderly = ::unlink(mark.c_str()) == 0;
-  if (!was_orderly && errno != ENOENT) return fail_errno(errno, "delete " + mark.string());
-  // It must be gone for good before anything is changed: it is true of the last run alone.
-  if (was_orderly) {
-    if (Result<void> synced = sync_folder(folder); !synced) return std::unexpected(synced.error());
-  }
+  const bool was_orderly = ::access(mark.c_str(), F_OK) == 0;
+  if (!was_orderly && errno != ENOENT) return fail_errno(errno, "look for " + mark.string());
   return SessionStore(std::move(folder), boot_id(), was_orderly);
 }
 
@@ -95,33 +98,84 @@ Result<SavedSession> SessionStore::load_session(const std::filesystem::path& fil
                       .record = *std::move(record)};
 }
 
-std::vector<SavedSession> SessionStore::load() {
-  std::vector<SavedSession> sessions;
+Result<std::vector<std::filesystem::path>> SessionStore::list() const {
   std::vector<std::filesystem::path> files;
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(folder_, error)) {
-    files.push_back(entry.path());
+  std::filesystem::directory_iterator at(folder_, error);
+  for (; !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
+    files.push_back(at->path());
   }
+  if (error) return fail_errno(error.value(), "read " + folder_.string());
+  return files;
+}
+
+Result<std::vector<SavedSession>> SessionStore::load() {
+  const auto files = list();
+  if (!files) return std::unexpected(files.error());
+  auto sessions = load_all(*files);
+  if (!sessions) return sessions;
+  // It must be gone for good before anything is changed: it is true of the last run alone.
+  if (was_orderly_) {
+    const std::filesystem::path mark = folder_ / kOrderlyMark;
+    if (::unlink(mark.c_str()) != 0) return fail_errno(errno, "delete " + mark.string());
+    if (Result<void> synced = sync_folder(folder_); !synced) return std::unexpected(synced.error());
+  }
+  delete_leftovers(*files);
+  return sessions;
+}
+
+Result<std::vector<SavedSession>> SessionStore::load_all(
+    const std::vector<std::filesystem::path>& files) const {
+  std::vector<SavedSession> sessions;
   for (const std::filesystem::path& file : files) {
     if (file.extension() != kRecordSuffix) continue;
     Result<SavedSession> session = load_session(file);
     if (session) {
       sessions.push_back(*std::move(session));
-      continue;
-    }
-    log_warn("session-dropped",
-             {{"session", file.stem().string().substr(0, 8)}, {"why", session.error().message()}});
-    (void)::unlink(file.c_str());  // the next start tries again
-  }
-  // Locks whose session is gone, and what was being written when the server was killed.
-  for (const std::filesystem::path& file : files) {
-    const std::filesystem::path record = folder_ / (file.stem().stem().string() + kRecordSuffix);
-    if (file.extension() != kRecordSuffix &&
-        (file.extension() != kLocksSuffix || !std::filesystem::exists(record, error))) {
-      (void)::unlink(file.c_str());  // the next start tries again
+    } else if (Result<void> done = give_up(file, session.error()); !done) {
+      return std::unexpected(done.error());
     }
   }
   return sessions;
+}
+
+/// The session of `file` is over: it cannot be trusted, or the disk does not give it. Errors: of a
+/// moment; it is not over.
+Result<void> SessionStore::give_up(const std::filesystem::path& file, const Error& why) const {
+  if (is_of_the_moment(why.status)) {
+    return fail(why.status, "read the session " + file.string() + ": " + why.message());
+  }
+  log_warn("session-dropped",
+           {{"session", file.stem().string().substr(0, 8)}, {"why", why.message()}});
+  if (why.status == Status::kInvalid) {
+    (void)::unlink(file.c_str());  // the next start tries again
+    return {};
+  }
+  // Not left as it is: if a later run could read it, it would take up what is over.
+  for (const char* suffix : {kLocksSuffix, kRecordSuffix}) {
+    std::filesystem::path from = file;
+    from.replace_extension(suffix);
+    const std::string aside = from.string() + kUnreadableSuffix;
+    if (::rename(from.c_str(), aside.c_str()) != 0 && errno != ENOENT) {
+      return fail_errno(errno, "set " + from.string() + " aside");
+    }
+  }
+  return {};
+}
+
+/// Locks whose session is gone, and what was being written when the server was killed.
+void SessionStore::delete_leftovers(const std::vector<std::filesystem::path>& files) const {
+  for (const std::filesystem::path& file : files) {
+    const std::filesystem::path extension = file.extension();
+    if (extension == kRecordSuffix || extension == kUnreadableSuffix) continue;
+    if (extension == kLocksSuffix) {
+      const std::filesystem::path record = folder_ / (file.stem().string() + kRecordSuffix);
+      std::error_code error;
+      // One that could not be looked for may be there.
+      if (std::filesystem::exists(record, error) || error) continue;
+    }
+    (void)::unlink(file.c_str());  // the next start tries again
+  }
 }
 
 Result<void> SessionStore::note_orderly_stop() const {

@@ -28,8 +28,11 @@ class SessionStore {
   /// Names this run of the machine.
   [[nodiscard]] const std::string& boot() const { return boot_; }
 
-  /// The sessions of the last run, once. Those that cannot be trusted are deleted.
-  std::vector<SavedSession> load();
+  /// The sessions of the last run, once. Those that cannot be trusted are deleted. One that the
+  /// disk does not give is over, and its files are set aside for the administrator (".unreadable").
+  /// Errors: the process has no descriptor or memory for them, or the disk does not tell which
+  /// there are. Then none is lost, and the server must not go on: its next start finds them all.
+  Result<std::vector<SavedSession>> load();
 
   /// The files of a new session. Errors: those of the disk.
   [[nodiscard]] Result<std::unique_ptr<SessionRecord>> make_record(
@@ -44,7 +47,11 @@ class SessionStore {
   SessionStore(std::filesystem::path folder, std::string boot, bool was_orderly)
       : folder_(std::move(folder)), boot_(std::move(boot)), was_orderly_(was_orderly) {}
   [[nodiscard]] std::filesystem::path file_of(const SessionId& id, const char* suffix) const;
+  [[nodiscard]] Result<std::vector<std::filesystem::path>> list() const;
+  Result<std::vector<SavedSession>> load_all(const std::vector<std::filesystem::path>& files) const;
   Result<SavedSession> load_session(const std::filesystem::path& file) const;
+  [[nodiscard]] Result<void> give_up(const std::filesystem::path& file, const Error& why) const;
+  void delete_leftovers(const std::vector<std::filesystem::path>& files) const;
 
   std::filesystem::path folder_;
   std::string boot_;

@@ -109,7 +109,9 @@ SimQueue& SimServer::jobs() { return run_->jobs; }
 void SimServer::begin_run() {
   ++incarnation_;
   run_ = std::make_unique<Run>(*this);
-  run_->maker.load(run_->store.load());
+  auto sessions = run_->store.load();
+  HOMEFS_CHECK(sessions.has_value());
+  run_->maker.load(*std::move(sessions));
   auto home = run_->homes.acquire(disk_.account());
   HOMEFS_CHECK(home.has_value());
   run_->home = *home;

@@ -176,7 +176,9 @@ TEST_F(LockLogTest, EndsTheSessionAtARestartWhenTheDiskHadNoRoomForItsFirstLock)
   const auto sessions_kept = [&] {
     auto store = SessionStore::open(sessions);
     EXPECT_TRUE(store) << store.error().message();
-    return store ? store->load().size() : 0;
+    const auto loaded = store ? store->load() : std::unexpected(store.error());
+    EXPECT_TRUE(loaded) << loaded.error().message();
+    return loaded ? loaded->size() : 0;
   };
   auto store = SessionStore::open(sessions);
   ASSERT_TRUE(store) << store.error().message();
