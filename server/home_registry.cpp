@@ -37,7 +37,10 @@ Result<void> make_homes_folder(const std::filesystem::path& homes_dir) {
 Result<void> delete_home(const std::filesystem::path& homes_dir, const std::string& name) {
   for (const auto& folder : {homes_dir / name, homes_dir / kOrphansFolder / name}) {
     std::error_code error;
-    if (!std::filesystem::exists(std::filesystem::symlink_status(folder, error))) continue;
+    const auto status = std::filesystem::symlink_status(folder, error);
+    if (status.type() == std::filesystem::file_type::not_found) continue;
+    // Taken for gone it would be the home of the next account of this name.
+    if (error) return fail_errno(error.value(), "look for " + folder.string());
     // Renamed first: an account that is made anew under this name begins with an empty home.
     const std::filesystem::path doomed =
         homes_dir / (".removed." + name + "." + std::to_string(::getpid()) +
