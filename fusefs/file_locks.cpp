@@ -168,9 +168,12 @@ void FileLocks::take_back(std::uint64_t id, Error why) {
   end(id, {.result = std::unexpected(std::move(why)), .cancels = true});
 }
 
-/// Whoever comes first answers the request; nothing happens when it was answered.
+/// Whoever comes first answers the request; nothing happens when it was answered. What was granted
+/// before a break is asked for once more: the session may be lost that had it. (It waited for the
+/// kernel to be told of what others had changed, which may take longer than a session lives.)
 void FileLocks::end(std::uint64_t id, Ending ending) {
   Done done;
+  bool must_ask_again = false;
   {
     const auto state = state_.lock();
     const auto found = state->pending.find(id);
@@ -180,10 +183,15 @@ void FileLocks::end(std::uint64_t id, Ending ending) {
       if (!pending.ending) pending.ending = std::move(ending);
       return;
     }
-    done = std::move(pending.done);
-    end_asking(*state, pending, ending.result.has_value());
-    state->pending.erase(found);
+    const bool is_lock = ending.result && pending.lock.type != LockType::kNone;
+    must_ask_again = is_lock && pending.asked_after != state->breaks;
+    if (!must_ask_again) {
+      done = std::move(pending.done);
+      end_asking(*state, pending, ending.result.has_value());
+      state->pending.erase(found);
+    }
   }
+  if (must_ask_again) return send(id);
   if (ending.cancels) cancel(id);
   done(std::move(ending.result));
 }

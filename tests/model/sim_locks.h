@@ -44,7 +44,7 @@ class SimLocks {
   std::string granted(std::size_t number, Moment now);
   void releases(std::size_t number, Moment now) { holds_[number].releasing = now; }
   void released(std::size_t number, Moment now) { holds_[number].released = now; }
-  /// Nobody knows in which session it was granted: perhaps in one that is lost.
+  /// Lost before it was granted.
   void lose_one(std::size_t number, Moment now) { holds_[number].lost = now; }
   /// The server has lost the session of the mount.
   void lose(int mount, Moment now);

@@ -51,6 +51,7 @@ void SimMount::adopt(const SimConnectionRef& connection) {
     return;
   }
   if (bulk != nullptr) broken.push_back(std::exchange(bulk, nullptr));
+  has_lost_session = has_lost_session && attached.is_same_session;
   link->reconnect({.is_same_session = attached.is_same_session,
                    .are_caches_valid = !attached.has_missed_events,
                    .is_new_incarnation = is_new_incarnation,

@@ -45,7 +45,7 @@ struct SimMount {
   std::deque<SimConnectionRef> broken;  ///< the server has not noticed
   std::uint64_t incarnation = 0;        ///< of the server, as the client knows it
   Moment reachable_since = kNever;
-  Moment lost_session_at = 0;  // the last time that the server has ended its session
+  bool has_lost_session = false;          // and does not know it yet
   int events_waiting = 0;                 ///< not acknowledged
   bool was_late = false;                  ///< somebody did not wait for an acknowledgement
   bool is_adopting = false;               ///< a thread of the client takes over a connection

@@ -127,7 +127,10 @@ Task<> SimWorld::call_lock(Program& program, int fd) {
     co_return;
   }
   check_not_lost(program, fd, asked, what);
-  if (program.mount->lost_session_at >= asked) checker_.locks().lose_one(number, now_);
+  // It was lost before the call returned.
+  if (program.mount->has_lost_session || kernel.has_lost_locks(fd)) {
+    checker_.locks().lose_one(number, now_);
+  }
   checker_.granted(number, now_);
   if (lock.type == LockType::kShared) note_released(program, file, before, asked);
   // A part of what was held before may be held still: it is given free with the next unlock.

@@ -303,7 +303,7 @@ void SimWorld::take_trouble(const Choice& choice) {
       has_lost_session_ = true;
       if (mount->joining == nullptr) {
         server_.end(mount->client);
-        mount->lost_session_at = now_;
+        mount->has_lost_session = true;
         lose_locks(*mount);
       }
       return;

@@ -53,6 +53,10 @@ class FakeKernel {
   Task<Result<Attributes>> fstat(int fd);
   /// lseek(2) with SEEK_END: the kernel asks, and goes by what it then has.
   Task<Result<std::uint64_t>> seek_end(int fd);
+  /// Whether locks are known to be lost that were taken through it.
+  [[nodiscard]] bool has_lost_locks(int fd) const {
+    return files_.locks().is_lost(files_open_.at(fd)->handle);
+  }
   Task<Result<>> mkdir(std::string path);
   Task<Result<>> remove(std::string path, bool is_folder);
   Task<Result<>> rename(std::string from, std::string to, RenameMode mode);

@@ -223,6 +223,33 @@ TEST_F(LostLocks, AGrantThatWentDownWithTheConnectionIsAskedFor) {
   EXPECT_EQ(status_of(locked), Status::kOk);
 }
 
+// The server has granted it, and the program is to have it when the kernel has been told of what
+// others have changed. Meanwhile the session is lost, and another mount gets the lock.
+TEST_F(LostLocks, OneThatIsGrantedInASessionThatIsLostBeforeItIsGivenIsAskedForAnew) {
+  const std::uint64_t handle = rig_.open(file_, O_RDWR);
+  rig_.notifier().hold();
+  rig_.notifier().invalidate_data(file_);
+  const auto locked = rig_.start(rig_.files().set_lock(
+      {.locker = {file_, LockKind::kWhole, 1}, .type = LockType::kExclusive, .handle = handle},
+      rig_.files().locks().begin()));
+  rig_.link().answer(rig_.link().find(Op::kLock), LockReply{.is_granted = true});
+  rig_.posted().run_all();
+  ASSERT_FALSE(locked->is_done());
+  rig_.link().break_control();
+  order_ += 100;
+  rig_.link().reconnect({.is_same_session = false,
+                         .are_caches_valid = false,
+                         .is_new_incarnation = true,
+                         .order = order_});
+  rig_.notifier().hold(false);
+  rig_.notifier().deliver_all();
+  rig_.posted().run_all();
+  ASSERT_FALSE(locked->is_done()) << "it is the other mount's";
+  rig_.link().refuse(rig_.link().find(Op::kLock), Status::kWouldBlock);
+  settle();
+  EXPECT_EQ(status_of(locked), Status::kWouldBlock);
+}
+
 // After a break the request is to be made again; before that a signal ends the wait.
 TEST_F(LostLocks, ARequestThatIsInterruptedAfterABreakIsNotMadeAgain) {
   const std::uint64_t handle = rig_.open(file_, O_RDWR);
