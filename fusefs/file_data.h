@@ -48,6 +48,7 @@ struct FileData {
   std::uint32_t resizing = 0;   ///< changes of size: meanwhile the kernel writes no page back
   bool is_void_after = false;   ///< and this was kept from it: its pages are void
   bool keeps_written = false;   ///< `reads` holds what was written, for after the close
+  std::uint32_t passing = 0;    ///< writes past the kernel's pages, until it has dropped these
   std::uint32_t page_uses = 0;  ///< grows when the kernel gets or gives what may be in its pages
   WriteQueue writes;
   DeferredChange change;

@@ -288,7 +288,6 @@ void FileLocks::end_asking(State& state, const Pending& pending, bool is_granted
     HOMEFS_CHECK(found != state.holdings.end() && found->second.asking > 0);
     --found->second.asking;
     found->second.has_lock |= is_granted;
-    if (is_granted) found->second.granted_at = notifier_->moment();
     if (found->second.asking == 0 && !found->second.has_lock) state.holdings.erase(found);
   }
   count(state);
@@ -303,18 +302,6 @@ bool FileLocks::concern(NodeId node) {
   const auto state = state_.lock();
   const auto first = state->holdings.lower_bound({node, LockKind::kRecord, 0});
   return first != state->holdings.end() && first->first.node == node;
-}
-
-std::optional<std::uint64_t> FileLocks::held_since(NodeId node) {
-  std::optional<std::uint64_t> since;
-  if (holdings_ == 0) return since;
-  const auto state = state_.lock();
-  auto holding = state->holdings.lower_bound({node, LockKind::kRecord, 0});
-  for (; holding != state->holdings.end() && holding->first.node == node; ++holding) {
-    if (!holding->second.has_lock) continue;
-    since = std::min(since.value_or(holding->second.granted_at), holding->second.granted_at);
-  }
-  return since;
 }
 
 bool FileLocks::has_record_locks(NodeId node) {

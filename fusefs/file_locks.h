@@ -79,9 +79,6 @@ class FileLocks {
   [[nodiscard]] bool may_hold(const FileLocker& locker);
   /// Whether anybody in this mount has the file locked, or asks for a lock of it.
   [[nodiscard]] bool concern(NodeId node);
-  /// The notifier's moment when whoever here has a lock of the file had got it; the first of them,
-  /// of each his last one. Nothing: nobody has any.
-  [[nodiscard]] std::optional<std::uint64_t> held_since(NodeId node);
   /// Whether anybody in this mount has ever asked for a record lock.
   [[nodiscard]] bool had_record_locks() const { return had_record_locks_; }
   /// Whether anybody may hold a record lock of the file.
@@ -110,9 +107,8 @@ class FileLocks {
   // What an owner may hold.
   struct Holding {
     std::set<std::uint64_t> handles;
-    int asking = 0;                // requests that are not answered
-    bool has_lock = false;         // some request was granted
-    std::uint64_t granted_at = 0;  // has_lock: the last one, as KernelNotifier::moment()
+    int asking = 0;         // requests that are not answered
+    bool has_lock = false;  // some request was granted
   };
   struct Ending {
     Result<> result;

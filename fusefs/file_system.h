@@ -54,7 +54,6 @@ struct AttributesOut {
   Attributes attributes;
   std::chrono::seconds ttl{};
   bool has_older_pages = false;  ///< the kernel may have them, and is told of that first
-  NoticeHold hold{};             ///< until the kernel has the answer
 };
 
 struct OpenOut {
@@ -401,6 +400,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   Task<> send_deferred(SetattrRequest change);
   Task<Result<AttributesOut>> attributes_now(NodeId node);
   static bool has_older_pages(const Node& node);
+  [[nodiscard]] static bool must_void_pages(const ClientState& state, const Node& node);
   Task<> void_pages(NodeId node, std::uint64_t version);
   Task<> set_end_in_kernel(NodeId node, std::uint64_t size);
   Task<Result<AttributesOut>> set_size(SetattrRequest request, std::uint64_t handle);
@@ -436,9 +436,9 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   static void use_pages(Node& node);
   /// The kernel has dropped those that it had at that number of uses.
   void pages_dropped(const std::vector<std::pair<NodeId, std::uint32_t>>& nodes);
-  /// Drops the pages that programs read through other openings, which a write past the pages has
-  /// left as they were. Only for what holds none itself.
-  Task<> drop_read_pages(NodeId node);
+  /// A write past the pages is over: drops those that programs read through other openings, which
+  /// it has left as they were. Only for what holds none itself.
+  Task<> end_passing(NodeId node, bool is_written);
   Task<> take_pages_and_drain(NodeId node, std::move_only_function<void()> done);
   static bool is_mappable(const ClientState& state, NodeId node) {
     return state.mappable.contains(node);
@@ -511,7 +511,8 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
     Result<> refusal;           ///< of kRefused
     bool is_moved = false;      ///< it is not where the kernel believes
     bool must_sync = false;     ///< and nobody but us does so
-    bool passes_pages = false;  ///< which others have read: see drop_read_pages()
+    bool passes_pages = false;  ///< which others may have read
+    bool is_passing = false;    ///< until end_passing(), see FileData
     std::string started_path;   ///< of a file that begins to be written
     std::uint64_t started_bytes = 0;
     WakeList wake;

@@ -440,7 +440,7 @@ Result<> FileSystem::read_folder(std::uint64_t handle, std::uint64_t offset, boo
     const bool is_there =
         node != nullptr && node->has_attributes && leads_to(folder, entry.name, entry.node);
     // Nor is it told of a new end while it may have the page of before: see getattr().
-    const bool is_shown = is_there && with_lookup && !(state->is_shared && has_older_pages(*node));
+    const bool is_shown = is_there && with_lookup && !must_void_pages(*state, *node);
     const EntryOut out = is_shown ? entry_of(*state, *node, /*is_cached=*/true) : EntryOut{};
     if (!show(entry, out, offset + 1)) return {};
     if (out.node != kNoNode) ++node->lookups;

@@ -52,7 +52,7 @@ FileSystem::Cached FileSystem::lookup_cached(NodeId parent_id, const std::string
       ++node->lookups;
       return {.is_known = true,
               .entry = entry_of(*state, *node, /*is_cached=*/true),
-              .has_older_pages = state->is_shared && has_older_pages(*node)};
+              .has_older_pages = must_void_pages(*state, *node)};
     }
   } else if (folder.is_complete) {
     const bool may_be_kept = !state->is_shared && state->drops_all_names;
@@ -139,7 +139,7 @@ Result<EntryOut> FileSystem::looked_up(ClientState& state, const AskedName& aske
   }
   EntryOut out = entry_of(state, node, leads_to(parent, name, node.id));
   if (!node.has_attributes) out.attributes = reply->attributes;  // true when it was asked
-  is_older = state.is_shared && has_older_pages(node);
+  is_older = must_void_pages(state, node);
   return out;
 }
 
@@ -220,17 +220,18 @@ Task<Result<AttributesOut>> FileSystem::getattr(NodeId id) {
   Result<AttributesOut> out = co_await attributes_now(id);
   if (!out) co_return out;
   if (out->has_older_pages) co_await void_pages(id, out->attributes.version);
-  // It may have waited for us before we took it; but whoever has locked the file asks after that.
-  const std::uint64_t since = std::min(asked, locks_.held_since(id).value_or(asked));
-  out->hold = NoticeHold(*notifier_, id, since);
-  if (!out->hold) co_await set_end_in_kernel(id, out->attributes.size);
+  if (locks_.concern(id) || notifier_->has_told(id, asked)) {
+    co_await set_end_in_kernel(id, out->attributes.size);
+  }
   co_return out;
 }
 
 // The kernel keeps no attributes that it has asked for before a notice: lseek(2), which asks for
 // the end of the file, would return that of before, and who has locked the file to append to it
-// would overwrite what another mount has appended. The end is told beside the answer, then. That a
-// file has become shorter cannot be told so.
+// would overwrite what another mount has appended. The end is told beside the answer, then; of a
+// file that somebody has locked always, as the notice may come before we take the question, or when
+// the answer is there and the program has not been given the processor yet. That a file has become
+// shorter cannot be told so.
 Task<> FileSystem::set_end_in_kernel(NodeId id, std::uint64_t size) {
   {
     auto state = state_.lock();
@@ -253,6 +254,13 @@ bool FileSystem::has_older_pages(const Node& node) {
   return node.is_regular() && node.may_have_pages && !is_newer && !is_same;
 }
 
+// Told of the end that a write past the pages makes, before the write is answered and they are
+// dropped, the kernel shows zeros there.
+bool FileSystem::must_void_pages(const ClientState& state, const Node& node) {
+  const bool is_passed = node.has_read_pages && node.data != nullptr && node.data->passing > 0;
+  return is_passed || (state.is_shared && has_older_pages(node));
+}
+
 Task<> FileSystem::void_pages(NodeId id, std::uint64_t version) {
   notifier_->invalidate_data(id);
   Completion<bool> told([this](Completion<bool>::Done done) {
@@ -273,7 +281,7 @@ Task<Result<AttributesOut>> FileSystem::attributes_now(NodeId id) {
     Node* node = state->nodes.find(id);
     if (node == nullptr) co_return fail(Status::kStale);
     if (node->has_attributes) {
-      const bool is_older = state->is_shared && has_older_pages(*node);
+      const bool is_older = must_void_pages(*state, *node);
       co_return AttributesOut{effective(*node), ttl(*state, *node), is_older};
     }
   }
@@ -288,7 +296,7 @@ Task<Result<AttributesOut>> FileSystem::attributes_now(NodeId id) {
   }
   NodeCache::update(*node, reply->attributes);
   // Overtaken by another session's change: true when it was asked, but not to be kept.
-  const bool is_older = has_older_pages(*node);
+  const bool is_older = has_older_pages(*node) || must_void_pages(*state, *node);
   if (!node->has_attributes) co_return AttributesOut{reply->attributes, {}, is_older};
   co_return AttributesOut{effective(*node), ttl(*state, *node), is_older};
 }

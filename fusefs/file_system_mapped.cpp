@@ -8,6 +8,12 @@ namespace {
 
 constexpr std::uint64_t kPageBytes = 4096;
 
+// A write past the pages is over.
+void passed(Node* node) {
+  // Without an open file none is counted: the program was interrupted, and the last close came.
+  if (node != nullptr && node->data != nullptr && node->data->passing > 0) --node->data->passing;
+}
+
 }  // namespace
 
 // Only what is open for both can be mapped for storing; a mapping keeps the file open.
@@ -44,14 +50,19 @@ void FileSystem::pages_dropped(const std::vector<std::pair<NodeId, std::uint32_t
 }
 
 // Asked when the write is done: somebody may have opened the file since it began.
-Task<> FileSystem::drop_read_pages(NodeId id) {
+Task<> FileSystem::end_passing(NodeId id, bool is_written) {
   {
     auto state = state_.lock();
-    const Node* node = state->nodes.find(id);
-    if (node == nullptr || !node->has_read_pages) co_return;
+    Node* node = state->nodes.find(id);
+    if (!is_written || node == nullptr || !node->has_read_pages) {
+      passed(node);
+      co_return;
+    }
   }
   notifier_->invalidate_data(id);
   co_await kernel_told();
+  auto state = state_.lock();
+  passed(state->nodes.find(id));
 }
 
 Task<> FileSystem::take_pages(NodeId id) {

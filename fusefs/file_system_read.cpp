@@ -129,7 +129,7 @@ Task<Result<std::vector<Slice>>> FileSystem::read(std::uint64_t handle, std::uin
 
 // Of writes that no program has done yet it may show some and others not. It does not wait for
 // them, since it holds a page: the answers to the writes wait for other mounts, and these for our
-// pages where they have changed the file too. Nothing is kept: see drop_read_pages().
+// pages where they have changed the file too. Nothing is kept: see end_passing().
 Task<Result<std::vector<Slice>>> FileSystem::read_beside_writes(NodeId id, std::uint64_t offset,
                                                                 std::uint64_t count) {
   for (int attempt = 1;; ++attempt) {

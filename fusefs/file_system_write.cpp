@@ -120,6 +120,7 @@ Task<Result<>> FileSystem::write(WriteTarget to, Slice data) {
       Result<> appended = co_await append_at_server(to.node, data, *session);
       result = std::move(appended);
     }
+    if (taken.is_passing) co_await end_passing(to.node, result.has_value());
     if (is_over_quota(result) && !std::exchange(was_refused, true)) {
       // The server may have made more of the quota ours in answers that were under way. Once all
       // have come, what is left of it is known to the byte.
@@ -127,7 +128,6 @@ Task<Result<>> FileSystem::write(WriteTarget to, Slice data) {
       data = again;
       continue;
     }
-    if (result && taken.passes_pages) co_await drop_read_pages(to.node);
     if (!result || !taken.must_sync) co_return result;
     Result<> synced = co_await fsync(to.node, to.handle, !to.is_synced);
     co_return synced;
@@ -199,7 +199,10 @@ FileSystem::TakenWrite FileSystem::take_write(const WriteTarget& to, Slice& data
   taken.passes_pages = !to.is_page && open != state->files.end() && open->second.is_direct;
   taken.must_sync = (to.is_synced || to.is_data_synced) && taken.passes_pages;
   const bool waits = taken.kind == TakenWrite::Kind::kWaits;
-  if (waits ? done == nullptr : taken.kind != TakenWrite::Kind::kBuffered) return taken;
+  const bool is_tried = waits && done == nullptr;  // it comes back with `done`
+  taken.is_passing = taken.passes_pages && taken.kind != TakenWrite::Kind::kBehind && !is_tried;
+  if (taken.is_passing) ++file.passing;
+  if (is_tried || (!waits && taken.kind != TakenWrite::Kind::kBuffered)) return taken;
 
   taken.is_moved = to.is_append && offset != to.offset;
   const bool is_growing = growth > 0;

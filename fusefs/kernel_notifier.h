@@ -41,44 +41,16 @@ class KernelNotifier {
   /// The file ends behind `last`, its last byte, at `end` > 0: the kernel takes it to be as long at
   /// least. Of a file whose data was invalidated before, or `last` is the newest.
   virtual void set_end(NodeId node, std::uint64_t end, std::byte last) = 0;
-  /// A moment in what the kernel is told: see hold().
+  /// A moment in what the kernel is told, and whether it was told of the node's attributes or data
+  /// since, may have been, or is about to be. It keeps no attributes that it has asked for before.
   [[nodiscard]] virtual std::uint64_t moment() = 0;
-  /// Until release() the kernel is told nothing of the node's attributes or data. False, and it
-  /// goes on: the kernel was told of them since that moment, may have been, or is about to be.
-  [[nodiscard]] virtual bool hold(NodeId node, std::uint64_t since) = 0;
-  virtual void release(NodeId node) = 0;
+  [[nodiscard]] virtual bool has_told(NodeId node, std::uint64_t since) = 0;
   virtual void invalidate_entry(NodeId parent, std::string name) = 0;
   /// All cached names at once.
   virtual void invalidate_all_entries() = 0;
   /// Calls `done` when the kernel has been told all that was queued before: at once, or on the
   /// notifier's thread. Only for what holds no lock in the kernel that the notices wait for.
   virtual void when_told(std::move_only_function<void()> done) = 0;
-};
-
-/// That nothing is told to the kernel of a node while an answer about it is on its way there: the
-/// kernel keeps no attributes that it has asked for before it was told. For moments only, and
-/// without waiting for anything: the notices of all files wait behind it.
-class NoticeHold {
- public:
-  NoticeHold() = default;
-  /// Holds nothing when the kernel may have been told since that moment.
-  NoticeHold(KernelNotifier& notifier, NodeId node, std::uint64_t since)
-      : notifier_(notifier.hold(node, since) ? &notifier : nullptr), node_(node) {}
-  NoticeHold(NoticeHold&& other) noexcept
-      : notifier_(std::exchange(other.notifier_, nullptr)), node_(other.node_) {}
-  NoticeHold& operator=(NoticeHold&& other) noexcept {
-    std::swap(notifier_, other.notifier_);
-    std::swap(node_, other.node_);
-    return *this;
-  }
-  ~NoticeHold() {
-    if (notifier_ != nullptr) notifier_->release(node_);
-  }
-  explicit operator bool() const { return notifier_ != nullptr; }
-
- private:
-  KernelNotifier* notifier_ = nullptr;
-  NodeId node_{};
 };
 
 }  // namespace homefs

@@ -53,23 +53,9 @@ void Notifier::set_end(NodeId node, std::uint64_t end, std::byte last) {
   Notice notice{.kind = Kind::kEnd, .node = node, .end = end, .last = last};
   lane_.push(std::move(notice));
 }
-std::uint64_t Notifier::moment() {
-  const std::lock_guard lock(told_mutex_);
-  return told_.count;
-}
-bool Notifier::hold(NodeId node, std::uint64_t since) {
-  const std::lock_guard lock(told_mutex_);
-  // One that the lane has taken out of its queue just now waits in send().
-  if (told_.has(node, since) || lane_.has(node)) return false;
-  held_.push_back(node);
-  return true;
-}
-void Notifier::release(NodeId node) {
-  {
-    const std::lock_guard lock(told_mutex_);
-    held_.erase(std::ranges::find(held_, node));
-  }
-  released_.notify_all();
+std::uint64_t Notifier::moment() { return told_.lock()->count; }
+bool Notifier::has_told(NodeId node, std::uint64_t since) {
+  return lane_.has(node) || told_.lock()->has(node, since);
 }
 bool Notifier::Told::has(NodeId node, std::uint64_t since) const {
   if (count - since >= nodes.size()) return true;
@@ -174,15 +160,10 @@ void Notifier::store(NodeId node, std::uint64_t offset, std::byte byte) {
 
 // Whoever asks while the kernel is being told may be too early as well.
 void Notifier::send(Notice& notice) {
-  if (std::ranges::find(kAboutNode, notice.kind) == kAboutNode.end()) return tell(notice);
-  {
-    std::unique_lock lock(told_mutex_);
-    released_.wait(lock, [&] { return std::ranges::find(held_, notice.node) == held_.end(); });
-    told_.note(notice.node);
-  }
+  const bool is_of_node = std::ranges::find(kAboutNode, notice.kind) != kAboutNode.end();
+  if (is_of_node) told_.lock()->note(notice.node);
   tell(notice);
-  const std::lock_guard lock(told_mutex_);
-  told_.note(notice.node);
+  if (is_of_node) told_.lock()->note(notice.node);
 }
 
 void Notifier::tell(Notice& notice) {

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "fusefs/kernel_notifier.h"
+#include "protocol/guarded.h"
 
 struct fuse_session;
 
@@ -45,8 +46,7 @@ class Notifier final : public KernelNotifier {
   void extend(NodeId node, Place place) override;
   void set_end(NodeId node, std::uint64_t end, std::byte last) override;
   std::uint64_t moment() override;
-  bool hold(NodeId node, std::uint64_t since) override;
-  void release(NodeId node) override;
+  bool has_told(NodeId node, std::uint64_t since) override;
   void invalidate_entry(NodeId parent, std::string name) override;
   void invalidate_all_entries() override;
   void when_told(std::move_only_function<void()> done) override;
@@ -106,11 +106,8 @@ class Notifier final : public KernelNotifier {
   fuse_session* session_ = nullptr;      // set before the threads start
   std::function<Names()> cached_names_;  // likewise
   Lane lane_;
-  Lane names_lane_;        // of kEntry
-  std::mutex told_mutex_;  // before a lane's
-  std::condition_variable released_;
-  Told told_;                 // guarded by told_mutex_
-  std::vector<NodeId> held_;  // guarded by told_mutex_; a few: one for each answer under way
+  Lane names_lane_;  // of kEntry
+  Guarded<Told> told_;
 };
 
 }  // namespace homefs

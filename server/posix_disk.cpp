@@ -88,10 +88,7 @@ std::uint32_t generation_of(std::int64_t birth_ns) {
   return static_cast<std::uint32_t>(mixed >> 32) | 1;
 }
 
-std::unexpected<Error> failed(const char* what) {
-  // The limit of the process and that of the system are one to the client.
-  return fail_errno(errno, what);
-}
+std::unexpected<Error> failed(const char* what) { return fail_errno(errno, what); }
 
 std::array<char, 32> proc_path_of(int fd) {
   std::array<char, 32> path{};

@@ -27,8 +27,7 @@ class NoNotifier final : public KernelNotifier {
   void extend(NodeId, Place) override {}
   void set_end(NodeId, std::uint64_t, std::byte) override {}
   std::uint64_t moment() override { return 0; }
-  bool hold(NodeId, std::uint64_t) override { return true; }
-  void release(NodeId) override {}
+  bool has_told(NodeId, std::uint64_t) override { return false; }
   void invalidate_entry(NodeId, std::string) override {}
   void invalidate_all_entries() override {}
   void when_told(std::move_only_function<void()> done) override { done(); }

@@ -169,9 +169,7 @@ void SimWorld::collect(SimMount& mount, std::vector<Choice>& choices) {
   if (mount.turns.size() > 0) add(What::kTurn, nullptr, random(mount.turns.size()));
   if (mount.posted.size() > 0) add(What::kPosted, nullptr, random(mount.posted.size()));
   const Notice* notice = mount.notifier.front();
-  const bool can_tell = notice == nullptr ||
-                        (!mount.notifier.is_held(notice->node) && mount.kernel->can_take(*notice));
-  if (mount.notifier.has_waiting() && can_tell) {
+  if (mount.notifier.has_waiting() && (notice == nullptr || mount.kernel->can_take(*notice))) {
     add(What::kNotice);
   }
   const Notice* name = mount.notifier.front_name();

@@ -61,16 +61,12 @@ void FakeNotifier::set_end(NodeId node, std::uint64_t end, std::byte last) {
   push(queue_, {Notice::Kind::kEnd, node, {}, end, last});
 }
 
-bool FakeNotifier::hold(NodeId node, std::uint64_t since) {
+bool FakeNotifier::has_told(NodeId node, std::uint64_t since) {
   const auto is_about_it = [&](const Queued& one) { return !one.done && one.notice.node == node; };
-  if (std::ranges::any_of(queue_, is_about_it)) return false;
+  if (std::ranges::any_of(queue_, is_about_it)) return true;
   const auto first = node_notices_.begin() + static_cast<std::ptrdiff_t>(since);
-  if (std::find(first, node_notices_.end(), node) != node_notices_.end()) return false;
-  held_.insert(node);
-  return true;
+  return std::find(first, node_notices_.end(), node) != node_notices_.end();
 }
-
-void FakeNotifier::release(NodeId node) { held_.erase(held_.find(node)); }
 
 void FakeNotifier::invalidate_entry(NodeId parent, std::string name) {
   push(names_, {Notice::Kind::kEntry, parent, std::move(name)});

@@ -7,7 +7,6 @@
 
 #include <deque>
 #include <functional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -43,8 +42,6 @@ class FakeNotifier final : public KernelNotifier {
   [[nodiscard]] const Notice* front_name() const {
     return names_.empty() ? nullptr : &names_.front().notice;
   }
-  /// Whether an answer about it is on its way to the kernel: Notifier would wait.
-  [[nodiscard]] bool is_held(NodeId node) const { return held_.contains(node); }
   [[nodiscard]] bool has_waiting() const { return !queue_.empty(); }
   [[nodiscard]] bool has_waiting_name() const { return !names_.empty(); }
 
@@ -59,8 +56,7 @@ class FakeNotifier final : public KernelNotifier {
   void extend(NodeId node, Place place) override;
   void set_end(NodeId node, std::uint64_t end, std::byte last) override;
   std::uint64_t moment() override { return node_notices_.size(); }
-  bool hold(NodeId node, std::uint64_t since) override;
-  void release(NodeId node) override;
+  bool has_told(NodeId node, std::uint64_t since) override;
   void invalidate_entry(NodeId parent, std::string name) override;
   void invalidate_all_entries() override;
   void when_told(std::move_only_function<void()> done) override;
@@ -79,7 +75,6 @@ class FakeNotifier final : public KernelNotifier {
   std::deque<Queued> names_;
   std::vector<Notice> told_;
   std::vector<NodeId> node_notices_;  // that were delivered, of attributes or data
-  std::multiset<NodeId> held_;
   bool is_holding_ = false;
 };
 

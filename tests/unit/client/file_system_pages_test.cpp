@@ -43,6 +43,38 @@ TEST(Pages, AReaderWhoOpensTheFileDuringAWriteKeepsNothingOfBefore) {
   EXPECT_TRUE(rig.notifier().was_told({.kind = Notice::Kind::kData, .node = file}));
 }
 
+// Told of the end that an append makes, the kernel shows zeros there, as long as it has the page of
+// before.
+TEST(Pages, AreDroppedBeforeTheKernelIsToldOfTheEndThatAnAppendMakes) {
+  CoreRig rig;
+  const auto of = [](std::uint64_t size, std::uint64_t order) {
+    return AttributesOf{.inode = 7, .size = size, .order = order, .version = order};
+  };
+  const NodeId file = rig.look_up(kRootNode, "f", of(4, 10));
+  const auto read = rig.start(rig.files().read(rig.open(file, O_RDONLY), 0, 100));
+  rig.answer_read(rig.link().find(Op::kRead), "old!");
+  ASSERT_TRUE(read->is_done());
+  const std::uint64_t writer = rig.open(file, O_WRONLY | O_APPEND);
+  rig.notifier().clear();
+  rig.notifier().hold();
+  const auto written = rig.start(rig.files().write(
+      {.node = file, .handle = writer, .offset = 4, .is_append = true}, CoreRig::slice("new!")));
+  const auto asked = rig.start(rig.files().getattr(file));
+  rig.files().send_writes(file);
+  rig.posted().run_all();
+  if (rig.link().has(Op::kWrite)) rig.answer_change(rig.link().find(Op::kWrite), of(8, 13));
+  if (rig.link().has(Op::kAppend)) {
+    rig.link().answer(rig.link().find(Op::kAppend), AppendReply{.attributes = of(8, 13)});
+  }
+  rig.posted().run_all();
+  const bool is_told = asked->is_done() && (**asked)->attributes.size == 8;
+  EXPECT_FALSE(is_told && !rig.notifier().was_told({.kind = Notice::Kind::kData, .node = file}));
+  rig.notifier().deliver_all();
+  rig.posted().run_all();
+  EXPECT_TRUE(asked->is_done());
+  EXPECT_EQ(status_of(written), Status::kOk);
+}
+
 // Likewise one who opens it, and reads, before an append that the server places.
 TEST(Pages, AReaderWhoOpensTheFileDuringAnAppendIsWaitedFor) {
   CoreRig rig({.is_shared = true});

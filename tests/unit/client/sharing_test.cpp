@@ -58,10 +58,9 @@ TEST(Sharing, IsToldToTheKernelOnce) {
 TEST(Sharing, IsToldOfNamesThatTheKernelIsListedMeanwhile) {
   CoreRig rig;
   const auto opened = rig.start(rig.files().open_folder(kRootNode));
-  rig.answer_list(
-      rig.link().find(Op::kList),
-      AttributesOf{.inode = CoreRig::kRootInode, .mode = S_IFDIR | 0755, .order = 10},
-      {{.name = "f", .attributes = AttributesOf{.inode = 7, .order = 5}}});
+  rig.answer_list(rig.link().find(Op::kList),
+                  AttributesOf{.inode = CoreRig::kRootInode, .mode = S_IFDIR | 0755, .order = 10},
+                  {{.name = "f", .attributes = AttributesOf{.inode = 7, .order = 5}}});
   ASSERT_TRUE(opened->is_done() && opened->value->has_value());
   const auto listing = rig.files().listing_of((**opened)->handle);
   (void)rig.link().mode(true);
