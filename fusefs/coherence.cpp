@@ -116,6 +116,11 @@ void FileSystem::hear(ClientState& state, Node& node, const Change& change, std:
     data_of(state, node).grown_order = order;
     heard.grown.push_back(node.id);
   }
+  if (change.has_data && node.opens > 0 && node.is_regular()) {
+    FileData& data = data_of(state, node);
+    ++data.changes;
+    data.heard_at = std::chrono::steady_clock::now();
+  }
   NodeCache::invalidate(node, order);
   node.has_no_xattrs = false;
   if (node.folder != nullptr && !change.name.empty()) {
@@ -141,7 +146,8 @@ void FileSystem::hear(ClientState& state, Node& node, const Change& change, std:
   }
   // What was stored before a time was set is written back as of before.
   if (!change.has_data && node.folder == nullptr && !is_mappable(state, node.id)) {
-    heard.attributes_changed.push_back(node.id);
+    // In a shared home the kernel keeps none, and a notice would only spoil answers on their way.
+    if (!state.is_shared) heard.attributes_changed.push_back(node.id);
   } else if (!is_told_later(node)) {
     heard.data_changed.push_back(node.id);
     if (node.opens > 0 && node.is_regular()) {
@@ -293,7 +299,7 @@ void FileSystem::on_reconnected(const Reconnected& caches) {
   if (caches.are_valid) return;
   // Replies of another run have order 0: they are older than anything.
   const std::uint64_t order = std::max<std::uint64_t>(caches.order, 1);
-  std::vector<NodeId> known;
+  Voided voided;
   WakeList wake;
   {
     auto state = state_.lock();
@@ -304,9 +310,9 @@ void FileSystem::on_reconnected(const Reconnected& caches) {
     state->told_order = ClientState::kUnknownOrder;
     state->heard_order = 0;
     ++state->told_epoch;
-    void_everything(*state, order, wake, known);
+    void_everything(*state, order, wake, voided);
   }
-  tell_of_void(std::move(wake), known);
+  tell_of_void(std::move(wake), std::move(voided));
 }
 
 }  // namespace homefs

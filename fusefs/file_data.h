@@ -1,6 +1,11 @@
 // FileData: the data of one file that is on its way, in either direction.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
 #include "fusefs/deferred_change.h"
 #include "fusefs/read_cache.h"
 #include "fusefs/write_behind.h"
@@ -45,9 +50,11 @@ struct FileData {
   bool was_closed = false;         ///< close(2), since the last write; not all need have closed it
   std::uint64_t grown_size = 0;  ///< what another mount has made of it, with a change of this order
   std::uint64_t grown_order = 0;
-  std::uint32_t resizing = 0;   ///< changes of size: meanwhile the kernel writes no page back
-  bool is_void_after = false;   ///< and this was kept from it: its pages are void
-  bool keeps_written = false;   ///< `reads` holds what was written, for after the close
+  std::uint32_t resizing = 0;  ///< changes of size: meanwhile the kernel writes no page back
+  bool is_void_after = false;  ///< and this was kept from it: its pages are void
+  bool keeps_written = false;  ///< `reads` holds what was written, for after the close
+  std::uint32_t changes = 0;   ///< by others that were heard of, and by writes of this mount
+  std::chrono::steady_clock::time_point heard_at;  ///< the last of the former
   std::uint32_t passing = 0;    ///< writes past the kernel's pages, until it has dropped these
   std::uint32_t page_uses = 0;  ///< grows when the kernel gets or gives what may be in its pages
   WriteQueue writes;

@@ -64,7 +64,8 @@ void FileLocks::on_ready(std::uint64_t id) {
 }
 
 Task<Result<>> FileLocks::set(FileLock lock, std::uint64_t id) {
-  if (lock.type != LockType::kNone && is_lost(lock.handle)) {
+  // Also whoever unlocks: what was written under them was refused.
+  if (is_lost(lock.handle)) {
     (void)state_.lock()->pending.erase(id);
     co_return fail(Status::kIoError, "locks of this file are lost");
   }

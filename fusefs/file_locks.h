@@ -64,7 +64,7 @@ class FileLocks {
   Task<Result<>> wait_before(std::uint64_t id, std::move_only_function<void(Ready)> start);
   /// Sets or clears a lock. Success means as well that the kernel keeps no data of the file that
   /// was changed elsewhere before. kWouldBlock, kDeadlock, kNoLocks; kInterrupted; kIoError when
-  /// locks that were taken through the handle are lost.
+  /// locks that were taken through the handle are lost, also for who gives one free.
   Task<Result<>> set(FileLock lock, std::uint64_t id);
   /// The request is answered with kInterrupted, unless it was answered already.
   void interrupt(std::uint64_t id);

@@ -344,11 +344,16 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   static void void_entries(ClientState& state, Node& folder, std::uint64_t order, WakeList& wake,
                            std::vector<std::pair<NodeId, std::string>>& names,
                            std::vector<NodeId>& nodes);
+  /// What the kernel may have of what is void.
+  struct Voided {
+    std::vector<NodeId> nodes;
+    std::vector<std::pair<NodeId, std::string>> names;  ///< of files, where all can be dropped
+  };
   static void void_everything(ClientState& state, std::uint64_t order, WakeList& wake,
-                              std::vector<NodeId>& known);
+                              Voided& voided);
   void void_all(std::uint64_t order);
   /// What void_everything() leaves to be done without the lock.
-  void tell_of_void(WakeList wake, const std::vector<NodeId>& known);
+  void tell_of_void(WakeList wake, Voided voided);
   void change_failed(NodeId id);
   void doubt_name(Status status, NodeId parent, const std::string& name);
 
@@ -403,6 +408,7 @@ class FileSystem final : public LinkEvents, public IntroductionSource {
   [[nodiscard]] static bool must_void_pages(const ClientState& state, const Node& node);
   Task<> void_pages(NodeId node, std::uint64_t version);
   Task<> set_end_in_kernel(NodeId node, std::uint64_t size);
+  [[nodiscard]] bool may_forget_end(NodeId node);
   Task<Result<AttributesOut>> set_size(SetattrRequest request, std::uint64_t handle);
   Task<Result<AttributesOut>> resize(SetattrRequest request, std::uint64_t handle);
   /// After a change that was answered with the attributes `told`.

@@ -58,7 +58,7 @@ void FileSystem::void_entries(ClientState& state, Node& folder, std::uint64_t or
 // The names go too: one that is there no more would be shown again as soon as what it led to is
 // asked for its attributes.
 void FileSystem::void_everything(ClientState& state, std::uint64_t order, WakeList& wake,
-                                 std::vector<NodeId>& known) {
+                                 Voided& voided) {
   // What comes of these may be from before, and what was known of them is.
   state.names.heard_of_all(order, [&](NodeId folder, const std::string&) {
     Node* node = state.nodes.find(folder);
@@ -67,7 +67,9 @@ void FileSystem::void_everything(ClientState& state, std::uint64_t order, WakeLi
   std::vector<NodeId> named;
   state.nodes.for_each([&](Node& node) {
     void_node(node, order, wake);
-    if (node.lookups > 0) known.push_back(node.id);
+    if (node.lookups > 0) voided.nodes.push_back(node.id);
+    const bool is_held = state.drops_all_names && node.lookups > 0 && !node.is_folder();
+    if (is_held && node.parent != kNoNode) voided.names.emplace_back(node.parent, node.name.text());
     if (node.folder == nullptr) return;
     Folder& folder = *node.folder;
     folder.is_complete = false;
@@ -75,9 +77,11 @@ void FileSystem::void_everything(ClientState& state, std::uint64_t order, WakeLi
     folder.has_gaps = folder.has_gaps || !folder.entries.empty();
     for (const auto& [name, id] : std::exchange(folder.entries, {})) {
       named.push_back(id);
-      const Node* child = state.drops_all_names ? nullptr : state.nodes.find(id);
-      if (child != nullptr && child->lookups > 0 && !is_place(*child, node, name.view())) {
-        state.names_in_doubt.emplace_back(node.id, name.text());
+      const Node* child = state.nodes.find(id);
+      if (child == nullptr || child->lookups == 0 || is_place(*child, node, name.view())) continue;
+      if (!state.drops_all_names) state.names_in_doubt.emplace_back(node.id, name.text());
+      if (state.drops_all_names && !child->is_folder()) {
+        voided.names.emplace_back(node.id, name.text());
       }
     }
     named.push_back(node.id);
@@ -91,17 +95,20 @@ void FileSystem::void_everything(ClientState& state, std::uint64_t order, WakeLi
 }
 
 void FileSystem::void_all(std::uint64_t order) {
-  std::vector<NodeId> known;
+  Voided voided;
   WakeList wake;
-  void_everything(*state_.lock(), order, wake, known);
-  tell_of_void(std::move(wake), known);
+  void_everything(*state_.lock(), order, wake, voided);
+  tell_of_void(std::move(wake), std::move(voided));
 }
 
-void FileSystem::tell_of_void(WakeList wake, const std::vector<NodeId>& known) {
+// A name that is void keeps its file in the kernel until somebody looks for it, and that the server
+// keeps for us when others have removed it: single names are told as well, for which nobody waits.
+void FileSystem::tell_of_void(WakeList wake, Voided voided) {
   wake_all(std::move(wake));
   ++state_.lock()->voids_untold;
   notifier_->invalidate_all_entries();
-  for (const NodeId id : known) notifier_->invalidate_data(id);
+  for (const NodeId id : voided.nodes) notifier_->invalidate_data(id);
+  for (auto& [folder, name] : voided.names) notifier_->invalidate_entry(folder, std::move(name));
   notifier_->when_told([this] { --state_.lock()->voids_untold; });
 }
 

@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "fusefs/file_system.h"
 #include "protocol/limits.h"
@@ -33,6 +34,8 @@ std::uint32_t listed_near_by(NodeCache& nodes, const Node& folder) {
   }
   return count;
 }
+
+std::uint32_t changes_of(const Node& node) { return node.data == nullptr ? 0 : node.data->changes; }
 
 }  // namespace
 
@@ -220,7 +223,7 @@ Task<Result<AttributesOut>> FileSystem::getattr(NodeId id) {
   Result<AttributesOut> out = co_await attributes_now(id);
   if (!out) co_return out;
   if (out->has_older_pages) co_await void_pages(id, out->attributes.version);
-  if (locks_.concern(id) || notifier_->has_told(id, asked)) {
+  if (may_forget_end(id) || notifier_->has_told(id, asked)) {
     co_await set_end_in_kernel(id, out->attributes.size);
   }
   co_return out;
@@ -228,21 +231,43 @@ Task<Result<AttributesOut>> FileSystem::getattr(NodeId id) {
 
 // The kernel keeps no attributes that it has asked for before a notice: lseek(2), which asks for
 // the end of the file, would return that of before, and who has locked the file to append to it
-// would overwrite what another mount has appended. The end is told beside the answer, then; of a
-// file that somebody has locked always, as the notice may come before we take the question, or when
-// the answer is there and the program has not been given the processor yet. That a file has become
-// shorter cannot be told so.
+// would overwrite what another mount has appended; read(2) would end there. The end is told beside
+// the answer, then; also when there is no notice now of a file that somebody has locked, or that
+// others change: it may have come before we took the question, or comes when the answer is there
+// and the program has not been given the processor yet. That a file has become shorter cannot be
+// told so.
 Task<> FileSystem::set_end_in_kernel(NodeId id, std::uint64_t size) {
-  {
+  constexpr int kTriesMax = 8;
+  for (int tries = 0; tries < kTriesMax; ++tries) {
+    std::uint32_t changes = 0;
+    {
+      auto state = state_.lock();
+      const Node* node = state->nodes.find(id);
+      if (!state->is_shared || size == 0 || node == nullptr || !node->is_regular()) co_return;
+      if (node->is_dirty()) co_return;  // what was written here the kernel knows
+      changes = changes_of(*node);
+    }
+    const Result<std::vector<Slice>> last = co_await read_beside_writes(id, size - 1, 1);
+    if (!last || last->empty() || last->front().bytes.empty()) co_return;
     auto state = state_.lock();
     const Node* node = state->nodes.find(id);
-    if (!state->is_shared || size == 0 || node == nullptr || !node->is_regular()) co_return;
-    if (node->is_dirty()) co_return;  // what was written here the kernel knows
+    if (node == nullptr) co_return;
+    if (changes_of(*node) != changes) continue;  // it may be another byte by now
+    // Under the lock: what is heard of from now on is told behind it.
+    notifier_->set_end(id, size, last->front().bytes.front());
+    break;
   }
-  const Result<std::vector<Slice>> last = co_await read_beside_writes(id, size - 1, 1);
-  if (!last || last->empty() || last->front().bytes.empty()) co_return;
-  notifier_->set_end(id, size, last->front().bytes.front());
   co_await kernel_told();
+}
+
+// Whether an answer about the file may be one that the kernel does not keep.
+bool FileSystem::may_forget_end(NodeId id) {
+  constexpr std::chrono::seconds kLately{1};  // longer than a program waits for the processor
+  if (locks_.concern(id)) return true;
+  auto state = state_.lock();
+  const Node* node = state->nodes.find(id);
+  if (!state->is_shared || node == nullptr || node->data == nullptr) return false;
+  return std::chrono::steady_clock::now() - node->data->heard_at < kLately;
 }
 
 // Whether the kernel may have pages of before what the server has said last. Of a file that is

@@ -186,6 +186,7 @@ FileSystem::TakenWrite FileSystem::take_write(const WriteTarget& to, Slice& data
     return taken;
   }
   FileData& file = data_of(*state, *node);
+  ++file.changes;
   use_pages(*node);
   const std::uint64_t size = effective(*node).size;
   const std::uint64_t offset = to.is_append ? size : to.offset;

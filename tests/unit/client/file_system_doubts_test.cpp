@@ -187,5 +187,24 @@ TEST(DoubtsOnTheWay, AnOpenFileIsKeptThoughItsFolderIsInDoubtWhenItIsRemoved) {
   EXPECT_FALSE(request.introductions.empty()) << "the server does not know it, and keeps nothing";
 }
 
+// The names are void as it is; but the kernel holds on to a file as long as it has one of its
+// names, and the server for us to a file that others have removed.
+TEST(MissedEvents, LetTheKernelGiveUpEachFileWhenEventsWereMissed) {
+  CoreRig rig({.is_shared = true});
+  const auto opened = rig.start(rig.files().open_folder(kRootNode));
+  const Attributes file = AttributesOf{.inode = 7, .order = 5, .links = 2};
+  rig.answer_list(rig.link().find(Op::kList),
+                  AttributesOf{.inode = CoreRig::kRootInode, .mode = S_IFDIR | 0755, .order = 10},
+                  {{.name = "a", .attributes = file}, {.name = "b", .attributes = file}});
+  ASSERT_TRUE(opened->is_done());
+  for (const char* name : {"a", "b"}) (void)rig.look_up(kRootNode, name, file);
+  rig.notifier().clear();
+  rig.link().break_control();
+  rig.link().reconnect({.are_caches_valid = false, .order = 20});
+  rig.notifier().deliver_all();
+  EXPECT_TRUE(rig.notifier().was_told({test::Notice::Kind::kEntry, kRootNode, "a"}));
+  EXPECT_TRUE(rig.notifier().was_told({test::Notice::Kind::kEntry, kRootNode, "b"}));
+}
+
 }  // namespace
 }  // namespace homefs

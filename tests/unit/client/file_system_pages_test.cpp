@@ -211,6 +211,51 @@ TEST_F(PagesOfNewEnds, AreToldToWhoHasLockedTheFileWhateverTheKernelWasToldSince
       {.kind = Notice::Kind::kEnd, .node = file_, .name = {}, .place = 9, .last = std::byte{'x'}}));
 }
 
+// Nor does it keep what a program asks for that is about to read: it would read too little.
+TEST_F(PagesOfNewEnds, AreToldToAReaderWhileOthersChangeTheFile) {
+  (void)rig_.link().changed({{.inode = InodeNumber{7}, .has_data = true, .size = 9}}, 30);
+  rig_.notifier().deliver_all();
+  const auto asked = rig_.start(rig_.files().getattr(file_));
+  rig_.answer_attributes(rig_.link().find(Op::kGetattr), of(9, 32));
+  EXPECT_FALSE(asked->is_done());
+  rig_.answer_read(rig_.link().find(Op::kRead), "x");
+  rig_.posted().run_all();
+  EXPECT_TRUE(rig_.notifier().was_told(
+      {.kind = Notice::Kind::kEnd, .node = file_, .name = {}, .place = 9, .last = std::byte{'x'}}));
+}
+
+// The byte that was read may be another one by then, and would stay in the kernel's page.
+TEST_F(PagesOfNewEnds, AreNotToldWithAByteOfBefore) {
+  (void)rig_.link().changed({{.inode = InodeNumber{7}, .has_data = true, .size = 9}}, 30);
+  const auto asked = rig_.start(rig_.files().getattr(file_));
+  rig_.answer_attributes(rig_.link().find(Op::kGetattr), of(9, 32));
+  const auto read = rig_.link().find(Op::kRead);
+  (void)rig_.link().changed({{.inode = InodeNumber{7}, .has_data = true, .size = 9}}, 33);
+  rig_.answer_read(read, "o");
+  rig_.posted().run_all();
+  EXPECT_FALSE(asked->is_done());
+  rig_.answer_read(rig_.link().find(Op::kRead), "n");
+  rig_.posted().run_all();
+  EXPECT_TRUE(asked->is_done());
+  const auto told = [&](char last) {
+    return rig_.notifier().was_told({.kind = Notice::Kind::kEnd,
+                                     .node = file_,
+                                     .name = {},
+                                     .place = 9,
+                                     .last = static_cast<std::byte>(last)});
+  };
+  EXPECT_TRUE(told('n'));
+  EXPECT_FALSE(told('o'));
+}
+
+// While the kernel keeps no attributes, a notice would only spoil those on their way.
+TEST_F(PagesOfNewEnds, AreNotSpoiledByAChangeOfAttributes) {
+  rig_.notifier().clear();
+  (void)rig_.link().changed({{.inode = InodeNumber{7}}}, 40);
+  rig_.notifier().deliver_all();
+  EXPECT_FALSE(rig_.notifier().was_told({.kind = Notice::Kind::kAttributes, .node = file_}));
+}
+
 // An end that was read long ago, and comes now, hides a newer one.
 TEST_F(PagesOfNewEnds, AreToldBesideTheAnswerThatComesWithAnOlderEnd) {
   (void)rig_.link().changed({{.inode = InodeNumber{7}, .has_data = true, .size = 9}}, 30);
