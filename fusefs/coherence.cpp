@@ -257,8 +257,10 @@ void FileSystem::correct_kernel(const Concerned& concerned) {
 void FileSystem::kernel_listed(const FolderSnapshot& listing, std::uint64_t begin,
                                std::uint64_t end) {
   if (!state_.lock()->is_shared) return;
-  for (std::uint64_t offset = std::max<std::uint64_t>(begin, 2); offset < end; ++offset) {
-    const SnapshotEntry& entry = listing.entries.at(offset - 2);
+  // A program that rewinds the folder meanwhile may have got a shorter one.
+  const std::uint64_t behind = std::min<std::uint64_t>(end, listing.entries.size() + 2);
+  for (std::uint64_t offset = std::max<std::uint64_t>(begin, 2); offset < behind; ++offset) {
+    const SnapshotEntry& entry = listing.entries[offset - 2];
     if (entry.node != kNoNode) notifier_->invalidate_attributes(entry.node);
     notifier_->invalidate_entry(listing.folder, entry.name);
   }
