@@ -142,6 +142,22 @@ class PagesOfNewEnds : public ::testing::Test {
   static Attributes of(std::uint64_t size, std::uint64_t order) {
     return AttributesOf{.inode = 7, .size = size, .order = order, .version = order};
   }
+  bool is_told_end(std::uint64_t end, char last) {
+    return rig_.notifier().was_told({.kind = Notice::Kind::kEnd,
+                                     .node = file_,
+                                     .name = {},
+                                     .place = end,
+                                     .last = static_cast<std::byte>(last)});
+  }
+  // The file has grown to 9 bytes, of which the last is an x.
+  void expect_told_beside_the_answer() {
+    const auto asked = rig_.start(rig_.files().getattr(file_));
+    rig_.answer_attributes(rig_.link().find(Op::kGetattr), of(9, 32));
+    EXPECT_FALSE(asked->is_done());
+    rig_.answer_read(rig_.link().find(Op::kRead), "x");
+    rig_.posted().run_all();
+    EXPECT_TRUE(is_told_end(9, 'x'));
+  }
 
   CoreRig rig_;
   NodeId file_{};
@@ -186,8 +202,7 @@ TEST_F(PagesOfNewEnds, AreToldBesideTheAnswerThatTheKernelDoesNotKeep) {
   rig_.answer_read(read, "x");
   rig_.posted().run_all();
   ASSERT_TRUE(asked->is_done() && asked->value->has_value());
-  EXPECT_TRUE(rig_.notifier().was_told(
-      {.kind = Notice::Kind::kEnd, .node = file_, .name = {}, .place = 9, .last = std::byte{'x'}}));
+  EXPECT_TRUE(is_told_end(9, 'x'));
 }
 
 // By the time we take a question the kernel may have been told meanwhile. Who has locked the file
@@ -202,26 +217,14 @@ TEST_F(PagesOfNewEnds, AreToldToWhoHasLockedTheFileWhateverTheKernelWasToldSince
   rig_.posted().run_all();
   ASSERT_TRUE(locked->is_done());
   rig_.notifier().invalidate_data(file_);
-  const auto asked = rig_.start(rig_.files().getattr(file_));
-  rig_.answer_attributes(rig_.link().find(Op::kGetattr), of(9, 32));
-  EXPECT_FALSE(asked->is_done());
-  rig_.answer_read(rig_.link().find(Op::kRead), "x");
-  rig_.posted().run_all();
-  EXPECT_TRUE(rig_.notifier().was_told(
-      {.kind = Notice::Kind::kEnd, .node = file_, .name = {}, .place = 9, .last = std::byte{'x'}}));
+  expect_told_beside_the_answer();
 }
 
 // Nor does it keep what a program asks for that is about to read: it would read too little.
 TEST_F(PagesOfNewEnds, AreToldToAReaderWhileOthersChangeTheFile) {
   (void)rig_.link().changed({{.inode = InodeNumber{7}, .has_data = true, .size = 9}}, 30);
   rig_.notifier().deliver_all();
-  const auto asked = rig_.start(rig_.files().getattr(file_));
-  rig_.answer_attributes(rig_.link().find(Op::kGetattr), of(9, 32));
-  EXPECT_FALSE(asked->is_done());
-  rig_.answer_read(rig_.link().find(Op::kRead), "x");
-  rig_.posted().run_all();
-  EXPECT_TRUE(rig_.notifier().was_told(
-      {.kind = Notice::Kind::kEnd, .node = file_, .name = {}, .place = 9, .last = std::byte{'x'}}));
+  expect_told_beside_the_answer();
 }
 
 // The byte that was read may be another one by then, and would stay in the kernel's page.
@@ -237,15 +240,8 @@ TEST_F(PagesOfNewEnds, AreNotToldWithAByteOfBefore) {
   rig_.answer_read(rig_.link().find(Op::kRead), "n");
   rig_.posted().run_all();
   EXPECT_TRUE(asked->is_done());
-  const auto told = [&](char last) {
-    return rig_.notifier().was_told({.kind = Notice::Kind::kEnd,
-                                     .node = file_,
-                                     .name = {},
-                                     .place = 9,
-                                     .last = static_cast<std::byte>(last)});
-  };
-  EXPECT_TRUE(told('n'));
-  EXPECT_FALSE(told('o'));
+  EXPECT_TRUE(is_told_end(9, 'n'));
+  EXPECT_FALSE(is_told_end(9, 'o'));
 }
 
 // While the kernel keeps no attributes, a notice would only spoil those on their way.

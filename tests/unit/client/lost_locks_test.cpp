@@ -26,13 +26,16 @@ class LostLocks : public ::testing::Test {
     rig_.posted().run_all();
     ASSERT_EQ(status_of(locked), Status::kOk);
   }
-  void lose_session() {
+  void begin_new_session() {
     rig_.link().break_control();
     order_ += 100;
     rig_.link().reconnect({.is_same_session = false,
                            .are_caches_valid = false,
                            .is_new_incarnation = true,
                            .order = order_});
+  }
+  void lose_session() {
+    begin_new_session();
     settle();
   }
   void settle() {
@@ -235,12 +238,7 @@ TEST_F(LostLocks, OneThatIsGrantedInASessionThatIsLostBeforeItIsGivenIsAskedForA
   rig_.link().answer(rig_.link().find(Op::kLock), LockReply{.is_granted = true});
   rig_.posted().run_all();
   ASSERT_FALSE(locked->is_done());
-  rig_.link().break_control();
-  order_ += 100;
-  rig_.link().reconnect({.is_same_session = false,
-                         .are_caches_valid = false,
-                         .is_new_incarnation = true,
-                         .order = order_});
+  begin_new_session();
   rig_.notifier().hold(false);
   rig_.notifier().deliver_all();
   rig_.posted().run_all();
