@@ -20,12 +20,11 @@ bool is_held_file(ClientState& state, const Folder& folder, std::string_view nam
   return node != nullptr && node->lookups > 0 && !node->is_folder();
 }
 
-// Whether mappings of the file reach further than the kernel knows.
-bool has_more_pages(const Node& node, const Change& change) {
+// Whether mappings of the open file reach further than the kernel knows.
+bool has_more_pages(const Node& node, std::uint64_t new_size) {
   constexpr std::uint64_t kPageBytes = 4096;
   const auto pages = [](std::uint64_t size) { return (size + kPageBytes - 1) / kPageBytes; };
-  return change.has_data && node.opens > 0 && node.is_regular() &&
-         pages(change.size) > pages(node.attributes.size);
+  return pages(new_size) > pages(node.attributes.size);
 }
 
 // While the kernel changes the size of a file, it cannot write the file's pages back, and telling
@@ -111,13 +110,13 @@ Task<> FileSystem::begin_sharing(bool is_news, std::move_only_function<void()> a
 
 void FileSystem::hear(ClientState& state, Node& node, const Change& change, std::uint64_t order,
                       Heard& heard) {
-  if (has_more_pages(node, change)) {
-    data_of(state, node).grown_size = change.size;
-    data_of(state, node).grown_order = order;
-    heard.grown.push_back(node.id);
-  }
   if (change.has_data && node.opens > 0 && node.is_regular()) {
     FileData& data = data_of(state, node);
+    if (has_more_pages(node, change.size)) {
+      data.grown_size = change.size;
+      data.grown_order = order;
+      heard.grown.push_back(node.id);
+    }
     ++data.changes;
     data.heard_at = std::chrono::steady_clock::now();
   }
